@@ -1,0 +1,339 @@
+"""The one configuration of a run: a complete YAML file, then `LAKEHOUSE__SECTION__KEY` overrides.
+
+Loaded once, frozen, and the only place that reads the process environment.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from lakehouse.errors import ConfigError
+
+ENV_PREFIX = "LAKEHOUSE__"
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseModel):
+    """A section: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# pydantic-settings hands validators no context of its own
+_config_folder: ContextVar[Path] = ContextVar("config_folder")
+
+
+def _beside_config(value: str) -> str:
+    """Resolve a relative path against the folder of the config file; leave URIs as they are."""
+    if "://" in value:
+        return value.rstrip("/")
+    return str((_config_folder.get(Path.cwd()) / value).resolve())
+
+
+Location = Annotated[str, AfterValidator(_beside_config)]
+
+
+def _resolve_reference(reference: str) -> str:
+    scheme, _, name = reference.partition(":")
+    if scheme == "env" and name:
+        return reference
+    if scheme == "generated-file" and name:
+        return f"generated-file:{_beside_config(name)}"
+    raise ValueError(
+        "a secret is named, never written: expected env:NAME or generated-file:PATH"
+    )
+
+
+SecretRef = Annotated[str, AfterValidator(_resolve_reference)]
+
+
+class LakeSettings(Settings):
+    """Where data lies: a folder or an `s3a://` prefix."""
+
+    root: Location
+    landing: Location
+
+    @property
+    def tables(self) -> str:
+        """The folder of all Delta tables."""
+        return f"{self.root}/tables"
+
+    @property
+    def checkpoints(self) -> str:
+        """The folder of all streaming checkpoints, one per job."""
+        return f"{self.root}/checkpoints"
+
+
+class SparkSettings(Settings):
+    """Session settings; those that every runtime needs are in `lakehouse.session`."""
+
+    settings: dict[str, str]
+
+
+class Topics(Settings):
+    """Topic names of the public contract."""
+
+    transactions: str
+    fraud_scores: str
+
+
+class KafkaSettings(Settings):
+    """How jobs reach Kafka; `options` are Spark's `kafka.*` options for sign-in."""
+
+    bootstrap_servers: str
+    topics: Topics
+    max_records_per_batch: PositiveInt
+    options: dict[str, str]
+
+
+class TriggerSettings(Settings):
+    """How streaming jobs run when the command line does not say."""
+
+    mode: Literal["once", "continuous"]
+    interval_seconds: PositiveInt
+
+
+class CardSettings(Settings):
+    """Card numbers in payloads become a keyed token before they land."""
+
+    token_key: SecretRef
+
+
+class ScoringSettings(Settings):
+    """The inference API; `url: null` leaves scoring to the topic and to batch."""
+
+    url: str | None
+    batch_size: PositiveInt
+    connect_timeout_seconds: float = Field(gt=0)
+    read_timeout_seconds: float = Field(gt=0)
+    attempts: PositiveInt
+
+
+class MoneySettings(Settings):
+    """Normalisation: ISO 4217 code of the base currency, and how old a rate may be."""
+
+    base_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    max_rate_age_days: PositiveInt
+
+
+class IngestSettings(Settings):
+    """Plausibility of delivered records."""
+
+    max_clock_ahead_hours: PositiveInt
+
+
+class GoldSettings(Settings):
+    """How far consolidation looks for rows that exist, in days of event time."""
+
+    locate_window_days: PositiveInt
+    dispute_horizon_days: PositiveInt
+
+
+class AuditSettings(Settings):
+    """Days of time travel: `audit` for Gold and policies, `working` for fast-moving tables."""
+
+    horizon_days: PositiveInt
+    working_days: PositiveInt
+
+
+class DynamoDbSettings(Settings):
+    """The serving store; `endpoint_url: null` is the service of the region."""
+
+    endpoint_url: str | None
+    region: str
+    table: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{3,255}$")]
+    retention_days: PositiveInt
+    writers: PositiveInt
+
+
+class LeaseSettings(Settings):
+    """The single-writer lease: files on one machine, a DynamoDB table in a cloud account."""
+
+    store: Literal["file", "dynamodb"]
+    location: str
+    seconds: PositiveInt
+
+    @field_validator("location")
+    @classmethod
+    def _resolve_folder(cls, value: str, info: ValidationInfo) -> str:
+        return _beside_config(value) if info.data.get("store") == "file" else value
+
+
+class RuleFiles(Settings):
+    """The data files that decide: who wins, which reason, which action, which region."""
+
+    precedence: Location
+    decision: Location
+    regions: Location
+    quality: Location
+
+
+class KafkaService(Settings):
+    """The broker on this machine: one KRaft process."""
+
+    port: Port
+    controller_port: Port
+    heap_mb: PositiveInt
+    partitions: PositiveInt
+
+
+class DynamoDbService(Settings):
+    """DynamoDB Local."""
+
+    port: Port
+    heap_mb: PositiveInt
+
+
+class ScoringService(Settings):
+    """The scoring service on this machine."""
+
+    port: Port
+
+
+class Services(Settings):
+    """Services that `lakehouse services` starts; absent where the cloud has them."""
+
+    kafka: KafkaService
+    dynamodb: DynamoDbService
+    scoring: ScoringService
+    startup_timeout_seconds: PositiveInt
+
+
+class Config(BaseSettings):
+    """All settings of a run."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__"
+    )
+
+    lake: LakeSettings
+    spark: SparkSettings
+    kafka: KafkaSettings
+    trigger: TriggerSettings
+    ingest: IngestSettings
+    cards: CardSettings
+    scoring: ScoringSettings
+    money: MoneySettings
+    gold: GoldSettings
+    audit: AuditSettings
+    dynamodb: DynamoDbSettings
+    lease: LeaseSettings
+    rules: RuleFiles
+    services: Services | None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file; read nothing else."""
+        return env_settings, init_settings
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read, override, check.
+
+        Raises:
+            ConfigError: the file is absent or not YAML, a key is unknown, a value is wrong.
+        """
+        source = Path(path).resolve()
+        values = read_yaml(source)
+        _refuse_unknown_overrides(cls)
+        token = _config_folder.set(source.parent)
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise ConfigError(source, problems_of(error)) from None
+        finally:
+            _config_folder.reset(token)
+
+
+def read_yaml(path: Path | str) -> dict[str, Any]:
+    """Read one YAML mapping.
+
+    Raises:
+        ConfigError: the file is absent, is not YAML, or is not a mapping.
+    """
+    source = Path(path)
+    try:
+        values = yaml.safe_load(source.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(source, ["no such file"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            source, [f"not YAML: {' '.join(str(error).split())}"]
+        ) from None
+    if not isinstance(values, dict):
+        raise ConfigError(source, ["expected a mapping of sections"])
+    return values
+
+
+def problems_of(error: ValidationError) -> list[str]:
+    """Name each wrong key, what stands there, and what was expected."""
+    return [
+        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        + (
+            ""
+            if fault["type"] in ("missing", "extra_forbidden")
+            else f", got {fault['input']!r}"
+        )
+        for fault in error.errors(include_url=False)
+    ]
+
+
+def secret(reference: str) -> str:
+    """Look up the value that a `SecretRef` names; a `generated-file:` is made on first use.
+
+    Raises:
+        ConfigError: the environment variable is not set.
+    """
+    scheme, _, name = reference.partition(":")
+    if scheme == "env":
+        if not os.environ.get(name):
+            raise ConfigError(reference, ["the environment variable is not set"])
+        return os.environ[name]
+    path = Path(name)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}")
+        partial.touch(mode=0o600)
+        partial.write_text(secrets.token_hex(32), encoding="ascii")
+        partial.replace(path)
+    return path.read_text(encoding="ascii").strip()
+
+
+def _refuse_unknown_overrides(settings: type[Config]) -> None:
+    for variable in os.environ:
+        section = variable.removeprefix(ENV_PREFIX).partition("__")[0].lower()
+        if variable.startswith(ENV_PREFIX) and section not in settings.model_fields:
+            raise ConfigError(
+                f"environment variable {variable}",
+                [
+                    f"no section {section!r}; expected one of {', '.join(settings.model_fields)}"
+                ],
+            )

@@ -1,0 +1,106 @@
+"""Delta tables on disk: where they lie, how they are created, at which version they stand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse.config import AuditSettings, Config
+from lakehouse.errors import SchemaDriftError
+from lakehouse.tables import TABLES, Table
+
+# Reader version 1 is what Athena reads: no deletion vectors, no column mapping.
+_PUBLISHED = {
+    "delta.enableInCommitTimestamps": "true",
+    "delta.enableDeletionVectors": "false",
+    "delta.checkpointPolicy": "classic",
+}
+
+
+def path_of(config: Config, table: Table) -> str:
+    """Where a table lies."""
+    layer, _, name = table.name.partition(".")
+    return f"{config.lake.tables}/{layer}/{name}"
+
+
+def properties_of(table: Table, audit: AuditSettings) -> dict[str, str]:
+    """All properties of a table; retention stands from its first commit on."""
+    days = audit.horizon_days if table.audited else audit.working_days
+    return {
+        **_PUBLISHED,
+        "delta.logRetentionDuration": f"interval {days} days",
+        "delta.deletedFileRetentionDuration": f"interval {days} days",
+        **table.properties,
+    }
+
+
+def exists(spark: SparkSession, path: str) -> bool:
+    """Whether a Delta table lies at `path`."""
+    return DeltaTable.isDeltaTable(spark, path)
+
+
+def create(spark: SparkSession, config: Config, table: Table) -> None:
+    """Create an empty table with all that its declaration says. Commits once per constraint."""
+    builder = (
+        DeltaTable.createIfNotExists(spark)
+        .location(path_of(config, table))
+        .addColumns(table.schema)
+        .comment((table.record.__doc__ or "").strip().splitlines()[0])
+    )
+    if table.partitioned_by:
+        builder = builder.partitionedBy(*table.partitioned_by)
+    for key, value in properties_of(table, config.audit).items():
+        builder = builder.property(key, value)
+    # a constraint as a property holds from version 0 on; ALTER TABLE would add a version each
+    for name, condition in table.constraints.items():
+        builder = builder.property(f"delta.constraints.{name}", condition)
+    builder.execute()
+
+
+def check_schema(stored: DataFrame, table: Table) -> None:
+    """Compare a stored table with its declaration.
+
+    Raises:
+        SchemaDriftError: a column is missing or unknown.
+    """
+    found, declared = set(stored.columns), set(table.columns)
+    if found != declared:
+        raise SchemaDriftError(
+            table.name, sorted(declared - found), sorted(found - declared)
+        )
+
+
+def latest_version(spark: SparkSession, path: str) -> int:
+    """The newest version of the table at `path`."""
+    newest = DeltaTable.forPath(spark, path).history(1).select("version").first()
+    return int(newest[0]) if newest else -1
+
+
+def version_as_of(spark: SparkSession, path: str, moment: datetime) -> int | None:
+    """The newest version committed at or before `moment` (UTC, by in-commit timestamps)."""
+    commits = (
+        DeltaTable.forPath(spark, path)
+        .history()
+        .select("version", "timestamp")
+        .collect()
+    )
+    known = [row.version for row in commits if row.timestamp.astimezone(UTC) <= moment]
+    return max(known, default=None)
+
+
+def register(spark: SparkSession, config: Config, names: list[str]) -> None:
+    """Give tables their SQL names in this session's catalog; tables that don't exist are left."""
+    for table in (TABLES[name] for name in names):
+        path = path_of(config, table)
+        if exists(spark, path):
+            layer = table.name.partition(".")[0]
+            spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer}")
+            try:
+                spark.sql(
+                    f"CREATE TABLE IF NOT EXISTS {table.name} USING delta LOCATION '{path}'"
+                )
+            except AnalysisException as error:
+                raise SchemaDriftError(table.name, [], []) from error

@@ -1,0 +1,189 @@
+"""Every error that a person may meet, in one tree.
+
+LakehouseError                      anything below; the command line prints it in one line
+├── ConfigError                     a config file or an environment override is wrong (exit code 2)
+├── SetupError                      the environment, a jar or Java is not as locked
+│   └── JarHashError                a downloaded jar is not the one that was locked
+├── ServiceError                    a local service did not start, or answers wrongly
+│   ├── PortInUseError              another process listens on the port a service needs
+│   └── BrokerUnreachableError      no Kafka broker answers at the configured address
+├── TableNotFoundError              a table was asked for that no job has created yet
+├── UnknownTableError               a name that no `Table` declares
+├── UnknownJobError                 a name that no entry point declares
+├── SchemaDriftError                a stored table has not the columns its declaration says
+├── ContractError                   a data file under conf/ (precedence, rules) contradicts the code
+├── LeaseError                      the single-writer lease
+│   ├── LeaseHeldError              another run of this job is alive
+│   └── LeaseLostError              this run lost its lease and must not commit
+├── TransactionNotFoundError        no layer knows the transaction id
+├── BeyondKnownHistoryError         an as-of question later than the follower has read
+└── QueryError                      the SQL of `lakehouse query` cannot be run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+USAGE_EXIT_CODE = 2
+FAILURE_EXIT_CODE = 1
+
+
+class LakehouseError(Exception):
+    """Says what is wrong, where, and what to do; never carries a payload or a user id."""
+
+    exit_code = FAILURE_EXIT_CODE
+
+
+class ConfigError(LakehouseError):
+    """A setting is unknown, missing or of the wrong kind: nothing was started."""
+
+    exit_code = USAGE_EXIT_CODE
+
+    def __init__(self, source: Path | str, problems: Sequence[str]) -> None:
+        self.source, self.problems = source, tuple(problems)
+        super().__init__(f"{source}: " + "; ".join(self.problems))
+
+
+class SetupError(LakehouseError):
+    """The environment is not what the lock files say."""
+
+
+class JarHashError(SetupError):
+    """The bytes of a jar differ from the locked SHA-256: it was removed, nothing uses it."""
+
+    def __init__(self, coordinate: str, expected: str, actual: str) -> None:
+        self.coordinate, self.expected, self.actual = coordinate, expected, actual
+        super().__init__(
+            f"{coordinate}: SHA-256 is {actual}, requirements/jars.lock says {expected}. "
+            "The file was removed. Run `make setup` again; if it repeats, the registry or a proxy "
+            "serves another file than the one that was locked."
+        )
+
+
+class ServiceError(LakehouseError):
+    """A service on this machine did not start, died, or does not answer."""
+
+
+class PortInUseError(ServiceError):
+    """The port belongs to a process that this project did not start."""
+
+    def __init__(self, service: str, port: int) -> None:
+        self.service, self.port = service, port
+        super().__init__(
+            f"{service}: port {port} is in use by another process. Stop it, or choose another "
+            f"port with LAKEHOUSE__SERVICES__{service.upper()}__PORT."
+        )
+
+
+class BrokerUnreachableError(ServiceError):
+    """Kafka does not answer."""
+
+    def __init__(self, servers: str) -> None:
+        self.servers = servers
+        super().__init__(
+            f"no Kafka broker answers at {servers}. Start one (`lakehouse services start`), or "
+            "set kafka.bootstrap_servers."
+        )
+
+
+class TableNotFoundError(LakehouseError):
+    """The table is declared, but nothing has been written to it."""
+
+    def __init__(self, table: str, written_by: str) -> None:
+        self.table = table
+        super().__init__(
+            f"{table} does not exist yet. Run `lakehouse run {written_by}` first."
+        )
+
+
+class UnknownTableError(LakehouseError):
+    """No table or view has this name."""
+
+    def __init__(self, table: str, known: Sequence[str]) -> None:
+        self.table = table
+        super().__init__(
+            f"there is no table {table!r}. Tables and views: {', '.join(known)}."
+        )
+
+
+class UnknownJobError(LakehouseError):
+    """No job has this name."""
+
+    exit_code = USAGE_EXIT_CODE
+
+    def __init__(self, job: str, known: Sequence[str]) -> None:
+        self.job = job
+        super().__init__(f"there is no job {job!r}. Jobs: {', '.join(known)}.")
+
+
+class SchemaDriftError(LakehouseError):
+    """A stored table and its declaration differ; a job does not guess which is right."""
+
+    def __init__(
+        self, table: str, missing: Sequence[str], unexpected: Sequence[str]
+    ) -> None:
+        self.table, self.missing, self.unexpected = (
+            table,
+            tuple(missing),
+            tuple(unexpected),
+        )
+        super().__init__(
+            f"{table}: the stored table lacks {list(missing)} and has unexpected "
+            f"{list(unexpected)}. Migrate it, or (laptop) `make clean` and start again."
+        )
+
+
+class ContractError(LakehouseError):
+    """A data file under conf/ names something that the code does not know."""
+
+    exit_code = USAGE_EXIT_CODE
+
+
+class LeaseError(LakehouseError):
+    """Two writers of one table must not run at once."""
+
+
+class LeaseHeldError(LeaseError):
+    """Another live run holds the lease."""
+
+    def __init__(self, name: str, owner: str) -> None:
+        self.name, self.owner = name, owner
+        super().__init__(
+            f"{name} is already running ({owner}). One table has one writer: wait for it or stop "
+            "it; after a crash its lease ends by itself."
+        )
+
+
+class LeaseLostError(LeaseError):
+    """The lease passed to another run: this one stops before it commits anything more."""
+
+    def __init__(self, name: str, token: int) -> None:
+        self.name, self.token = name, token
+        super().__init__(
+            f"{name} lost its lease (token {token}) to another run and stopped; nothing is lost, "
+            "the other run goes on from the last commit."
+        )
+
+
+class TransactionNotFoundError(LakehouseError):
+    """No item and no row carries the transaction id."""
+
+    def __init__(self, transaction_id: str, where: str) -> None:
+        self.transaction_id = transaction_id
+        super().__init__(f"no transaction {transaction_id!r} in {where}.")
+
+
+class BeyondKnownHistoryError(LakehouseError):
+    """History answers only up to the Gold version its follower has read completely."""
+
+    def __init__(self, asked: str, complete_through: str) -> None:
+        self.asked = asked
+        super().__init__(
+            f"history is complete through {complete_through}; {asked} is later. "
+            "Run `lakehouse run record_history`."
+        )
+
+
+class QueryError(LakehouseError):
+    """The SQL does not parse, or names what does not exist."""

@@ -1,0 +1,52 @@
+"""Who a record is and where it came from: coordinates, content hashes, and UUIDs by name."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+NAMESPACE = UUID("6f0a8f6e-6f5b-5c39-9e0c-2f6f5d9b6a11")
+"""Fixed for ever: every identity of a batch row and of a score is derived from it."""
+
+
+def named_uuid(*parts: Column) -> Column:
+    """UUID version 5 (RFC 9562, section 5.5) of the parts joined by `|`, as Spark expressions."""
+    digest = F.sha1(
+        F.concat(
+            F.unhex(F.lit(NAMESPACE.hex)), F.encode(F.concat_ws("|", *parts), "UTF-8")
+        )
+    )
+    variant = F.element_at(
+        F.array(*[F.lit(digit) for digit in "89ab"]),
+        (F.conv(F.substring(digest, 17, 1), 16, 10).cast("int") % 4) + 1,
+    )
+    return F.concat(
+        F.substring(digest, 1, 8), F.lit("-"),
+        F.substring(digest, 9, 4), F.lit("-5"),
+        F.substring(digest, 14, 3), F.lit("-"),
+        variant, F.substring(digest, 18, 3), F.lit("-"),
+        F.substring(digest, 21, 12),
+    )  # fmt: skip
+
+
+def named_uuid_of(*parts: str) -> str:
+    """The same in plain Python."""
+    return str(uuid5(NAMESPACE, "|".join(parts)))
+
+
+def kafka_coordinates() -> Column:
+    """`kafka:TOPIC/PARTITION/OFFSET` of a Bronze row."""
+    place = F.concat_ws(
+        "/", "topic", F.col("partition").cast("string"), F.col("offset").cast("string")
+    )
+    return F.concat(F.lit("kafka:"), place)
+
+
+def drop_coordinates() -> Column:
+    """`file:PATH@SHA256#ROW` of a Bronze row, with the first 12 digits of the file's hash."""
+    return F.concat(
+        F.lit("file:"), "path", F.lit("@"), F.substring("file_sha256", 1, 12),
+        F.lit("#"), F.col("row_number").cast("string"),
+    )  # fmt: skip

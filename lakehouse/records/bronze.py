@@ -1,0 +1,59 @@
+"""Bronze: what was delivered, as it was delivered; nothing is parsed, so nothing is refused."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from lakehouse.schema import Long, Record
+
+
+class KafkaHeader(Record):
+    """One header of a Kafka record."""
+
+    key: str
+    value: bytes | None
+
+
+class KafkaRecord(Record):
+    """One record of a topic; (topic, partition, offset) is its coordinate."""
+
+    topic: str
+    partition: int
+    offset: Long
+    timestamp: datetime  # Kafka's own, not the event's
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None  # card numbers in text are tokens already
+    headers: list[KafkaHeader] | None
+    redactions: int  # card numbers replaced in `value`
+    ingest_date: date  # UTC day of `timestamp`
+
+
+class DropRow(Record):
+    """One row of a delivered file; (path, file_sha256, row_number) is its coordinate."""
+
+    delivery_date: date  # the day of delivery, from the folder's name
+    path: str  # below landing/
+    file_sha256: str
+    file_revision: int  # 0, then 1 for other content at the same path, and so on
+    row_number: Long  # 1 is the first row after any header
+    format: str  # csv | json | parquet
+    header: str | None  # CSV: the header line
+    raw: str  # the line; Parquet: the row as JSON
+    redactions: int
+
+
+class DropFile(Record):
+    """One delivered file (a path with one content), and what became of it."""
+
+    kind: str  # transactions, money_events, policies, fraud_scores, fx_rates
+    delivery_date: date
+    path: str
+    file_sha256: str
+    file_revision: int
+    size_bytes: Long
+    modified_at: datetime
+    format: str
+    row_count: Long
+    verdict: str  # codes.Verdict
+    reason: str | None  # why it is held

@@ -1,0 +1,97 @@
+"""The enumerations of the contract. A new code is one member here and one rule or entry."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class TransactionStatus(StrEnum):
+    """What the acquirer answered."""
+
+    PENDING = "PENDING"
+    AUTHORIZED = "AUTHORIZED"
+    DECLINED = "DECLINED"
+
+
+class SettlementStatus(StrEnum):
+    """The money's outcome, derived from money events."""
+
+    SETTLED = "SETTLED"
+    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"
+    REFUNDED = "REFUNDED"
+    CHARGEBACK = "CHARGEBACK"
+
+
+class MoneyEventType(StrEnum):
+    """What a money event did."""
+
+    SETTLED = "SETTLED"
+    REFUNDED = "REFUNDED"
+    CHARGEBACK = "CHARGEBACK"
+    CHARGEBACK_REVERSED = "CHARGEBACK_REVERSED"
+
+
+class PolicyFlag(StrEnum):
+    """Policies that fired, least severe first: `policy_flag` is the last that fired."""
+
+    NONE = "NONE"
+    MERCHANT_BLOCK = "MERCHANT_BLOCK"
+    CURRENCY_BLOCK = "CURRENCY_BLOCK"
+    AMOUNT_LIMIT = "AMOUNT_LIMIT"
+    VELOCITY_LIMIT = "VELOCITY_LIMIT"
+    GEO_BLOCK = "GEO_BLOCK"
+
+
+class ReasonCode(StrEnum):
+    """Why a transaction looks suspicious, from its score and the score's explanations."""
+
+    NONE = "NONE"
+    HIGH_SCORE = "HIGH_SCORE"
+    AMOUNT_ANOMALY = "AMOUNT_ANOMALY"
+    VELOCITY_ANOMALY = "VELOCITY_ANOMALY"
+    LOCATION_ANOMALY = "LOCATION_ANOMALY"
+    MERCHANT_RISK = "MERCHANT_RISK"
+    UNSCORED = "UNSCORED"
+
+
+class Action(StrEnum):
+    """What the gateway is advised to do."""
+
+    ALLOW = "ALLOW"
+    REVIEW = "REVIEW"
+    BLOCK = "BLOCK"
+
+
+class ScoreSource(StrEnum):
+    """Where a score came from."""
+
+    NONE = "NONE"
+    API = "API"
+    TOPIC = "TOPIC"
+    OFFLINE = "OFFLINE"
+
+
+class FxStatus(StrEnum):
+    """Whether `amount_base` could be computed, and from how fresh a rate."""
+
+    OK = "OK"
+    STALE = "STALE"
+    MISSING = "MISSING"
+
+
+class Source(StrEnum):
+    """What kind of contribution a Gold row is made of."""
+
+    LIVE_EVENT = "LIVE_EVENT"
+    BATCH_LOG = "BATCH_LOG"
+    API_SCORE = "API_SCORE"
+    TOPIC_SCORE = "TOPIC_SCORE"
+    OFFLINE_SCORE = "OFFLINE_SCORE"
+    MONEY_EVENT = "MONEY_EVENT"
+
+
+class Verdict(StrEnum):
+    """What became of a delivered file."""
+
+    LOADED = "LOADED"
+    HELD = "HELD"

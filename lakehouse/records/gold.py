@@ -1,0 +1,148 @@
+"""Gold: one row per transaction, derived from the set of its contributions."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from lakehouse.records.silver import (
+    AnonymousTransaction,
+    NormalisedMoney,
+    PaymentContext,
+)
+from lakehouse.schema import (
+    BaseUnitsOrNull,
+    Long,
+    LongOrNull,
+    MinorUnitsOrNull,
+    ProbabilityOrNull,
+    RateOrNull,
+    Record,
+    Total,
+)
+
+
+class Decision(Record):
+    """The earliest decision that the gateway was given."""
+
+    event_id: str
+    decided_at: datetime
+    fraud_score: ProbabilityOrNull
+    fraud_reason_code: str
+    score_source: str
+    score_id: str | None
+    model_version: str | None
+    policy_flag: str
+    policy_flags: list[str]
+    recommended_action: str
+
+
+class AnonymousContribution(Record):
+    """One thing that is known of a transaction; fields that its source has not are null."""
+
+    identity: str
+    revision: int
+    withdrawn: bool
+    source: str  # codes.Source
+    version: Long  # version of the Silver table that brought it
+    coordinates: str
+    event_time: datetime  # timestamp, or inference_time of a score
+    payment_date: date | None  # UTC day of the payment, where the contribution knows it
+    # payment facts (amount and currency also of money events)
+    amount: MinorUnitsOrNull
+    currency: str | None
+    country: str | None
+    region: str | None
+    merchant_id: str | None
+    payment_token: str | None
+    transaction_status: str | None
+    sequence: LongOrNull
+    # batch log
+    amount_base: BaseUnitsOrNull
+    base_currency: str | None
+    fx_rate: RateOrNull
+    fx_rate_date: date | None
+    fx_status: str | None
+    policy_flag: str | None
+    # live event
+    decision: Decision | None
+    # score
+    fraud_score: ProbabilityOrNull
+    fraud_reason_code: str | None
+    model_version: str | None
+    # money event
+    event_type: str | None
+    dispute_id: str | None
+
+
+class Contribution(AnonymousContribution):
+    """A contribution with the payer."""
+
+    user_id: str | None
+
+
+class Winner(Record):
+    """Which contribution decided a field group."""
+
+    field_group: str
+    identity: str
+
+
+class Outcome(AnonymousTransaction, PaymentContext, NormalisedMoney):
+    """All that Gold derives from a transaction's contributions, but the payer."""
+
+    score_source: str
+    model_version: str | None
+    decision: Decision | None
+    settled_amount: Total  # sums over money events in the payment's currency
+    refunded_amount: Total
+    chargeback_amount: Total
+    chargeback_reversed_amount: Total
+    last_money_at: datetime | None
+    exceptions: list[str]  # rule ids, sorted
+    winners: list[Winner]  # sorted by field group
+    event_date: date  # UTC day of `timestamp`; tables.WAITING_DAY while unknown
+
+
+class GoldTransaction(Outcome):
+    """One transaction: every column but `contributions` is a function of `contributions`."""
+
+    user_id: str | None
+    contributions: list[Contribution]  # sorted by identity
+
+
+class HistoryRow(Outcome):
+    """A Gold row as it stood from one Gold version on, without the payer."""
+
+    known_from: datetime  # commit time of `gold_version`
+    gold_version: Long
+    changed_groups: list[
+        str
+    ]  # field groups that differ from the version before, sorted
+    known_date: date  # partition: UTC day of `known_from`
+    contributions: list[AnonymousContribution]
+
+
+class ChainLink(Record):
+    """One Gold version in the hash chain."""
+
+    gold_version: Long
+    committed_at: datetime
+    operation: str
+    rows_changed: Long
+    amounts: str  # JSON object: sum of `amount` of the changed rows, per currency, as strings
+    files_hash: str  # SHA-256 over the sorted file actions of the commit
+    previous_hash: str
+    hash: str
+
+
+class Reconciliation(Record):
+    """One step of the flow: its counts close, or `unexplained` says by how much not."""
+
+    gold_version: Long
+    step: str
+    delivered: Long
+    accepted: Long
+    duplicates: Long
+    quarantined: Long
+    held: Long
+    unexplained: Long

@@ -1,0 +1,177 @@
+"""Silver: parsed, checked and enriched; one row per identity and revision."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from lakehouse.schema import (
+    BaseUnitsOrNull,
+    Long,
+    LongOrNull,
+    MinorUnits,
+    MinorUnitsOrNull,
+    Probability,
+    ProbabilityOrNull,
+    Rate,
+    RateOrNull,
+    Record,
+)
+
+
+class AnonymousTransaction(Record):
+    """The seed's Core Transaction Schema without the payer."""
+
+    transaction_id: str
+    timestamp: datetime | None
+    amount: MinorUnitsOrNull
+    currency: str | None
+    fraud_score: ProbabilityOrNull
+    fraud_reason_code: str | None
+    policy_flag: str | None
+    transaction_status: str | None
+    settlement_status: str | None
+    updated_at: datetime | None  # newest event time that went into the row
+
+
+class CoreTransaction(AnonymousTransaction):
+    """The seed's Core Transaction Schema, name for name."""
+
+    user_id: str | None
+
+
+class PaymentContext(Record):
+    """Payment facts beside the seed's core."""
+
+    country: str | None
+    region: str | None  # from conf/regions.yaml
+    merchant_id: str | None
+    payment_token: str | None
+    sequence: LongOrNull  # rising per transaction; null where the sender has none
+
+
+class NormalisedMoney(Record):
+    """The amount in the base currency; the original is never overwritten."""
+
+    amount_base: BaseUnitsOrNull  # whole minor units of base_currency, half-even
+    base_currency: str | None
+    fx_rate: RateOrNull  # units of `currency` per unit of base_currency
+    fx_rate_date: date | None
+    fx_status: str | None  # codes.FxStatus
+
+
+class PolicyEvidence(Record):
+    """One policy version that was in force, and whether it fired."""
+
+    policy_id: str
+    version: int
+    flag: str  # codes.PolicyFlag it raises
+    fired: bool
+
+
+class VelocityEvidence(Record):
+    """One velocity value as it was counted."""
+
+    policy_id: str
+    window_seconds: Long
+    count: Long  # distinct transactions, this one included
+
+
+class Evaluation(Record):
+    """What the decision function concluded, and from what."""
+
+    score_id: str | None
+    score_source: str  # codes.ScoreSource
+    model_version: str | None
+    explanations: str | None  # JSON object as the model gave it
+    policy_flags: list[str]  # all that fired, most severe first
+    policies: list[PolicyEvidence]
+    velocity: list[VelocityEvidence]
+    recommended_action: str  # codes.Action
+
+
+class Provenance(Record):
+    """Who this contribution is, and where it came from."""
+
+    identity: str
+    revision: int
+    withdrawn: bool
+    coordinates: str  # kafka:TOPIC/PARTITION/OFFSET or file:PATH@SHA256#ROW
+    content_hash: str  # SHA-256 of the delivered content, not of its coordinates
+    event_date: date  # partition: UTC day from the payload
+
+
+class LiveTransaction(CoreTransaction, PaymentContext, Evaluation, Provenance):
+    """One event of a transaction as decided for the gateway; never rewritten."""
+
+    event_id: str
+    extra: dict[str, str]  # unknown fields, kept
+    decided_at: datetime  # wall clock, recorded once
+
+
+class BatchTransaction(
+    CoreTransaction, PaymentContext, NormalisedMoney, Evaluation, Provenance
+):
+    """One revision of one row of the daily transaction log."""
+
+    extra: dict[str, str]
+
+
+class FraudScore(Provenance):
+    """One model output: the seed's Fraud Model Output Schema and what it means."""
+
+    model_version: str
+    transaction_id: str
+    fraud_score: Probability
+    explanations: str | None  # JSON
+    inference_time: datetime
+    score_source: str  # codes.ScoreSource
+    fraud_reason_code: str
+
+
+class MoneyEvent(Provenance):
+    """One settlement, refund, chargeback or reversal."""
+
+    event_id: str
+    transaction_id: str
+    event_type: str  # codes.MoneyEventType
+    amount: MinorUnits
+    currency: str
+    timestamp: datetime
+    transaction_date: date | None  # when the payment was made
+    dispute_id: str | None
+
+
+class Policy(Record):
+    """One version of one policy (SCD type 2): the seed's Policy & Control Schema."""
+
+    policy_id: str
+    policy_name: str
+    policy_data: str  # JSON
+    effective_date: datetime
+    effective_to: datetime | None  # exclusive; null while in force
+    version: int  # 1, 2, ... in the order of recording
+    recorded_at: datetime  # midnight of the delivery day
+    coordinates: str
+
+
+class FxRate(Record):
+    """The rate of one currency on one day."""
+
+    rate_date: date
+    base: str
+    currency: str
+    rate: Rate  # units of `currency` per unit of `base`
+    coordinates: str
+
+
+class Quarantined(Record):
+    """One record that could not go on, with every rule it broke."""
+
+    source_table: str
+    coordinates: str
+    rule_ids: list[str]
+    reasons: list[str]
+    identity: str | None
+    transaction_id: str | None
+    payload: bytes | None  # as in Bronze
+    quarantine_date: date  # partition: the delivery day

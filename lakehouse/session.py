@@ -1,0 +1,29 @@
+"""The Spark session: what every runtime needs, then what `spark.settings` of the config adds."""
+
+from __future__ import annotations
+
+from pyspark.sql import SparkSession
+
+from lakehouse.config import Config
+
+# These decide results, not speed: no config file can change them.
+_RESULT_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.catalogImplementation": "in-memory",
+    # a reader that meets a vanished file must fail, never return a short count
+    "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+}
+
+
+def open_session(config: Config, name: str) -> SparkSession:
+    """Open the session of one run; `name` is the job's."""
+    builder = SparkSession.Builder().appName(name)
+    for key, value in (config.spark.settings | _RESULT_SETTINGS).items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session

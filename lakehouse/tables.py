@@ -1,0 +1,304 @@
+"""Every table and view of the lakehouse, each declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from functools import cached_property
+
+from pyspark.sql.types import StructType
+
+from lakehouse.errors import UnknownTableError
+from lakehouse.records.bronze import DropFile, DropRow, KafkaRecord
+from lakehouse.records.codes import (
+    Action,
+    FxStatus,
+    PolicyFlag,
+    ScoreSource,
+    TransactionStatus,
+)
+from lakehouse.records.gold import (
+    ChainLink,
+    GoldTransaction,
+    HistoryRow,
+    Reconciliation,
+)
+from lakehouse.records.silver import (
+    BatchTransaction,
+    FraudScore,
+    FxRate,
+    LiveTransaction,
+    MoneyEvent,
+    Policy,
+    Quarantined,
+)
+from lakehouse.schema import Record, spark_schema
+
+WAITING_DAY = date(1970, 1, 1)
+"""Gold's reserved day: contributions of a transaction whose own day is not known yet."""
+
+_APPEND_ONLY = {"delta.appendOnly": "true"}
+_READ_BY_VERSION = {"delta.enableChangeDataFeed": "true"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Delta table: what one row is, where it lies, what always holds, and who writes it."""
+
+    name: str
+    record: type[Record]
+    written_by: str
+    partitioned_by: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    audited: bool = False  # keeps time travel for the audit horizon, not for days
+
+    @cached_property
+    def schema(self) -> StructType:
+        """Its columns, in the order of the record."""
+        return spark_schema(self.record)
+
+    @property
+    def columns(self) -> list[str]:
+        """Column names; a job's last `select`."""
+        return self.schema.fieldNames()
+
+
+@dataclass(frozen=True)
+class View:
+    """A name for a question over tables; the SQL names tables by their full names."""
+
+    name: str
+    sql: str
+    reads: tuple[Table, ...]
+
+
+def _one_of(column: str, codes: type[StrEnum]) -> str:
+    return f"{column} IN ({', '.join(repr(str(code)) for code in codes)})"
+
+
+BRONZE_TRANSACTIONS = Table(
+    name="bronze.transactions",
+    record=KafkaRecord,
+    written_by="ingest_transactions",
+    partitioned_by=("ingest_date",),
+    properties=_APPEND_ONLY,
+    constraints={"offset_not_negative": "offset >= 0"},
+)
+BRONZE_FRAUD_SCORES = Table(
+    name="bronze.fraud_scores",
+    record=KafkaRecord,
+    written_by="ingest_fraud_scores",
+    partitioned_by=("ingest_date",),
+    properties=_APPEND_ONLY,
+    constraints={"offset_not_negative": "offset >= 0"},
+)
+
+
+def _drops(kind: str) -> Table:
+    return Table(
+        name=f"bronze.drops_{kind}",
+        record=DropRow,
+        written_by="load_drops",
+        partitioned_by=("delivery_date",),
+        properties=_APPEND_ONLY,
+        constraints={"row_number_positive": "row_number >= 1"},
+    )
+
+
+DROPS = {
+    kind: _drops(kind)
+    for kind in ("transactions", "money_events", "policies", "fraud_scores", "fx_rates")
+}
+"""Bronze tables of delivered rows, by kind (the folder below landing/)."""
+
+BRONZE_DROP_FILES = Table(
+    name="bronze.drop_files",
+    record=DropFile,
+    written_by="load_drops",
+    properties=_APPEND_ONLY,
+)
+
+SILVER_LIVE_TRANSACTIONS = Table(
+    name="silver.live_transactions",
+    record=LiveTransaction,
+    written_by="enrich_live",
+    partitioned_by=("event_date",),
+    properties=_READ_BY_VERSION | _APPEND_ONLY,
+    constraints={
+        "amount_whole": "amount >= 0 AND amount = floor(amount)",
+        "status_known": _one_of("transaction_status", TransactionStatus),
+        "flag_known": _one_of("policy_flag", PolicyFlag),
+        "action_known": _one_of("recommended_action", Action),
+    },
+)
+SILVER_FRAUD_SCORES = Table(
+    name="silver.fraud_scores",
+    record=FraudScore,
+    written_by="enrich_live",
+    partitioned_by=("event_date",),
+    properties=_READ_BY_VERSION | _APPEND_ONLY,
+    constraints={
+        "score_is_probability": "fraud_score BETWEEN 0 AND 1",
+        "source_known": _one_of("score_source", ScoreSource),
+    },
+)
+SILVER_QUARANTINE_LIVE = Table(
+    name="silver.quarantine_live",
+    record=Quarantined,
+    written_by="enrich_live",
+    partitioned_by=("quarantine_date",),
+    properties=_APPEND_ONLY,
+)
+SILVER_BATCH_TRANSACTIONS = Table(
+    name="silver.batch_transactions",
+    record=BatchTransaction,
+    written_by="build_batch",
+    partitioned_by=("event_date", "region"),
+    properties=_READ_BY_VERSION | _APPEND_ONLY,
+    constraints={
+        "amount_whole": "amount >= 0 AND amount = floor(amount)",
+        "fx_status_known": _one_of("fx_status", FxStatus),
+    },
+)
+SILVER_MONEY_EVENTS = Table(
+    name="silver.money_events",
+    record=MoneyEvent,
+    written_by="build_batch",
+    partitioned_by=("event_date",),
+    properties=_READ_BY_VERSION | _APPEND_ONLY,
+    constraints={"amount_whole": "amount >= 0 AND amount = floor(amount)"},
+)
+SILVER_OFFLINE_SCORES = Table(
+    name="silver.offline_scores",
+    record=FraudScore,
+    written_by="build_batch",
+    partitioned_by=("event_date",),
+    properties=_READ_BY_VERSION | _APPEND_ONLY,
+    constraints={"score_is_probability": "fraud_score BETWEEN 0 AND 1"},
+)
+SILVER_POLICIES = Table(
+    name="silver.policies",
+    record=Policy,
+    written_by="build_batch",
+    audited=True,
+    constraints={
+        "interval_not_empty": "effective_to IS NULL OR effective_to > effective_date"
+    },
+)
+SILVER_FX_RATES = Table(
+    name="silver.fx_rates",
+    record=FxRate,
+    written_by="build_batch",
+    constraints={"rate_positive": "rate > 0"},
+)
+SILVER_QUARANTINE_BATCH = Table(
+    name="silver.quarantine_batch",
+    record=Quarantined,
+    written_by="build_batch",
+    partitioned_by=("quarantine_date",),
+    properties=_APPEND_ONLY,
+)
+
+GOLD_TRANSACTIONS = Table(
+    name="gold.transactions",
+    record=GoldTransaction,
+    written_by="consolidate",
+    partitioned_by=("event_date", "region"),
+    properties=_READ_BY_VERSION
+    | {"delta.dataSkippingStatsColumns": "transaction_id,timestamp,updated_at"},
+    audited=True,
+)
+GOLD_TRANSACTION_HISTORY = Table(
+    name="gold.transaction_history",
+    record=HistoryRow,
+    written_by="record_history",
+    partitioned_by=("known_date",),
+    properties=_APPEND_ONLY
+    | {"delta.dataSkippingStatsColumns": "transaction_id,known_from,gold_version"},
+    audited=True,
+)
+GOLD_HISTORY_CHAIN = Table(
+    name="gold.history_chain",
+    record=ChainLink,
+    written_by="record_history",
+    properties=_APPEND_ONLY,
+    audited=True,
+)
+GOLD_RECONCILIATION = Table(
+    name="gold.reconciliation",
+    record=Reconciliation,
+    written_by="reconcile",
+    properties=_APPEND_ONLY,
+    audited=True,
+)
+
+TABLES: Mapping[str, Table] = {
+    table.name: table
+    for table in (
+        BRONZE_TRANSACTIONS,
+        BRONZE_FRAUD_SCORES,
+        *DROPS.values(),
+        BRONZE_DROP_FILES,
+        SILVER_LIVE_TRANSACTIONS,
+        SILVER_FRAUD_SCORES,
+        SILVER_QUARANTINE_LIVE,
+        SILVER_BATCH_TRANSACTIONS,
+        SILVER_MONEY_EVENTS,
+        SILVER_OFFLINE_SCORES,
+        SILVER_POLICIES,
+        SILVER_FX_RATES,
+        SILVER_QUARANTINE_BATCH,
+        GOLD_TRANSACTIONS,
+        GOLD_TRANSACTION_HISTORY,
+        GOLD_HISTORY_CHAIN,
+        GOLD_RECONCILIATION,
+    )
+}
+
+_OUTCOME = [
+    name
+    for name in GOLD_TRANSACTIONS.columns
+    if name not in ("contributions", "winners")
+]
+
+VIEWS: Mapping[str, View] = {
+    view.name: view
+    for view in (
+        View(
+            "silver.scores",
+            "SELECT * FROM silver.fraud_scores UNION ALL SELECT * FROM silver.offline_scores",
+            (SILVER_FRAUD_SCORES, SILVER_OFFLINE_SCORES),
+        ),
+        View(
+            "silver.quarantine",
+            "SELECT * FROM silver.quarantine_live UNION ALL SELECT * FROM silver.quarantine_batch",
+            (SILVER_QUARANTINE_LIVE, SILVER_QUARANTINE_BATCH),
+        ),
+        View(
+            "gold.current_transactions",
+            f"SELECT {', '.join(_OUTCOME)} FROM gold.transactions "
+            f"WHERE event_date <> DATE '{WAITING_DAY}'",
+            (GOLD_TRANSACTIONS,),
+        ),
+        View(
+            "gold.exceptions",
+            "SELECT explode(exceptions) AS rule_id, transaction_id, event_date, region, "
+            "transaction_status, settlement_status, updated_at FROM gold.transactions",
+            (GOLD_TRANSACTIONS,),
+        ),
+    )
+}
+
+
+def table_named(name: str) -> Table:
+    """Find a declared table.
+
+    Raises:
+        UnknownTableError: nothing is declared under this name.
+    """
+    if name not in TABLES:
+        raise UnknownTableError(name, sorted((*TABLES, *VIEWS)))
+    return TABLES[name]

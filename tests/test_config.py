@@ -1,0 +1,92 @@
+"""A wrong configuration is named, key and file, and nothing starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pytest import param
+
+from lakehouse.config import Config, secret
+from lakehouse.errors import ConfigError
+from tests.conftest import LOCAL, ROOT
+
+
+@pytest.mark.parametrize("name", ["local.yaml", "aws.yaml"])
+def test_each_config_file_is_complete(name: str) -> None:
+    assert Config.load(ROOT / "conf" / name).kafka.topics.transactions == "payments.transactions"
+
+
+def test_relative_paths_start_at_the_config_file() -> None:
+    assert Config.load(LOCAL).lake.root == str(ROOT / ".lakehouse")
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE__MONEY__MAX_RATE_AGE_DAYS", "3")
+    money = Config.load(LOCAL).money
+    assert (money.max_rate_age_days, money.base_currency) == (3, "EUR")
+
+
+@pytest.mark.parametrize(
+    "section, change, told",
+    [
+        param("gold", {"locate_window_dayz": 7}, "gold.locate_window_dayz", id="unknown key"),
+        param("gold", {"locate_window_days": 0}, "greater than 0, got 0", id="wrong value"),
+        param("gold", {"locate_window_days": "x"}, "valid integer", id="wrong kind"),
+        param("cards", {"token_key": "hunter2"}, "named, never written", id="a written secret"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(
+    tmp_path: Path, section: str, change: dict[str, object], told: str
+) -> None:
+    values = yaml.safe_load(LOCAL.read_text())
+    values[section] |= change
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=told) as fault:
+        Config.load(broken)
+    assert str(broken) in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "variable", ["LAKEHOUSE__GOLDD__LOCATE_WINDOW_DAYS", "LAKEHOUSE__GOLD__LOCATE_DAYS"]
+)
+def test_an_override_of_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "3")
+    with pytest.raises(ConfigError, match="(?i)golDd|locate_days"):
+        Config.load(LOCAL)
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        param(None, "no such file", id="absent"),
+        param("a: [", "not YAML", id="not YAML"),
+        param("- a", "mapping", id="a list"),
+    ],
+)
+def test_a_file_that_is_no_config_is_named(
+    tmp_path: Path, content: str | None, told: str
+) -> None:
+    path = tmp_path / "conf.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=told):
+        Config.load(path)
+
+
+def test_a_generated_secret_is_made_once_and_is_private(config: Config) -> None:
+    made = secret(config.cards.token_key)
+    assert secret(config.cards.token_key) == made
+    assert len(made) == 64
+    path = Path(config.cards.token_key.partition(":")[2])
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_secret_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CARD_TOKEN_KEY", raising=False)
+    with pytest.raises(ConfigError, match="CARD_TOKEN_KEY"):
+        secret("env:CARD_TOKEN_KEY")
