@@ -60,9 +60,7 @@ def _resolve_reference(reference: str) -> str:
         return reference
     if scheme == "generated-file" and name:
         return f"generated-file:{_beside_config(name)}"
-    raise ValueError(
-        "a secret is named, never written: expected env:NAME or generated-file:PATH"
-    )
+    raise ValueError("a secret is named, never written: expected env:NAME or generated-file:PATH")
 
 
 SecretRef = Annotated[str, AfterValidator(_resolve_reference)]
@@ -245,11 +243,11 @@ class Config(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003  the library names them
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over the file; read nothing else."""
         return env_settings, init_settings
@@ -285,9 +283,7 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(source, ["no such file"]) from None
     except yaml.YAMLError as error:
-        raise ConfigError(
-            source, [f"not YAML: {' '.join(str(error).split())}"]
-        ) from None
+        raise ConfigError(source, [f"not YAML: {' '.join(str(error).split())}"]) from None
     if not isinstance(values, dict):
         raise ConfigError(source, ["expected a mapping of sections"])
     return values
@@ -297,11 +293,7 @@ def problems_of(error: ValidationError) -> list[str]:
     """Name each wrong key, what stands there, and what was expected."""
     return [
         f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-        + (
-            ""
-            if fault["type"] in ("missing", "extra_forbidden")
-            else f", got {fault['input']!r}"
-        )
+        + ("" if fault["type"] in ("missing", "extra_forbidden") else f", got {fault['input']!r}")
         for fault in error.errors(include_url=False)
     ]
 
@@ -333,7 +325,5 @@ def _refuse_unknown_overrides(settings: type[Config]) -> None:
         if variable.startswith(ENV_PREFIX) and section not in settings.model_fields:
             raise ConfigError(
                 f"environment variable {variable}",
-                [
-                    f"no section {section!r}; expected one of {', '.join(settings.model_fields)}"
-                ],
+                [f"no section {section!r}; expected one of {', '.join(settings.model_fields)}"],
             )

@@ -68,9 +68,7 @@ class Lakehouse:
         """New rows of an append-only table; `with_versions` adds Delta's `_commit_*` columns."""
         reader = self.spark.readStream.format("delta")
         if with_versions:
-            reader = reader.option("readChangeFeed", "true").option(
-                "startingVersion", 0
-            )
+            reader = reader.option("readChangeFeed", "true").option("startingVersion", 0)
         return reader.load(self._ensured(table))
 
     def topic(self, name: str, landed_in: Table) -> DataFrame:
@@ -83,17 +81,13 @@ class Lakehouse:
             .agg(F.max("offset").alias("offset"))
         )
         landed = {row["partition"]: row["offset"] for row in greatest.collect()}
-        starting = kafka.starting_offsets(
-            name, kafka.partitions_of(settings, name), landed
-        )
+        starting = kafka.starting_offsets(name, kafka.partitions_of(settings, name), landed)
         options = kafka.reader_options(settings, name, starting)
         return self.spark.readStream.format("kafka").options(**options).load()
 
     def append_stream(self, rows: DataFrame, to: Table) -> StreamingQuery:
         """Append a stream to a table, each micro-batch exactly once."""
-        writer = (
-            rows.select(*to.columns).writeStream.format("delta").outputMode("append")
-        )
+        writer = rows.select(*to.columns).writeStream.format("delta").outputMode("append")
         return self._started(writer.option("path", self._ensured(to)))
 
     def each_batch(
@@ -135,9 +129,7 @@ class Lakehouse:
         )
         if self.trigger.mode == "once":
             return writer.trigger(availableNow=True).start()
-        return writer.trigger(
-            processingTime=f"{self.trigger.interval_seconds} seconds"
-        ).start()
+        return writer.trigger(processingTime=f"{self.trigger.interval_seconds} seconds").start()
 
     def _ensured(self, table: Table) -> str:
         path = delta.path_of(self.config, table)

@@ -68,9 +68,7 @@ def check_schema(stored: DataFrame, table: Table) -> None:
     """
     found, declared = set(stored.columns), set(table.columns)
     if found != declared:
-        raise SchemaDriftError(
-            table.name, sorted(declared - found), sorted(found - declared)
-        )
+        raise SchemaDriftError(table.name, sorted(declared - found), sorted(found - declared))
 
 
 def latest_version(spark: SparkSession, path: str) -> int:
@@ -81,12 +79,7 @@ def latest_version(spark: SparkSession, path: str) -> int:
 
 def version_as_of(spark: SparkSession, path: str, moment: datetime) -> int | None:
     """The newest version committed at or before `moment` (UTC, by in-commit timestamps)."""
-    commits = (
-        DeltaTable.forPath(spark, path)
-        .history()
-        .select("version", "timestamp")
-        .collect()
-    )
+    commits = DeltaTable.forPath(spark, path).history().select("version", "timestamp").collect()
     known = [row.version for row in commits if row.timestamp.astimezone(UTC) <= moment]
     return max(known, default=None)
 
@@ -99,8 +92,6 @@ def register(spark: SparkSession, config: Config, names: list[str]) -> None:
             layer = table.name.partition(".")[0]
             spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer}")
             try:
-                spark.sql(
-                    f"CREATE TABLE IF NOT EXISTS {table.name} USING delta LOCATION '{path}'"
-                )
+                spark.sql(f"CREATE TABLE IF NOT EXISTS {table.name} USING delta LOCATION '{path}'")
             except AnalysisException as error:
                 raise SchemaDriftError(table.name, [], []) from error

@@ -6,7 +6,8 @@ LakehouseError                      anything below; the command line prints it i
 │   └── JarHashError                a downloaded jar is not the one that was locked
 ├── ServiceError                    a local service did not start, or answers wrongly
 │   ├── PortInUseError              another process listens on the port a service needs
-│   └── BrokerUnreachableError      no Kafka broker answers at the configured address
+│   ├── BrokerUnreachableError      no Kafka broker answers at the configured address
+│   └── DynamoDbError               DynamoDB does not answer, refuses, or did not take every item
 ├── TableNotFoundError              a table was asked for that no job has created yet
 ├── UnknownTableError               a name that no `Table` declares
 ├── UnknownJobError                 a name that no entry point declares
@@ -17,6 +18,9 @@ LakehouseError                      anything below; the command line prints it i
 │   └── LeaseLostError              this run lost its lease and must not commit
 ├── TransactionNotFoundError        no layer knows the transaction id
 ├── BeyondKnownHistoryError         an as-of question later than the follower has read
+├── VersionNotFoundError            a table has no such version, or no longer
+├── FollowerAheadError              a follower of Gold has read versions that Gold does not have
+├── DecisionsDifferError            a recorded decision does not follow from its evidence
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
 
@@ -87,14 +91,23 @@ class BrokerUnreachableError(ServiceError):
         )
 
 
+class DynamoDbError(ServiceError):
+    """The serving store failed; whatever was being pushed can be pushed again."""
+
+    def __init__(self, table: str, fault: str) -> None:
+        self.table, self.fault = table, fault
+        super().__init__(
+            f"DynamoDB table {table}: {fault}. Start the service (`lakehouse services start`) or "
+            "correct dynamodb.* in the config; the next run pushes what is missing."
+        )
+
+
 class TableNotFoundError(LakehouseError):
     """The table is declared, but nothing has been written to it."""
 
     def __init__(self, table: str, written_by: str) -> None:
         self.table = table
-        super().__init__(
-            f"{table} does not exist yet. Run `lakehouse run {written_by}` first."
-        )
+        super().__init__(f"{table} does not exist yet. Run `lakehouse run {written_by}` first.")
 
 
 class UnknownTableError(LakehouseError):
@@ -102,9 +115,7 @@ class UnknownTableError(LakehouseError):
 
     def __init__(self, table: str, known: Sequence[str]) -> None:
         self.table = table
-        super().__init__(
-            f"there is no table {table!r}. Tables and views: {', '.join(known)}."
-        )
+        super().__init__(f"there is no table {table!r}. Tables and views: {', '.join(known)}.")
 
 
 class UnknownJobError(LakehouseError):
@@ -120,9 +131,7 @@ class UnknownJobError(LakehouseError):
 class SchemaDriftError(LakehouseError):
     """A stored table and its declaration differ; a job does not guess which is right."""
 
-    def __init__(
-        self, table: str, missing: Sequence[str], unexpected: Sequence[str]
-    ) -> None:
+    def __init__(self, table: str, missing: Sequence[str], unexpected: Sequence[str]) -> None:
         self.table, self.missing, self.unexpected = (
             table,
             tuple(missing),
@@ -182,6 +191,39 @@ class BeyondKnownHistoryError(LakehouseError):
         super().__init__(
             f"history is complete through {complete_through}; {asked} is later. "
             "Run `lakehouse run record_history`."
+        )
+
+
+class VersionNotFoundError(LakehouseError):
+    """The version is not written yet, or older than the table's time travel."""
+
+    def __init__(self, table: str, version: int, newest: int) -> None:
+        self.table, self.version, self.newest = table, version, newest
+        super().__init__(
+            f"{table} has no version {version} to read: the newest is {newest}, and the oldest is "
+            "bounded by the audit horizon (audit.* in the config)."
+        )
+
+
+class FollowerAheadError(LakehouseError):
+    """Gold was replaced by an older or a new table behind the follower's back."""
+
+    def __init__(self, table: str, followed_through: int, newest: int) -> None:
+        self.table, self.followed_through, self.newest = table, followed_through, newest
+        super().__init__(
+            f"{table} stands at version {newest}, but a follower has read it through "
+            f"{followed_through}: the table was replaced. Restore it, or start its followers anew."
+        )
+
+
+class DecisionsDifferError(LakehouseError):
+    """The audit recomputed decisions from their recorded evidence, and some came out otherwise."""
+
+    def __init__(self, checked: int, different: int) -> None:
+        self.checked, self.different = checked, different
+        super().__init__(
+            f"{different} of {checked} decisions do not follow from their recorded evidence; the "
+            "report above names each field."
         )
 
 

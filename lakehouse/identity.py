@@ -11,12 +11,10 @@ NAMESPACE = UUID("6f0a8f6e-6f5b-5c39-9e0c-2f6f5d9b6a11")
 """Fixed for ever: every identity of a batch row and of a score is derived from it."""
 
 
-def named_uuid(*parts: Column) -> Column:
+def named_uuid(*parts: Column | str) -> Column:
     """UUID version 5 (RFC 9562, section 5.5) of the parts joined by `|`, as Spark expressions."""
     digest = F.sha1(
-        F.concat(
-            F.unhex(F.lit(NAMESPACE.hex)), F.encode(F.concat_ws("|", *parts), "UTF-8")
-        )
+        F.concat(F.unhex(F.lit(NAMESPACE.hex)), F.encode(F.concat_ws("|", *parts), "UTF-8"))
     )
     variant = F.element_at(
         F.array(*[F.lit(digit) for digit in "89ab"]),

@@ -42,9 +42,7 @@ def command_of(job: Job) -> Callable[..., None]:
     """Turn a job into a command: options for the run, then the job's own keyword parameters."""
 
     def command(
-        config: Annotated[
-            Path, typer.Option(help="The one config file.")
-        ] = DEFAULT_CONFIG,
+        config: Annotated[Path, typer.Option(help="The one config file.")] = DEFAULT_CONFIG,
         trigger: Annotated[str | None, typer.Option(help="once | continuous")] = None,
         debug: Annotated[bool, typer.Option(help="Show stack traces.")] = False,
         **options: Any,
@@ -54,9 +52,7 @@ def command_of(job: Job) -> Callable[..., None]:
 
     own = [p for p in inspect.signature(job).parameters.values() if p.name != "lake"]
     general = [
-        p
-        for p in inspect.signature(command).parameters.values()
-        if p.kind is not p.VAR_KEYWORD
+        p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD
     ]
     keyword_only = [p.replace(kind=p.KEYWORD_ONLY) for p in (*general, *own)]
     signature = inspect.Signature(keyword_only)
@@ -87,9 +83,7 @@ def execute(
         spark = open_session(config, name)
         lake = Lakehouse(config, spark, name, mode, lease, clock)
         outcome = job(lake, **options)
-        return (
-            _finished(outcome, lake) if isinstance(outcome, StreamingQuery) else outcome
-        )
+        return _finished(outcome, lake) if isinstance(outcome, StreamingQuery) else outcome
 
 
 def job_named(name: str) -> Job:

@@ -56,27 +56,16 @@ def end_offsets(kafka: KafkaSettings, topic: str) -> dict[int, int]:
         BrokerUnreachableError: no broker answers within ten seconds.
     """
     asked = {
-        TopicPartition(topic, number): OffsetSpec.latest()
-        for number in partitions_of(kafka, topic)
+        TopicPartition(topic, number): OffsetSpec.latest() for number in partitions_of(kafka, topic)
     }
     answers = _admin(kafka).list_offsets(asked, request_timeout=_TIMEOUT_SECONDS)
-    return {
-        partition.partition: answer.result().offset
-        for partition, answer in answers.items()
-    }
+    return {partition.partition: answer.result().offset for partition, answer in answers.items()}
 
 
-def starting_offsets(
-    topic: str, partitions: list[int], landed: Mapping[int, int]
-) -> str:
+def starting_offsets(topic: str, partitions: list[int], landed: Mapping[int, int]) -> str:
     """Start behind what Bronze holds: `landed` is its greatest offset per partition."""
     return json.dumps(
-        {
-            topic: {
-                str(number): landed.get(number, _EARLIEST - 1) + 1
-                for number in partitions
-            }
-        }
+        {topic: {str(number): landed.get(number, _EARLIEST - 1) + 1 for number in partitions}}
     )
 
 

@@ -83,9 +83,7 @@ def _lock_or_refuse(handle: IO[str], name: str) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         handle.seek(0)
-        raise LeaseHeldError(
-            name, handle.read().partition(" ")[2] or "another process"
-        ) from None
+        raise LeaseHeldError(name, handle.read().partition(" ")[2] or "another process") from None
 
 
 class DynamoDbLease:
@@ -96,21 +94,13 @@ class DynamoDbLease:
         self.token = self._take()
         self._lost = threading.Event()
         self._released = threading.Event()
-        self._renewer = threading.Thread(
-            target=self._renew, name=f"lease-{name}", daemon=True
-        )
+        self._renewer = threading.Thread(target=self._renew, name=f"lease-{name}", daemon=True)
         self._renewer.start()
 
     def check(self) -> None:
         """Raise LeaseLostError unless the stored token is still this run's."""
-        item = self._table.get_item(Key={"name": self.name}, ConsistentRead=True).get(
-            "Item", {}
-        )
-        if (
-            self._lost.is_set()
-            or item.get("token") != self.token
-            or item["expires_at"] < _now()
-        ):
+        item = self._table.get_item(Key={"name": self.name}, ConsistentRead=True).get("Item", {})
+        if self._lost.is_set() or item.get("token") != self.token or item["expires_at"] < _now():
             raise LeaseLostError(self.name, self.token)
 
     def release(self) -> None:
@@ -121,9 +111,7 @@ class DynamoDbLease:
             self._extend(until=0)
 
     def _take(self) -> int:
-        item = self._table.get_item(Key={"name": self.name}, ConsistentRead=True).get(
-            "Item", {}
-        )
+        item = self._table.get_item(Key={"name": self.name}, ConsistentRead=True).get("Item", {})
         token = int(item.get("token", 0))
         try:
             self._table.put_item(
@@ -133,16 +121,16 @@ class DynamoDbLease:
                     "owner": _owner(),
                     "expires_at": _now() + self._seconds,
                 },
-                ConditionExpression="attribute_not_exists(#n) OR (#t = :seen AND expires_at < :now)",
+                ConditionExpression=(
+                    "attribute_not_exists(#n) OR (#t = :seen AND expires_at < :now)"
+                ),
                 ExpressionAttributeNames={"#n": "name", "#t": "token"},
                 ExpressionAttributeValues={":seen": token, ":now": _now()},
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-            raise LeaseHeldError(
-                self.name, str(item.get("owner", "another process"))
-            ) from None
+            raise LeaseHeldError(self.name, str(item.get("owner", "another process"))) from None
         return token + 1
 
     def _extend(self, until: int) -> None:

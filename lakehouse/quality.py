@@ -27,7 +27,8 @@ def violations_of(rules: Sequence[RowRule]) -> Column:
     """All broken rules of a row as `array<struct<rule_id, reason>>`, in the order declared."""
     found = [
         F.when(
-            rule.broken, F.struct(F.lit(rule.id).alias("rule_id"), F.lit(rule.message).alias("reason"))
+            rule.broken,
+            F.struct(F.lit(rule.id).alias("rule_id"), F.lit(rule.message).alias("reason")),
         )
         for rule in rules
     ]

@@ -47,10 +47,7 @@ def spark_schema(record: type[Record]) -> StructType:
 def _nullable_inside(kind: DataType) -> DataType:
     if isinstance(kind, StructType):
         return StructType(
-            [
-                StructField(field.name, _nullable_inside(field.dataType), True)
-                for field in kind
-            ]
+            [StructField(field.name, _nullable_inside(field.dataType), True) for field in kind]
         )
     if isinstance(kind, ArrayType):
         return ArrayType(_nullable_inside(kind.elementType), True)

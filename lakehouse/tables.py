@@ -184,9 +184,7 @@ SILVER_POLICIES = Table(
     record=Policy,
     written_by="build_batch",
     audited=True,
-    constraints={
-        "interval_not_empty": "effective_to IS NULL OR effective_to > effective_date"
-    },
+    constraints={"interval_not_empty": "effective_to IS NULL OR effective_to > effective_date"},
 )
 SILVER_FX_RATES = Table(
     name="silver.fx_rates",
@@ -258,11 +256,7 @@ TABLES: Mapping[str, Table] = {
     )
 }
 
-_OUTCOME = [
-    name
-    for name in GOLD_TRANSACTIONS.columns
-    if name not in ("contributions", "winners")
-]
+_OUTCOME = [name for name in GOLD_TRANSACTIONS.columns if name not in ("contributions", "winners")]
 
 VIEWS: Mapping[str, View] = {
     view.name: view

@@ -52,11 +52,9 @@ def test_a_wrong_key_or_value_is_named(
 @pytest.mark.parametrize(
     "variable", ["LAKEHOUSE__GOLDD__LOCATE_WINDOW_DAYS", "LAKEHOUSE__GOLD__LOCATE_DAYS"]
 )
-def test_an_override_of_nothing_is_refused(
-    monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
+def test_an_override_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "3")
-    with pytest.raises(ConfigError, match="(?i)golDd|locate_days"):
+    with pytest.raises(ConfigError, match=r"(?i)goldd|locate_days"):
         Config.load(LOCAL)
 
 
@@ -68,9 +66,7 @@ def test_an_override_of_nothing_is_refused(
         param("- a", "mapping", id="a list"),
     ],
 )
-def test_a_file_that_is_no_config_is_named(
-    tmp_path: Path, content: str | None, told: str
-) -> None:
+def test_a_file_that_is_no_config_is_named(tmp_path: Path, content: str | None, told: str) -> None:
     path = tmp_path / "conf.yaml"
     if content is not None:
         path.write_text(content)

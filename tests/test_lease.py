@@ -107,4 +107,3 @@ def test_a_killed_process_frees_its_lease(config: Config) -> None:
     process.wait()
     with held_lease(config, "consolidate") as lease:
         lease.check()
-

@@ -1,4 +1,4 @@
-"""`lakehouse demo`: one generated week through every layer, on real services, then what it shows."""
+"""`lakehouse demo`: one generated week through every layer, on real services, and the result."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ from lakehouse.tables import GOLD_TRANSACTIONS
 
 _USUAL = GeneratorSettings()
 _REFERENCE_KINDS = ("policies", "fx_rates")
-_LOOKED_UP = ("transaction_status", "settlement_status", "finality", "recommended_action",
-              "fraud_score", "score_source", "fraud_reason_code", "policy_flag", "as_of")  # fmt: skip
+_LOOKED_UP = (
+    "transaction_status", "settlement_status", "finality", "recommended_action", "fraud_score",
+    "score_source", "fraud_reason_code", "policy_flag", "as_of",
+)  # fmt: skip
 
 _BY = """
 SELECT {key},
        count(*) AS payments,
-       round(100 * avg(CASE WHEN fraud_score >= 0.6 THEN 1.0 ELSE 0.0 END), 2) AS suspicious_percent,
+       round(100 * avg(CASE WHEN fraud_score >= 0.6
+                            THEN 1.0 ELSE 0.0 END), 2) AS suspicious_percent,
        round(100 * avg(CASE WHEN chargeback_amount > chargeback_reversed_amount
                             THEN 1.0 ELSE 0.0 END), 2) AS disputed_percent,
        {disputed}
@@ -90,7 +93,7 @@ def _services(config: Config) -> Iterator[None]:
 def _live_half(
     spark: SparkSession, config: Config, world: GeneratedWorld
 ) -> tuple[dict[str, Any], int]:
-    """Deliver policies, rates and the topics; return what DynamoDB said then, and Gold's version."""
+    """Deliver policies, rates and topics; return what DynamoDB said then, and Gold's version."""
     landing = Path(config.lake.landing)
     reference = [drop for drop in world.drops if drop.path.startswith(_REFERENCE_KINDS)]
     write_drops(reference, landing)

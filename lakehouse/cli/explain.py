@@ -116,9 +116,7 @@ def _traces(transaction_id: str) -> Mapping[str, _Trace]:
         drop_coordinates(),
         F.concat(F.lit("file revision "), F.col("file_revision").cast("string")),
     )
-    refused = _Trace(
-        is_named, F.col("quarantine_date"), place, F.concat_ws("; ", F.col("reasons"))
-    )
+    refused = _Trace(is_named, F.col("quarantine_date"), place, F.concat_ws("; ", F.col("reasons")))
     scored = _Trace(
         is_named,
         F.col("inference_time"),
@@ -180,5 +178,6 @@ def _served(config: Config, transaction_id: str) -> list[Sighting]:
         return []
     combined: dict[str, Any] = item["combined"]
     what = (combined.get(name) for name in ("transaction_status", "settlement_status", "finality"))
-    versions = ", ".join(f"{name} {item[name]}" for name in ("live_version", "gold_version") if item.get(name) is not None)
+    held = [name for name in ("live_version", "gold_version") if item.get(name) is not None]
+    versions = ", ".join(f"{name} {item[name]}" for name in held)
     return [Sighting(_DYNAMODB, None, versions, " ".join(str(part) for part in what if part))]

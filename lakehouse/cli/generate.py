@@ -23,6 +23,7 @@ from lakehouse.local.generator import generate as generated
 from lakehouse.local.generator.producer import produce
 
 _USUAL = GeneratorSettings()
+_USUAL_START = datetime.combine(_USUAL.start, datetime.min.time())
 
 
 def generate(
@@ -30,7 +31,7 @@ def generate(
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = _USUAL.seed,
     start: Annotated[
         datetime, typer.Option(formats=["%Y-%m-%d"], help="First day (UTC).")
-    ] = datetime.combine(_USUAL.start, datetime.min.time()),
+    ] = _USUAL_START,
     days: Annotated[int, typer.Option(help="Days of payments.")] = _USUAL.days,
     transactions: Annotated[int, typer.Option(help="Payments.")] = _USUAL.transactions,
     rate: Annotated[

@@ -77,9 +77,7 @@ def name_tables(spark: SparkSession, config: Config, names: list[str]) -> None:
 
 def existing_tables(spark: SparkSession, config: Config) -> list[Table]:
     """Declared tables that a job has created."""
-    return [
-        table for table in TABLES.values() if delta.exists(spark, delta.path_of(config, table))
-    ]
+    return [table for table in TABLES.values() if delta.exists(spark, delta.path_of(config, table))]
 
 
 def _first_sentence(message: str) -> str:

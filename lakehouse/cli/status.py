@@ -53,9 +53,7 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
         tables = table_statuses(spark, settings)
         streams = stream_statuses(spark, settings)
     if as_json:
-        show_json(
-            {"tables": [asdict(t) for t in tables], "streams": [asdict(s) for s in streams]}
-        )
+        show_json({"tables": [asdict(t) for t in tables], "streams": [asdict(s) for s in streams]})
         return
     show_grid("tables", ["table", "rows", "newest event (UTC)", "version"],
               [[t.table, t.rows, t.newest, t.version] for t in tables])  # fmt: skip
@@ -71,7 +69,10 @@ def table_statuses(spark: SparkSession, config: Config) -> list[TableStatus]:
     counts = [
         spark.read.format("delta")
         .load(path_of(config, table))
-        .agg(F.count(F.lit(1)).alias("rows"), F.max(_time_of(table)).cast("timestamp").alias("newest"))
+        .agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.max(F.expr(_time_of(table))).cast("timestamp").alias("newest"),
+        )
         .withColumn("table", F.lit(table.name))
         for table in tables
     ]

@@ -1,0 +1,110 @@
+"""One generated week through every job, each as a process of its own, as an operator starts it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, Row, SparkSession
+
+from lakehouse import delta
+from lakehouse.cli.generate import send
+from lakehouse.config import Config
+from lakehouse.job import execute, job_named
+from lakehouse.local.generator import GeneratedWorld, GeneratorSettings, generate, write_drops
+from lakehouse.tables import Table
+from tests.conftest import LOCAL, ROOT
+
+SEED = int(os.environ.get("LAKEHOUSE_TEST_SEED", "20260302"))
+JOB_FILES = {
+    "load_drops": "bronze/load_drops.py",
+    "build_batch": "silver/build_batch.py",
+    "ingest_transactions": "bronze/ingest_transactions.py",
+    "ingest_fraud_scores": "bronze/ingest_fraud_scores.py",
+    "enrich_live": "silver/enrich_live.py",
+    "consolidate": "gold/consolidate.py",
+    "record_history": "gold/record_history.py",
+    "sync_dynamodb": "gold/sync_dynamodb.py",
+    "reconcile": "gold/reconcile.py",
+    "audit": "gold/audit.py",
+}
+REFERENCE_KINDS = ("policies", "fx_rates")
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A lake that holds one generated week."""
+
+    config: Config
+    spark: SparkSession
+    world: GeneratedWorld
+    submitted: dict[str, subprocess.CompletedProcess[str]]
+
+    def run(self, *jobs: str) -> None:
+        """Run jobs in this process."""
+        for name in jobs:
+            execute(job_named(name), self.config, trigger="once")
+
+    def read(self, table: Table) -> DataFrame:
+        """A table as it is now."""
+        return self.spark.read.format("delta").load(delta.path_of(self.config, table))
+
+    def rows(self, table: Table, *columns: str) -> list[Row]:
+        """Its rows."""
+        return self.read(table).select(*(columns or ["*"])).collect()
+
+    def version(self, table: Table) -> int:
+        """Its version."""
+        return delta.latest_version(self.spark, delta.path_of(self.config, table))
+
+
+@pytest.fixture(scope="package")
+def platform(
+    services: Config, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    """Policies and rates first, then the live half, then the drops; one `spark-submit` per job."""
+    print(f"replay with LAKEHOUSE_TEST_SEED={SEED}")
+    folder = tmp_path_factory.mktemp("platform")
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in {
+            "LAKE__ROOT": folder / "lake",
+            "LAKE__LANDING": folder / "landing",
+            "LEASE__LOCATION": folder / "leases",
+            "CARDS__TOKEN_KEY": f"generated-file:{folder / 'card-token.key'}",
+            "DYNAMODB__TABLE": "end-to-end",
+        }.items():
+            patch.setenv(f"LAKEHOUSE__{key}", str(value))
+        config = Config.load(LOCAL)
+        world = generate(GeneratorSettings(seed=SEED, transactions=400))
+        platform = Platform(config, spark, world, {})
+        _deliver(platform)
+        yield platform
+
+
+def _deliver(platform: Platform) -> None:
+    landing = Path(platform.config.lake.landing)
+    reference = [d for d in platform.world.drops if d.path.startswith(REFERENCE_KINDS)]
+    write_drops(reference, landing)
+    platform.run("load_drops", "build_batch")
+    send(platform.config, platform.world)
+    _submit(platform, "ingest_transactions", "ingest_fraud_scores", "enrich_live")
+    platform.run("consolidate")
+    write_drops(platform.world.drops, landing)
+    _submit(platform, "load_drops", "build_batch", "consolidate")
+    _submit(platform, "record_history", "sync_dynamodb", "reconcile", "audit")
+
+
+def _submit(platform: Platform, *jobs: str) -> None:
+    for name in jobs:
+        command = [
+            str(Path(sys.executable).parent / "spark-submit"), JOB_FILES[name],
+            "--config", "conf/local.yaml", "--trigger", "once",
+        ]  # fmt: skip
+        platform.submitted[name] = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
+        )

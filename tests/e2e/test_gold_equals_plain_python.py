@@ -1,0 +1,11 @@
+"""The platform's Gold equals an independent plain-Python answer, row for row."""
+
+from __future__ import annotations
+
+from tests.e2e.comparison import differences
+from tests.e2e.conftest import Platform
+
+
+def test_gold_of_a_generated_week_equals_plain_python(platform: Platform) -> None:
+    found = differences(platform, platform.world.sheets)
+    assert not found, "\n".join(found[:40])

@@ -1,0 +1,130 @@
+"""What is delivered again changes nothing; a corrected drop changes exactly what it corrects."""
+
+from __future__ import annotations
+
+import shutil
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lakehouse.cli.generate import send
+from lakehouse.local.generator import Correction, corrected_drop, write_drops
+from lakehouse.local.generator.sheets import Sheet
+from lakehouse.tables import (
+    BRONZE_TRANSACTIONS,
+    GOLD_RECONCILIATION,
+    GOLD_TRANSACTIONS,
+    SILVER_BATCH_TRANSACTIONS,
+    SILVER_MONEY_EVENTS,
+)
+from tests.e2e.comparison import differences
+from tests.e2e.conftest import Platform
+
+LIVE = ("ingest_transactions", "ingest_fraud_scores", "enrich_live")
+BATCH = ("load_drops", "build_batch")
+
+
+def test_counts_close_at_every_step(platform: Platform) -> None:
+    steps = platform.rows(GOLD_RECONCILIATION)
+    assert len(steps) >= 8
+    assert [(row["step"], row["unexplained"]) for row in steps if row["unexplained"]] == []
+    delivered = {row["step"]: row["delivered"] for row in steps}
+    fed = sum(count for step, count in delivered.items() if step.startswith("bronze.transactions"))
+    assert fed == len(platform.world.transactions)
+
+
+def _content(platform: Platform) -> list[str]:
+    return sorted(str(row) for row in platform.rows(GOLD_TRANSACTIONS))
+
+
+def test_all_records_sent_again_leave_gold_unchanged(platform: Platform) -> None:
+    before, version = _content(platform), platform.version(GOLD_TRANSACTIONS)
+    landed = platform.read(BRONZE_TRANSACTIONS).count()
+    send(platform.config, platform.world)
+    platform.run(*LIVE, "consolidate")
+    assert platform.read(BRONZE_TRANSACTIONS).count() == 2 * landed
+    assert _content(platform) == before
+    assert platform.version(GOLD_TRANSACTIONS) == version
+
+
+def test_deleted_checkpoints_leave_gold_unchanged(platform: Platform) -> None:
+    before, landed = _content(platform), platform.read(BRONZE_TRANSACTIONS).count()
+    for job in (*LIVE, "consolidate"):
+        shutil.rmtree(Path(platform.config.lake.checkpoints) / job)
+    platform.run(*LIVE, "consolidate")
+    assert platform.read(BRONZE_TRANSACTIONS).count() == landed
+    assert _content(platform) == before
+
+
+def test_the_same_drops_loaded_again_leave_gold_unchanged(platform: Platform) -> None:
+    before, version = _content(platform), platform.version(SILVER_BATCH_TRANSACTIONS)
+    landing = Path(platform.config.lake.landing)
+    for file in landing.rglob("*"):
+        file.touch()
+    platform.run(*BATCH, "consolidate")
+    assert platform.version(SILVER_BATCH_TRANSACTIONS) == version
+    assert _content(platform) == before
+
+
+def test_a_corrected_drop_changes_exactly_what_it_corrects(platform: Platform) -> None:
+    before = {row["transaction_id"]: row for row in platform.rows(GOLD_TRANSACTIONS)}
+    correction = corrected_drop(platform.world)
+    write_drops(correction.drops, Path(platform.config.lake.landing))
+    platform.run(*BATCH, "consolidate")
+    after = {row["transaction_id"]: row for row in platform.rows(GOLD_TRANSACTIONS)}
+
+    changed = {key for key in after if after[key] != before[key]}
+    assert after.keys() == before.keys()
+    assert {correction.lowered.identity, correction.vanished_transaction_id} <= changed
+    assert after[correction.lowered.identity]["amount"] == Decimal(correction.lowered.after)
+    assert len(changed) == 3
+    found = differences(platform, [_corrected(s, correction) for s in platform.world.sheets])
+    assert not found, "\n".join(found[:40])
+
+
+def test_a_correction_adds_revisions_and_one_withdrawal(platform: Platform) -> None:
+    correction = corrected_drop(platform.world)
+    revised = [row for row in platform.rows(SILVER_BATCH_TRANSACTIONS) if row["revision"] > 0]
+    found = {row["transaction_id"]: row["withdrawn"] for row in revised}
+    assert found == {
+        correction.lowered.identity: False,
+        correction.vanished_transaction_id: True,
+    }
+    (money,) = [row for row in platform.rows(SILVER_MONEY_EVENTS) if row["revision"] > 0]
+    assert (money["event_id"], money["amount"]) == (
+        correction.money.identity,
+        Decimal(correction.money.after),
+    )
+
+
+def _corrected(sheet: Sheet, correction: Correction) -> Sheet:
+    """The sheet as the correction leaves it, by the correction's own word."""
+
+    def changed(row: dict[str, Any]) -> dict[str, Any]:
+        for change in (correction.lowered, correction.money):
+            name = "event_id" if sheet.kind == "money_events" else "transaction_id"
+            if sheet.path == change.path and row.get(name) == change.identity:
+                return {**row, "amount": change.after}
+        return row
+
+    if sheet.path not in (correction.lowered.path, correction.money.path):
+        return sheet
+    rows = [{} if _vanished(sheet, row, correction) else changed(row) for row in sheet.rows]
+    planted = dict(sheet.planted)
+    kept = [(planted.get(i), row) for i, row in enumerate(rows) if row]
+    return sheet._replace(
+        rows=tuple(row for _, row in kept),
+        planted=tuple((i, fault) for i, (fault, _) in enumerate(kept) if fault),
+    )
+
+
+def _vanished(sheet: Sheet, row: dict[str, Any], correction: Correction) -> bool:
+    return (
+        sheet.path == correction.vanished_path
+        and row["transaction_id"] == correction.vanished_transaction_id
+    )
+
+
+def test_gold_holds_one_row_per_transaction(platform: Platform) -> None:
+    ids = [row["transaction_id"] for row in platform.rows(GOLD_TRANSACTIONS, "transaction_id")]
+    assert len(ids) == len(set(ids))

@@ -1,0 +1,94 @@
+"""The lakehouse that a job sees: an append happens once, a missing table is an empty one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+import pytest
+from pyspark.sql import DataFrame
+
+from lakehouse import delta
+from lakehouse.context import Batch, Lakehouse
+from lakehouse.errors import LakehouseError, LeaseLostError
+from lakehouse.job import execute
+from lakehouse.lease import FileLease
+from lakehouse.tables import BRONZE_TRANSACTIONS, GOLD_TRANSACTIONS
+
+Open = Callable[[str], Lakehouse]
+
+
+def _records(lake: Lakehouse, *offsets: int) -> DataFrame:
+    moment = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    rows = [
+        ("t", 0, offset, moment, 0, None, b"{}", None, 0, date(2026, 3, 2)) for offset in offsets
+    ]
+    return lake.spark.createDataFrame(rows, BRONZE_TRANSACTIONS.schema)
+
+
+def test_a_table_that_nobody_wrote_is_empty(lake_for: Open) -> None:
+    lake = lake_for("consolidate")
+    assert lake.read(GOLD_TRANSACTIONS).columns == GOLD_TRANSACTIONS.columns
+    assert lake.read(GOLD_TRANSACTIONS).isEmpty()
+
+
+def test_a_batch_is_appended_once_however_often_it_is_tried(lake_for: Open) -> None:
+    lake = lake_for("ingest_transactions")
+    for _ in range(2):
+        lake.append(_records(lake, 1, 2), to=BRONZE_TRANSACTIONS, batch=Batch("query", 0))
+    assert lake.read(BRONZE_TRANSACTIONS).count() == 2
+
+
+def test_a_new_checkpoint_counts_its_batches_anew(lake_for: Open) -> None:
+    lake = lake_for("ingest_transactions")
+    lake.append(_records(lake, 1), to=BRONZE_TRANSACTIONS, batch=Batch("query", 5))
+    lake.append(_records(lake, 2), to=BRONZE_TRANSACTIONS, batch=Batch("its successor", 0))
+    assert lake.read(BRONZE_TRANSACTIONS).count() == 2
+
+
+def test_a_stream_hands_over_each_row_once_and_each_version(lake_for: Open) -> None:
+    lake = lake_for("ingest_transactions")
+    seen: list[int] = []
+    for offset in (1, 2):
+        lake.append(_records(lake, offset), to=BRONZE_TRANSACTIONS)
+        lake.each_batch(
+            lake.stream(BRONZE_TRANSACTIONS),
+            lambda rows, _batch: seen.extend(row.offset for row in rows.collect()),
+        ).awaitTermination()
+    assert seen == [1, 2]
+
+
+def test_a_version_is_read_as_it_was(lake_for: Open) -> None:
+    lake = lake_for("ingest_transactions")
+    lake.append(_records(lake, 1), to=BRONZE_TRANSACTIONS)
+    lake.append(_records(lake, 2), to=BRONZE_TRANSACTIONS)
+    path = delta.path_of(lake.config, BRONZE_TRANSACTIONS)
+    latest = delta.latest_version(lake.spark, path)
+    assert lake.read(BRONZE_TRANSACTIONS, version=latest - 1).count() == 1
+    assert delta.version_as_of(lake.spark, path, datetime.now(UTC)) == latest
+    assert delta.version_as_of(lake.spark, path, datetime(2020, 1, 1, tzinfo=UTC)) is None
+
+
+def test_a_run_without_its_lease_appends_nothing(lake_for: Open, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    lake = lake_for("ingest_transactions")
+    robbed = Lakehouse(
+        lake.config, lake.spark, lake.job, lake.trigger,
+        FileLease("ingest_transactions", 1, tmp_path / "nobody.lease"), lake.clock,
+    )  # fmt: skip
+    with pytest.raises(LeaseLostError):
+        robbed.append(_records(lake, 1), to=BRONZE_TRANSACTIONS)
+    assert lake.read(BRONZE_TRANSACTIONS).isEmpty()
+
+
+def test_a_fault_inside_a_micro_batch_reaches_the_operator_as_itself(lake_for: Open) -> None:
+    lake = lake_for("ingest_transactions")
+    lake.append(_records(lake, 1), to=BRONZE_TRANSACTIONS)
+
+    def failing(lake: Lakehouse):  # type: ignore[no-untyped-def]
+        def process(_rows: DataFrame, _batch: Batch) -> None:
+            raise LakehouseError("the micro-batch says why")
+
+        return lake.each_batch(lake.stream(BRONZE_TRANSACTIONS), process)
+
+    with pytest.raises(LakehouseError, match="the micro-batch says why"):
+        execute(failing, lake.config, trigger="once")

@@ -1,0 +1,213 @@
+"""The serving store: an item never goes backwards, and a push writes every item or raises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql.types import (
+    ArrayType,
+    DecimalType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from lakehouse.config import Config, DynamoDbSettings
+from lakehouse.dynamodb import PushReport, client, combined, ensure_table, lookup, push
+from lakehouse.errors import DynamoDbError
+
+MORNING = datetime(2026, 3, 9, 8, 0, tzinfo=UTC)
+COLUMNS = StructType(
+    [
+        StructField("transaction_id", StringType()),
+        StructField("version", LongType()),
+        StructField("expires_at", LongType()),
+        StructField("as_of", TimestampType()),
+        StructField("amount", DecimalType(15, 2)),
+        StructField("fraud_score", DecimalType(7, 6)),
+        StructField("policy_flags", ArrayType(StringType())),
+        StructField("merchant_id", StringType()),
+    ]
+)
+
+
+@pytest.fixture
+def settings(dynamodb: DynamoDbSettings) -> DynamoDbSettings:
+    """A table of this test alone, created."""
+    ensure_table(dynamodb)
+    return dynamodb
+
+
+def an_item(
+    transaction_id: str = "t1",
+    version: int = 1,
+    expires_at: int | None = None,
+    as_of: datetime = MORNING,
+    amount: str = "1000",
+    fraud_score: str | None = "0.25",
+    policy_flags: Sequence[str] = (),
+    merchant_id: str | None = "m1",
+) -> tuple[Any, ...]:
+    score = None if fraud_score is None else Decimal(fraud_score)
+    flags = list(policy_flags)
+    return (
+        transaction_id, version, expires_at, as_of, Decimal(amount), score, flags, merchant_id,
+    )  # fmt: skip
+
+
+def pushed(
+    spark: SparkSession,
+    settings: DynamoDbSettings,
+    *items: tuple[Any, ...],
+    group: Any = "live",
+) -> PushReport:
+    return push(spark.createDataFrame(list(items), COLUMNS), group, settings)
+
+
+def found(settings: DynamoDbSettings, transaction_id: str = "t1") -> dict[str, Any]:
+    item = lookup(settings, transaction_id)
+    assert item is not None
+    return item
+
+
+def test_an_item_comes_back_with_numbers_as_numbers_and_without_nulls(
+    spark: SparkSession, settings: DynamoDbSettings
+) -> None:
+    item = an_item(amount="12345", fraud_score="0.000000", policy_flags=["A"], merchant_id=None)
+    report = pushed(spark, settings, item)
+    assert report == PushReport(written=1, refused=0)
+    stored = found(settings)
+    assert stored["live"] == {
+        "as_of": "2026-03-09T08:00:00.000000Z",
+        "amount": 12345,
+        "fraud_score": 0,
+        "policy_flags": ["A"],
+    }
+    assert stored["live_version"] == 1
+    assert stored["gold"] is None
+    assert stored["combined"] == stored["live"]
+    kinds = client(settings).get_item(
+        TableName=settings.table, Key={"transaction_id": {"S": "t1"}}
+    )["Item"]["live"]["M"]
+    assert {name: next(iter(kind)) for name, kind in kinds.items()} == {
+        "as_of": "S", "amount": "N", "fraud_score": "N", "policy_flags": "L",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("late", [1, 2])
+def test_an_equal_or_older_version_changes_nothing(
+    spark: SparkSession, settings: DynamoDbSettings, late: int
+) -> None:
+    pushed(spark, settings, an_item(version=2, amount="200"))
+    report = pushed(spark, settings, an_item(version=late, amount="100"))
+    assert report == PushReport(written=0, refused=1)
+    assert found(settings)["live"]["amount"] == 200
+
+
+def test_a_newer_version_replaces_its_group_and_leaves_the_other_alone(
+    spark: SparkSession, settings: DynamoDbSettings
+) -> None:
+    pushed(spark, settings, an_item(version=7, amount="700"), group="gold")
+    pushed(spark, settings, an_item(version=1, amount="100"))
+    pushed(spark, settings, an_item(version=2, amount="200", merchant_id=None))
+    item = found(settings)
+    assert (item["gold"]["amount"], item["gold_version"]) == (700, 7)
+    assert (item["live"]["amount"], item["live_version"]) == (200, 2)
+    assert "merchant_id" not in item["live"]
+
+
+def test_an_expiry_never_moves_nearer(spark: SparkSession, settings: DynamoDbSettings) -> None:
+    pushed(spark, settings, an_item(version=1, expires_at=2_000), group="gold")
+    assert pushed(spark, settings, an_item(version=1, expires_at=1_000)).written == 1
+    assert pushed(spark, settings, an_item(version=1, expires_at=1_500)).refused == 1
+    assert found(settings)["expires_at"] == 2_000
+    pushed(spark, settings, an_item(version=2, expires_at=3_000))
+    pushed(spark, settings, an_item(version=3, expires_at=None))
+    item = found(settings)
+    assert (item["expires_at"], item["live_version"]) == (3_000, 3)
+
+
+def test_many_items_are_all_written(spark: SparkSession, settings: DynamoDbSettings) -> None:
+    items = [an_item(transaction_id=f"t{number}") for number in range(2_500)]
+    report = push(spark.createDataFrame(items, COLUMNS).repartition(2), "live", settings)
+    assert report == PushReport(written=2_500, refused=0)
+    scan = client(settings).get_paginator("scan").paginate(TableName=settings.table, Select="COUNT")
+    assert sum(page["Count"] for page in scan) == 2_500
+
+
+def test_the_table_expires_items_and_is_created_once(
+    settings: DynamoDbSettings,
+) -> None:
+    ensure_table(settings)
+    ttl = client(settings).describe_time_to_live(TableName=settings.table)["TimeToLiveDescription"]
+    assert ttl["AttributeName"] == "expires_at"
+
+
+def test_an_unknown_transaction_is_nothing(settings: DynamoDbSettings) -> None:
+    assert lookup(settings, "unknown") is None
+
+
+def test_a_push_that_cannot_write_every_item_raises(
+    spark: SparkSession, settings: DynamoDbSettings
+) -> None:
+    absent = settings.model_copy(update={"table": "no-such-table"})
+    with pytest.raises(DynamoDbError, match="not every item was written"):
+        pushed(spark, absent, an_item())
+
+
+def test_a_service_that_is_down_is_named(config: Config) -> None:
+    down = config.dynamodb.model_copy(update={"endpoint_url": "http://127.0.0.1:1"})
+    with pytest.raises(DynamoDbError, match=r"no answer from http://127\.0\.0\.1:1"):
+        lookup(down, "t1")
+
+
+def a_group(as_of: str, **attributes: Any) -> dict[str, Any]:
+    return {"as_of": f"2026-03-09T{as_of}:00.000000Z", **attributes}
+
+
+@pytest.mark.parametrize(
+    ("live", "gold", "expected"),
+    [
+        pytest.param(
+            a_group("08:00", transaction_status="PENDING"),
+            a_group("08:00", transaction_status="AUTHORIZED", finality="FINAL"),
+            {"transaction_status": "AUTHORIZED", "finality": "FINAL"},
+            id="Gold knows as much: Gold",
+        ),
+        pytest.param(
+            a_group("09:00", transaction_status="AUTHORIZED", finality="PROVISIONAL"),
+            a_group("08:00", transaction_status="PENDING", finality="FINAL", fx_rate=2),
+            {
+                "transaction_status": "AUTHORIZED",
+                "finality": "PROVISIONAL",
+                "fx_rate": 2,
+            },
+            id="live has seen a newer event: live, Gold fills what it lacks",
+        ),
+        pytest.param(
+            a_group("09:00", score_source="API", fraud_score=1, model_version="a"),
+            a_group("08:00", score_source="OFFLINE", fraud_score=0),
+            {"score_source": "OFFLINE", "fraud_score": 0},
+            id="the better score, all of it from one group",
+        ),
+        pytest.param(
+            a_group("09:00", score_source="NONE", fraud_reason_code="UNSCORED"),
+            a_group("08:00", score_source="NONE", fraud_reason_code="UNSCORED"),
+            {"score_source": "NONE", "fraud_reason_code": "UNSCORED"},
+            id="no score anywhere",
+        ),
+    ],
+)
+def test_a_reader_combines_both_groups(
+    live: dict[str, Any], gold: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    read = combined(live, gold)
+    assert read | expected == read
+    assert set(read) == {"as_of", *expected}
