@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
+import os
+import sys
+
 from pyspark.sql import SparkSession
 
 from lakehouse.config import Config
@@ -21,9 +26,15 @@ _RESULT_SETTINGS = {
 
 def open_session(config: Config, name: str) -> SparkSession:
     """Open the session of one run; `name` is the job's."""
+    # a plain Python process hands its workers whatever python3 comes first on PATH
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.Builder().appName(name)
     for key, value in (config.spark.settings | _RESULT_SETTINGS).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
+    context = session.sparkContext
+    context.setLogLevel("ERROR")
+    if context.master.startswith("local"):
+        # else workers run the first `python3` on PATH, which need not be this environment's
+        context.pythonExec = sys.executable
     return session

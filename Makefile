@@ -1,0 +1,71 @@
+# Two commands matter: `make demo` and `make test`. Both set up what they need.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+CODE := lakehouse bronze silver gold tests requirements
+# pytest arguments: make test ARGS="-k gold -x"
+ARGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+.PHONY: setup
+setup: $(VENV)/.installed ## Make the environment: Python packages, jars, Spark, scoring model
+	@$(BIN)/python -m lakehouse.local.setup
+
+$(VENV)/.installed: requirements/build.txt requirements/dev.txt pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+		echo "error: Python 3.11 is needed, '$(PYTHON)' is not one. Install it, or: make setup PYTHON=/path/to/python3.11" >&2; \
+		exit 1; }
+	@[[ -x $(BIN)/python ]] || echo "creating $(VENV) and installing the locked packages (a minute or two)"
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(PIP) -r requirements/build.txt
+	@$(PIP) --no-build-isolation --no-deps -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Run the whole platform on this machine and show the result
+	@$(BIN)/lakehouse demo
+
+.PHONY: test
+test: setup ## Run the tests, with the same real services
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: setup ## Lint, types, architecture, lock files
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python requirements/lock.py --check
+
+.PHONY: format
+format: setup ## Format the code and apply safe fixes
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+.PHONY: lock
+lock: setup ## Resolve Python packages and jars anew and rewrite the lock files
+	@$(BIN)/python requirements/lock.py
+
+.PHONY: bench
+bench: setup ## Measure speed (bench/)
+	@$(BIN)/python -m bench
+
+.PHONY: clean
+clean: ## Stop the services and remove the demo's data and tables
+	@if [[ -x $(BIN)/lakehouse && -d .lakehouse/services ]]; then $(BIN)/lakehouse services stop; fi
+	@rm -rf .lakehouse spark-warehouse metastore_db derby.log
+
+.PHONY: distclean
+distclean: clean ## Remove the environment, the jars and every tool's cache too
+	@rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,57 @@
+"""The virtual environment's Spark has what the cloud's has, from its own folder alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from lakehouse.local.java import Java
+from lakehouse.local.spark_home import prepare
+
+
+def a_spark(folder: Path) -> Path:
+    """Make a folder with a spark-submit that shows what it was given."""
+    (folder / "jars").mkdir(parents=True)
+    (folder / "bin").mkdir()
+    submit = folder / "bin" / "spark-submit"
+    submit.write_text('#!/bin/sh\n. "$SPARK_HOME/conf/spark-env.sh"\necho "$JAVA_HOME" "$@"\n')
+    submit.chmod(0o755)
+    return folder
+
+
+def a_jar(folder: Path, name: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / name).touch()
+    return folder / name
+
+
+def test_spark_submit_knows_its_java_without_any_environment(tmp_path: Path) -> None:
+    home, commands = a_spark(tmp_path / "spark"), tmp_path / "bin"
+    commands.mkdir()
+    prepare(home, Java(tmp_path / "a java", "PATH"), [], commands)
+    shown = subprocess.run(
+        [commands / "spark-submit", "job.py", "--trigger"],
+        env={"PATH": "/usr/bin:/bin", "SPARK_HOME": "/elsewhere"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert shown == f"{tmp_path / 'a java'} job.py --trigger\n"
+    assert f"PYSPARK_PYTHON={sys.executable}" in (home / "conf" / "spark-env.sh").read_text()
+
+
+def test_a_second_setup_changes_nothing(tmp_path: Path) -> None:
+    home, jar = a_spark(tmp_path / "spark"), a_jar(tmp_path / "cache", "delta-1.jar")
+    java = Java(tmp_path, "PATH")
+    assert prepare(home, java, [jar], tmp_path)
+    assert not prepare(home, java, [jar], tmp_path)
+
+
+def test_a_newer_lock_leaves_no_older_jar_behind(tmp_path: Path) -> None:
+    home, java = a_spark(tmp_path / "spark"), Java(tmp_path, "PATH")
+    own = a_jar(home / "jars", "spark-core.jar")
+    older, newer = (a_jar(tmp_path / "cache", f"delta-{version}.jar") for version in (1, 2))
+    prepare(home, java, [older], tmp_path)
+    prepare(home, java, [newer], tmp_path)
+    assert {file.name for file in (home / "jars").iterdir()} == {own.name, newer.name}
