@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache, partial
@@ -235,7 +235,7 @@ def _update(
     values: Mapping[str, Any],
     and_only_if: str = "",
 ) -> Mapping[str, Any] | None:
-    """Update an item with a smaller version; else change nothing and return the item that stands."""
+    """Update an item of a smaller version; else change nothing and return the one that stands."""
     condition = "(attribute_not_exists(#version) OR #version < :version)"
     writer = TypeSerializer()
     try:
@@ -257,15 +257,14 @@ def _update(
 
 
 def _create(store: DynamoDBClient, table: str) -> None:
-    try:
+    # in use: another job created it a moment ago
+    with suppress(store.exceptions.ResourceInUseException):
         store.create_table(
             TableName=table,
             BillingMode="PAY_PER_REQUEST",
             KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
         )
-    except store.exceptions.ResourceInUseException:
-        pass  # another job created it a moment ago
 
 
 def _expire_items(store: DynamoDBClient, table: str) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import os
-import sys
-
 from pyspark.sql import SparkSession
 
 from lakehouse.config import Config
@@ -26,8 +23,6 @@ _RESULT_SETTINGS = {
 
 def open_session(config: Config, name: str) -> SparkSession:
     """Open the session of one run; `name` is the job's."""
-    # a plain Python process hands its workers whatever python3 comes first on PATH
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.Builder().appName(name)
     for key, value in (config.spark.settings | _RESULT_SETTINGS).items():
         builder = builder.config(key, value)

@@ -115,9 +115,7 @@ class HistoryRow(Outcome):
 
     known_from: datetime  # commit time of `gold_version`
     gold_version: Long
-    changed_groups: list[
-        str
-    ]  # field groups that differ from the version before, sorted
+    changed_groups: list[str]  # field groups that differ from the version before, sorted
     known_date: date  # partition: UTC day of `known_from`
     contributions: list[AnonymousContribution]
 

@@ -108,9 +108,7 @@ class LiveTransaction(CoreTransaction, PaymentContext, Evaluation, Provenance):
     decided_at: datetime  # wall clock, recorded once
 
 
-class BatchTransaction(
-    CoreTransaction, PaymentContext, NormalisedMoney, Evaluation, Provenance
-):
+class BatchTransaction(CoreTransaction, PaymentContext, NormalisedMoney, Evaluation, Provenance):
     """One revision of one row of the daily transaction log."""
 
     extra: dict[str, str]

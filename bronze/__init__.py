@@ -1,0 +1,1 @@
+"""Bronze: every delivered byte, as it came."""

@@ -1,0 +1,198 @@
+"""Card numbers in text become a keyed token with the last four digits, before anything lands.
+
+A card number is 13 to 19 digits, also with single spaces or dashes between them, of a card
+scheme's range and length, with a valid Luhn digit: `4111 1111 1111 1111` becomes
+`tok_<16 hex digits>_1111`. Equal numbers have equal tokens, whatever their separators.
+
+UUIDs, digests and the fractions of decimals are left alone, and so are the fields that the
+contract defines as ids, times and amounts. Numbers that were escaped, split over fields or
+spelled otherwise are not found. The key becomes a literal of the query plan: whoever may read
+plans of the ingestion jobs (event log, web UI) could compute tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+_BLOCK_BYTES = 64
+_LENGTHS = range(13, 20)
+# by scheme: Visa, Mastercard (two ranges), American Express, Discover, JCB, Diners Club
+_SCHEMES = (
+    "4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})",
+    "5[1-5][0-9]{14}",
+    "2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}|7[01][0-9]|720)[0-9]{12}",
+    "3[47][0-9]{13}",
+    "6(?:011|4[4-9][0-9]|5[0-9]{2}|22[1-9])[0-9]{12,15}",
+    "35(?:2[89]|[3-8][0-9])[0-9]{12,15}",
+    "3(?:0[0-59]|[689][0-9])[0-9]{11,16}",
+)
+_OF_A_SCHEME = f"^(?:{'|'.join(_SCHEMES)})$"
+# not inside a longer number, not a decimal fraction
+_STARTS = r"(?<![0-9])(?<![0-9][.])(?=[2-6])"
+_ENDS = r"(?![0-9]|[.][0-9])"
+_SUSPICIOUS = rf"{_STARTS}[0-9](?:[ -]?[0-9]){{12}}"
+_UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_DIGEST = "(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]{24,}"
+_NO_CARD = rf"(?<![0-9A-Za-z])(?:{_UUID}|{_DIGEST})(?![0-9A-Za-z])"
+
+EXEMPT_FIELDS = (
+    "event_id", "transaction_id", "user_id", "merchant_id", "dispute_id", "policy_id",
+    "timestamp", "inference_time", "effective_date", "transaction_date", "rate_date",
+    "amount", "sequence", "fraud_score", "rate",
+)  # fmt: skip
+_JSON_STRING = r'"(?:[^"\\]|\\.)*+"'
+_EXEMPT = rf'"(?:{"|".join(EXEMPT_FIELDS)})"\s*+:\s*+(?:{_JSON_STRING}|[^"\[{{,}}\]]++)'
+# every character of a text belongs to exactly one piece
+_JSON_PIECE = rf'(?s){_EXEMPT}|{_JSON_STRING}|[^"]++|"'
+_CSV_CELL = r',(?:"(?:[^"]|"")*+"(?=,|$)|[^,]*+)'
+
+
+def redacted(value: Column, key: bytes) -> Column:
+    """`struct<value binary, redactions int>` of a payload: JSON, or any other text.
+
+    A card number that was a JSON number becomes a JSON string. Bytes that are not UTF-8, and
+    null, stay as they are.
+    """
+    text = value.cast("string")
+    is_text = F.encode(text, "UTF-8") == value
+    # a one-element array names the result, so that it is computed once
+    changed = F.transform(
+        F.array(redacted_text(text, key)),
+        lambda found: F.struct(
+            F.encode(found["value"], "UTF-8").alias("value"),
+            found["redactions"].alias("redactions"),
+        ),
+    )
+    return F.when(_is_suspicious(text) & is_text, F.element_at(changed, 1)).otherwise(
+        _unchanged(value)
+    )
+
+
+def redacted_text(text: Column, key: bytes) -> Column:
+    """`struct<value string, redactions int>` of a JSON text or of any other."""
+    pieces = F.regexp_extract_all(text, F.lit(_JSON_PIECE), F.lit(0))
+    is_json = text.rlike(r"^\s*\{")
+
+    def of_piece(piece: Column) -> Column:
+        # a bare token would be no JSON value
+        quote = F.when(is_json & ~piece.startswith('"'), '"').otherwise("")
+        return F.when(piece.rlike(f"^{_EXEMPT}$"), _unchanged(piece)).otherwise(
+            _without_cards(piece, quote, key)
+        )
+
+    return _joined_if_suspicious(text, F.transform(pieces, of_piece))
+
+
+def redacted_csv(header: Column, line: Column, key: bytes) -> Column:
+    """`struct<value string, redactions int>` of a CSV line; its header names the exempt cells."""
+    names = F.transform(csv_cells(header), unquoted)
+
+    def of_cell(cell: Column, index: Column) -> Column:
+        is_exempt = F.get(names, index).isin(list(EXEMPT_FIELDS))
+        return F.when(is_exempt, _unchanged(cell)).otherwise(_without_cards(cell, F.lit(""), key))
+
+    # `_csv_pieces` has put a comma before the first
+    return _joined_if_suspicious(line, F.transform(_csv_pieces(line), of_cell), skip=1)
+
+
+def csv_cells(line: Column) -> Column:
+    """Cells of a CSV line as they stand there, with their quotes."""
+    return F.transform(_csv_pieces(line), lambda piece: piece.substr(F.lit(2), F.length(piece)))
+
+
+def unquoted(cell: Column) -> Column:
+    """What a CSV cell says."""
+    inner = cell.substr(F.lit(2), F.length(cell) - 2)
+    is_quoted = cell.rlike(r'(?s)^".*"$') & (F.length(cell) >= 2)
+    return F.when(is_quoted, F.replace(inner, F.lit('""'), F.lit('"'))).otherwise(cell)
+
+
+def token_of(digits: Column, key: bytes) -> Column:
+    """`tok_<16 hex digits>_<last four>`: the head of HMAC-SHA256 (RFC 2104) of the digits."""
+    inner_pad, outer_pad = _pads(key)
+    inner = F.sha2(F.concat(F.lit(inner_pad), F.encode(digits, "UTF-8")), 256)
+    mac = F.sha2(F.concat(F.lit(outer_pad), F.unhex(inner)), 256)
+    return F.concat(F.lit("tok_"), F.substring(mac, 1, 16), F.lit("_"), F.substring(digits, -4, 4))
+
+
+def _pads(key: bytes) -> tuple[bytearray, bytearray]:
+    short = hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key
+    block = short.ljust(_BLOCK_BYTES, b"\0")
+    return bytearray(byte ^ 0x36 for byte in block), bytearray(byte ^ 0x5C for byte in block)
+
+
+def _csv_pieces(line: Column) -> Column:
+    # with a comma before the first cell too, no piece is empty
+    return F.regexp_extract_all(F.concat(F.lit(","), line), F.lit(_CSV_CELL), F.lit(0))
+
+
+def _unchanged(piece: Column) -> Column:
+    return F.struct(piece.alias("value"), F.lit(0).alias("redactions"))
+
+
+def _is_suspicious(text: Column) -> Column:
+    """Whether a search is worth its cost; few clean texts are, and most need one look only."""
+    without_ids = F.regexp_replace(text, _NO_CARD, "-")
+    return text.rlike(_SUSPICIOUS) & without_ids.rlike(_SUSPICIOUS)
+
+
+def _joined_if_suspicious(text: Column, pieces: Column, skip: int = 0) -> Column:
+    joined = F.aggregate(
+        pieces,
+        _unchanged(F.lit("")),
+        lambda state, piece: F.struct(
+            F.concat(state["value"], piece["value"]).alias("value"),
+            (state["redactions"] + piece["redactions"]).alias("redactions"),
+        ),
+        lambda state: F.struct(
+            state["value"].substr(F.lit(skip + 1), F.length(state["value"])).alias("value"),
+            state["redactions"].alias("redactions"),
+        ),
+    )
+    return F.when(_is_suspicious(text), joined).otherwise(_unchanged(text))
+
+
+def _without_cards(piece: Column, quote: Column, key: bytes) -> Column:
+    """Replace the card numbers of one JSON string, one CSV cell, or the text between them."""
+    searched = F.regexp_replace(piece, _NO_CARD, "-")
+
+    def replaced(state: Column, card: Column) -> Column:
+        token = F.concat(quote, token_of(_digits(card), key), quote)
+        rest = F.replace(state["value"], card, F.lit(""))
+        gone = (F.length(state["value"]) - F.length(rest)) / F.length(card)
+        return F.struct(
+            F.replace(state["value"], card, token).alias("value"),
+            (state["redactions"] + gone.cast("int")).alias("redactions"),
+        )
+
+    found = F.aggregate(_cards_in(searched), _unchanged(piece), replaced)
+    return F.when(searched.rlike(_SUSPICIOUS), found).otherwise(_unchanged(piece))
+
+
+def _cards_in(text: Column) -> Column:
+    """Card numbers of a text as they are written there, longest first.
+
+    Each length is tried from each digit that may begin a number: a year before the number, or a
+    verification code behind it, hides nothing.
+    """
+    written = [
+        F.regexp_extract_all(
+            text,
+            F.lit(f"{_STARTS}(?=([0-9](?:[ -]?[0-9]){{{length - 1}}}){_ENDS})"),
+            F.lit(1),
+        )
+        for length in reversed(_LENGTHS)
+    ]
+    return F.filter(
+        F.array_distinct(F.concat(*written)),
+        lambda card: (
+            _digits(card).rlike(_OF_A_SCHEME) & F.call_function("luhn_check", _digits(card))
+        ),
+    )
+
+
+def _digits(card: Column) -> Column:
+    return F.regexp_replace(card, "[ -]", "")

@@ -1,0 +1,52 @@
+"""The sender's own totals of a day, and whether the files meet them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What files hold: rows, and smallest currency units by currency."""
+
+    rows: int = 0
+    amount: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def __add__(self, other: Totals) -> Totals:
+        currencies = {*self.amount, *other.amount}
+        amount = {
+            code: self.amount.get(code, Decimal(0)) + other.amount.get(code, Decimal(0))
+            for code in currencies
+        }
+        return Totals(self.rows + other.rows, amount)
+
+
+class _Control(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    rows: int | None = None
+    amount: dict[str, Decimal] | None = None
+
+
+def unmet(control: str | None, found: Totals) -> str | None:
+    """Why a day's files don't meet `_CONTROL.json`; None if they do, or if there is none."""
+    if control is None:
+        return None
+    try:
+        expected = _Control.model_validate_json(control)
+    except ValidationError:
+        return '_CONTROL.json is not {"rows": n, "amount": {"USD": "123400"}}'
+    if expected.rows is not None and expected.rows != found.rows:
+        return f"_CONTROL.json says {expected.rows} rows, the files have {found.rows}"
+    for code in sorted({*(expected.amount or {}), *found.amount}) if expected.amount else ():
+        says, have = (
+            (expected.amount or {}).get(code, Decimal(0)),
+            found.amount.get(code, Decimal(0)),
+        )
+        if says != have:
+            return f"_CONTROL.json says {says} {code}, the files have {have}"
+    return None

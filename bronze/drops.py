@@ -1,0 +1,137 @@
+"""Rows of delivered files, numbered as they stand there; nothing is parsed, nothing is refused.
+
+Text files are read line by line: a row with a line break inside a quoted cell is two rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from bronze.cards import csv_cells, redacted_csv, redacted_text, unquoted
+from bronze.control import Totals
+from bronze.landing import LandedFile
+from lakehouse.tables import DROPS
+
+_INSTANTS = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
+_NUMBER = r"^\s*[+-]?[0-9]{1,20}([.][0-9]{1,18})?\s*$"
+_ROW = "path string, uri string, row_number long, format string, header string, raw string"
+
+
+def raw_rows(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
+    """One row per row of the files: `path, uri, row_number, format, header, raw`.
+
+    Reading fails when a file is damaged.
+    """
+    rows = spark.createDataFrame([], _ROW)
+    texts = [file for file in files if file.format != "parquet"]
+    if texts:
+        rows = rows.unionByName(_text_rows(spark, texts))
+    for file in files:
+        if file.format == "parquet":
+            rows = rows.unionByName(_parquet_rows(spark, file))
+    return rows
+
+
+def drop_rows(
+    rows: DataFrame, revisions: Sequence[tuple[str, date, str, int]], card_key: bytes
+) -> DataFrame:
+    """One row per raw row, as `DropRow` says, card numbers as tokens.
+
+    `revisions` has path, delivery day, SHA-256 and revision of each file; rows of other files are
+    left out.
+    """
+    known = "path string, delivery_date date, file_sha256 string, file_revision int"
+    files = rows.sparkSession.createDataFrame(list(revisions), known)
+    redaction = F.when(
+        F.col("format") == "csv", redacted_csv(F.col("header"), F.col("raw"), card_key)
+    ).otherwise(redacted_text(F.col("raw"), card_key))
+    return (
+        rows.join(F.broadcast(files), "path")
+        .withColumn("redaction", redaction)
+        .withColumns({"raw": F.col("redaction.value"), "redactions": F.col("redaction.redactions")})
+        .select(*DROPS["transactions"].columns)
+    )
+
+
+def totals_by_path(rows: DataFrame) -> dict[str, Totals]:
+    """Rows and amounts per file, from raw rows; an amount that is no number counts nothing."""
+    amount = _field("amount")
+    counted = (
+        rows.select(
+            "path",
+            _field("currency").alias("currency"),
+            F.when(amount.rlike(_NUMBER), amount.cast("decimal(38,2)")).alias("amount"),
+        )
+        .groupBy("path", "currency")
+        .agg(F.count("*").alias("rows"), F.sum("amount").alias("amount"))
+    )
+    totals: dict[str, Totals] = {}
+    for row in counted.collect():
+        has_amount = row["currency"] is not None and row["amount"] is not None
+        amounts = {row["currency"]: Decimal(row["amount"])} if has_amount else {}
+        totals[row["path"]] = totals.get(row["path"], Totals()) + Totals(row["rows"], amounts)
+    return totals
+
+
+def _text_rows(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
+    lines = (
+        spark.read.text([file.glob for file in files])
+        .select(
+            _place().alias("place"),
+            F.col("_metadata.file_block_start").alias("block"),
+            F.monotonically_increasing_id().alias("line"),
+            "value",
+        )
+        .join(F.broadcast(_places(spark, files)), "place")
+    )
+    # a file may be read in several blocks, each in the order of its lines
+    in_file = Window.partitionBy("path").orderBy("block", "line")
+    whole_file = in_file.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    is_csv = F.col("format") == "csv"
+    header = F.regexp_replace(F.first("value").over(whole_file), "^\ufeff", "")
+    return (
+        lines.withColumn("number", F.row_number().over(in_file))
+        .withColumn("header", F.when(is_csv, header))
+        .withColumn("row_number", (F.col("number") - is_csv.cast("int")).cast("long"))
+        .where((F.col("row_number") >= 1) & (F.trim("value") != ""))
+        .select("path", "uri", "row_number", "format", "header", F.col("value").alias("raw"))
+    )
+
+
+def _parquet_rows(spark: SparkSession, file: LandedFile) -> DataFrame:
+    content = spark.read.parquet(file.glob)
+    return content.select(
+        F.lit(file.path).alias("path"),
+        F.lit(file.uri).alias("uri"),
+        (F.col("_metadata.row_index") + 1).alias("row_number"),
+        F.lit("parquet").alias("format"),
+        F.lit(None).cast("string").alias("header"),
+        F.to_json(F.struct(*[F.col(f"`{name}`") for name in content.columns]), _INSTANTS).alias(
+            "raw"
+        ),
+    )
+
+
+def _places(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
+    return spark.createDataFrame(
+        [("/".join(file.uri.split("/")[-3:]), file.path, file.uri, file.format) for file in files],
+        "place string, path string, uri string, format string",
+    )
+
+
+def _place() -> Column:
+    # file systems write one path with one slash or three: its end is the same
+    return F.regexp_extract(F.col("_metadata.file_path"), "([^/]+/[^/]+/[^/]+)$", 1)
+
+
+def _field(name: str) -> Column:
+    names = F.transform(csv_cells(F.col("header")), unquoted)
+    index = F.array_position(names, name)
+    cell = unquoted(F.get(csv_cells(F.col("raw")), (index - 1).cast("int")))
+    is_csv = F.col("format") == "csv"
+    return F.when(is_csv, F.when(index > 0, cell)).otherwise(F.get_json_object("raw", f"$.{name}"))

@@ -1,0 +1,29 @@
+"""Kafka records as Bronze keeps them."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from bronze.cards import redacted
+from lakehouse.tables import BRONZE_TRANSACTIONS
+
+
+def kafka_records(source: DataFrame, card_key: bytes) -> DataFrame:
+    """One row per record of Spark's Kafka source, as `KafkaRecord` says; nothing is parsed.
+
+    Only `value` is searched for card numbers; keys and headers stay as they are.
+    """
+    redaction = redacted(F.col("value"), card_key)
+    return (
+        source.withColumn("redaction", redaction)
+        .withColumns(
+            {
+                "timestamp_type": F.col("timestampType"),
+                "value": F.col("redaction.value"),
+                "redactions": F.col("redaction.redactions"),
+                "ingest_date": F.to_date("timestamp"),
+            }
+        )
+        .select(*BRONZE_TRANSACTIONS.columns)
+    )

@@ -1,0 +1,132 @@
+"""What consolidation does to frames: where to look, what the union is, what the MERGE may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from functools import reduce
+from operator import or_
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.config import GoldSettings
+from lakehouse.fold.spark import Derivation, standing
+from lakehouse.tables import GOLD_TRANSACTIONS, WAITING_DAY
+
+Days = tuple[date, date]
+Place = tuple[date, str]
+
+LOCATED = ("located_date", "located_region", "is_removal")
+"""Beside Gold's columns in a change: the partition of the row it replaces (null: none), and
+whether that row only goes away."""
+
+
+def days_of_interest(sets: DataFrame) -> DataFrame:
+    """(day, is_own, sets): days to look around, and how many sets asked for each.
+
+    A set's own days are the payment dates that it knows; one that knows none (a score, a money
+    event without `transaction_date`) asks around the days of its events instead.
+    """
+    own = F.array_compact(F.transform("contributions", lambda c: c["payment_date"]))
+    of_events = F.transform("contributions", lambda c: F.to_date(c["event_time"]))
+    asked = sets.select(own.alias("own"), of_events.alias("of_events")).select(
+        (F.size("own") > 0).alias("is_own"),
+        F.explode(
+            F.array_distinct(F.when(F.size("own") > 0, F.col("own")).otherwise(F.col("of_events")))
+        ).alias("day"),
+    )
+    return asked.groupBy("day", "is_own").agg(F.count("*").alias("sets"))
+
+
+def days_to_search(interest: Iterable[tuple[date, bool]], settings: GoldSettings) -> list[Days]:
+    """First and last days of the stretches of Gold where rows of these sets may be, in order.
+
+    An own day: the window around it. Another: the dispute horizon before it, the window after.
+    """
+    window = timedelta(days=settings.locate_window_days)
+    horizon = timedelta(days=settings.dispute_horizon_days)
+    waiting = (WAITING_DAY, WAITING_DAY)
+    around = {(day - (window if is_own else horizon), day + window) for day, is_own in interest}
+    return _joined(sorted({waiting, *around}))
+
+
+def within(stretches: Sequence[Days]) -> Column:
+    """Literal condition on Gold's partition column: on one of the days."""
+    return reduce(or_, [F.col("event_date").between(*map(F.lit, days)) for days in stretches])
+
+
+def in_places(places: Iterable[Place], prefix: str = "") -> Column:
+    """Literal condition on Gold's partition columns: in one of the partitions."""
+    days_of: dict[str, list[date]] = {}
+    for day, region in sorted(places):
+        days_of.setdefault(region, []).append(day)
+    conditions = [
+        (F.col(f"{prefix}region") == region) & F.col(f"{prefix}event_date").isin(days)
+        for region, days in days_of.items()
+    ]
+    return reduce(or_, conditions, F.lit(False))
+
+
+def changes(new: DataFrame, existing: DataFrame, derived: Derivation) -> DataFrame:
+    """Complete Gold rows whose set changed, and removals: Gold's columns, then `LOCATED`.
+
+    A transaction that has several rows (found outside the window, once) becomes one again: each
+    of them is removed, and their union comes in as a new row.
+    """
+    place = F.struct(F.col("event_date").alias("day"), "region")
+    known = existing.select(
+        "transaction_id", "contributions", place.alias("place"), F.col("contributions").alias("old")
+    )
+    together = new.select(
+        "transaction_id", "contributions", _none().alias("place"), _none().alias("old")
+    ).unionByName(known)
+    # the union stands inside the aggregate, where no optimizer rule computes it a second time
+    united = together.groupBy("transaction_id").agg(
+        standing(F.flatten(F.collect_list("contributions"))).alias("contributions"),
+        F.collect_list("place").alias("places"),
+        F.first("old", ignorenulls=True).alias("old"),
+    )
+    is_doubled = F.size("places") > 1
+    changed = united.where(is_doubled | ~F.col("contributions").eqNullSafe(F.col("old")))
+    rows = derived(changed, carrying=["places"])
+    return rows.select(*GOLD_TRANSACTIONS.columns, F.inline(_replacements()))
+
+
+def _replacements() -> Column:
+    """Of `places`, as `LOCATED` structs: one row moves or is new; doubles go, and one comes in."""
+
+    def replacement(place: Column | None, is_removal: bool) -> Column:
+        day, region = (place["day"], place["region"]) if place is not None else (_none(), _none())
+        located = (day.cast("date"), region.cast("string"), F.lit(is_removal))
+        return F.struct(*[c.alias(name) for c, name in zip(located, LOCATED, strict=True)])
+
+    is_new, is_doubled = F.size("places") == 0, F.size("places") > 1
+    new = F.array(replacement(None, False))
+    removals = F.transform(F.array_distinct("places"), lambda place: replacement(place, True))
+    moved = F.transform("places", lambda place: replacement(place, False))
+    return F.when(is_new, new).when(is_doubled, F.concat(removals, new)).otherwise(moved)
+
+
+def replaces(old: Iterable[Place]) -> Column:
+    """The MERGE's condition between Gold `t` and changes `s`, pruned to the old partitions."""
+    return (
+        in_places(old, prefix="t.")
+        & (F.col("t.transaction_id") == F.col("s.transaction_id"))
+        & (F.col("t.event_date") == F.col("s.located_date"))
+        & (F.col("t.region") == F.col("s.located_region"))
+    )
+
+
+def _none() -> Column:
+    return F.lit(None)
+
+
+def _joined(stretches: Sequence[Days]) -> list[Days]:
+    joined: list[Days] = []
+    for first, last in stretches:
+        if joined and first <= joined[-1][1] + timedelta(days=1):
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return joined

@@ -1,0 +1,70 @@
+"""How a job follows gold.transactions: version by version, behind a position of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.context import Lakehouse
+from lakehouse.delta import latest_version, path_of
+from lakehouse.errors import FollowerAheadError
+from lakehouse.tables import GOLD_TRANSACTIONS
+
+NOTHING_YET = -1
+"""The position of a follower that has read no version."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Gold versions that a follower reads in one run: behind `after`, up to `upto` inclusive."""
+
+    after: int
+    upto: int
+
+
+def follow(lake: Lakehouse, step: Callable[[Lakehouse], None]) -> None:
+    """Take one step; with `--trigger continuous` one every interval, until interrupted."""
+    try:
+        step(lake)
+        while lake.trigger.mode == "continuous":
+            time.sleep(lake.trigger.interval_seconds)
+            step(lake)
+    except KeyboardInterrupt:
+        return
+
+
+def span_behind(lake: Lakehouse, position: int) -> Span | None:
+    """What a follower at `position` has still to read; None where it has read everything.
+
+    Raises:
+        FollowerAheadError: the position is beyond Gold's newest version.
+    """
+    newest = newest_gold_version(lake)
+    if position > newest:
+        raise FollowerAheadError(GOLD_TRANSACTIONS.name, position, newest)
+    return None if position == newest else Span(position, newest)
+
+
+def changes_in(lake: Lakehouse, span: Span) -> DataFrame:
+    """The change feed of gold.transactions over exactly these versions."""
+    feed = lake.changes(GOLD_TRANSACTIONS, after=span.after)
+    # Gold may have gone on since the span was taken
+    return feed.where(F.col("_commit_version") <= span.upto)
+
+
+def newest_gold_version(lake: Lakehouse) -> int:
+    """The version of gold.transactions now."""
+    lake.read(GOLD_TRANSACTIONS)  # creates it where no job has written yet
+    return latest_version(lake.spark, path_of(lake.config, GOLD_TRANSACTIONS))
+
+
+def gold_table_id(lake: Lakehouse) -> str:
+    """Delta's id of this very table: another one after it was dropped and created again."""
+    lake.read(GOLD_TRANSACTIONS)  # creates it where no job has written yet
+    path = path_of(lake.config, GOLD_TRANSACTIONS)
+    detail = lake.spark.sql(f"DESCRIBE DETAIL delta.`{path}`").select("id").first()
+    return str(detail["id"]) if detail else ""

@@ -1,0 +1,86 @@
+"""History rows: what changed in gold.transactions, by version; pure functions of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS
+
+FieldGroups = Mapping[str, Sequence[str]]
+
+GOLD_WITHOUT_PAYER = [name for name in GOLD_TRANSACTIONS.columns if name != "user_id"]
+"""Columns of Gold that history keeps; inside `contributions` the payer is missing as well."""
+
+_BEFORE = ("update_preimage", "delete")
+_AFTER = ("insert", "update_postimage")
+
+
+def field_groups(precedence: Mapping[str, Any]) -> FieldGroups:
+    """Columns of each field group, from the content of conf/precedence.yaml."""
+    return {group: rules["fields"] for group, rules in precedence.items()}
+
+
+def history_rows(groups: FieldGroups) -> Callable[[DataFrame], DataFrame]:
+    """Turn Gold's change feed into rows of gold.transaction_history.
+
+    One row per changed transaction and Gold version: the row as that version left it, and the
+    field groups in which it differs from the version before (of a new one: all with a value).
+    """
+
+    def rows(changes: DataFrame) -> DataFrame:
+        version_of_row = changes.groupBy(
+            "transaction_id",
+            F.col("_commit_version").alias("gold_version"),
+            F.col("_commit_timestamp").alias("known_from"),
+        ).agg(_image(_BEFORE).alias("before"), _image(_AFTER).alias("after"))
+        return (
+            version_of_row.where("after IS NOT NULL")
+            .select(
+                "gold_version",
+                "known_from",
+                F.to_date("known_from").alias("known_date"),
+                changed_groups(groups).alias("changed_groups"),
+                "after.*",
+            )
+            .transform(without_payer)
+            .select(*GOLD_TRANSACTION_HISTORY.columns)
+        )
+
+    return rows
+
+
+def changed_groups(groups: FieldGroups) -> Column:
+    """Names of the groups, sorted, in which the structs `before` and `after` differ."""
+    named = [F.when(_differ(groups[group]), F.lit(group)) for group in sorted(groups)]
+    return F.array_compact(F.array(*named))
+
+
+def without_payer(gold: DataFrame) -> DataFrame:
+    """The same rows with no user id, neither in a column nor inside `contributions`."""
+    anonymous = F.transform("contributions", lambda each: each.dropFields("user_id"))
+    return gold.withColumn("contributions", anonymous).drop("user_id")
+
+
+def history_as_of(history: DataFrame, version: int) -> DataFrame:
+    """Gold as of one of its versions, one row per transaction: GOLD_WITHOUT_PAYER."""
+    row = F.struct(*GOLD_WITHOUT_PAYER)
+    latest = F.max_by(row, "gold_version").alias("latest")
+    known = history.where(F.col("gold_version") <= version)
+    return known.groupBy("transaction_id").agg(latest).select("latest.*")
+
+
+def _image(kinds: Sequence[str]) -> Column:
+    # a row that moves to another partition may be a delete and an insert; a healed double is two
+    # rows before and one after, and any of the two tells what changed
+    row = F.struct(*GOLD_TRANSACTIONS.columns)
+    return F.first(F.when(F.col("_change_type").isin(*kinds), row), ignorenulls=True)
+
+
+def _differ(columns: Sequence[str]) -> Column:
+    same = [F.col(f"before.{name}").eqNullSafe(F.col(f"after.{name}")) for name in columns]
+    return ~reduce(Column.__and__, same)

@@ -1,0 +1,33 @@
+"""Change feed of gold.transactions -> group `gold` of the DynamoDB items."""
+
+from __future__ import annotations
+
+from gold.following import changes_in, follow, gold_table_id, span_behind
+from gold.position import move_position, position_of
+from gold.serving import items_of, latest_rows
+from lakehouse.context import Lakehouse
+from lakehouse.dynamodb import ensure_table, push
+from lakehouse.job import run
+from lakehouse.monitoring import log
+
+
+def sync_dynamodb(lake: Lakehouse) -> None:
+    """Push each changed transaction, at least once; older versions never overwrite newer ones."""
+    ensure_table(lake.config.dynamodb)
+    follow(lake, _push_new_versions)
+
+
+def _push_new_versions(lake: Lakehouse) -> None:
+    table_id = gold_table_id(lake)
+    span = span_behind(lake, position_of(lake, table_id))
+    if span is None:
+        return
+    rows = changes_in(lake, span).transform(latest_rows)
+    lake.lease.check()
+    report = push(items_of(rows, lake.config, lake.clock()), "gold", lake.config.dynamodb)
+    move_position(lake, table_id, span.upto)
+    log("pushed", job=lake.job, version=span.upto, rows=report.written)
+
+
+if __name__ == "__main__":
+    run(sync_dynamodb)

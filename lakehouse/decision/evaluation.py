@@ -1,0 +1,83 @@
+"""The one decision function: what is recommended for each payment, and the evidence for it."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.decision.policies import is_in_force, is_recorded, listed, with_policy_flags
+from lakehouse.decision.reasons import reason_code, recommended_action
+from lakehouse.decision.rules import DecisionRules
+from lakehouse.decision.scores import with_best_score
+from lakehouse.decision.velocity import with_velocity
+from lakehouse.records.silver import Evaluation
+from lakehouse.schema import spark_schema
+
+_CONCLUSIONS = ("fraud_score", "fraud_reason_code", "policy_flag")
+
+
+def decide(
+    payments: DataFrame,
+    *,
+    earlier: DataFrame,
+    scores: DataFrame,
+    policies: DataFrame,
+    rules: DecisionRules,
+) -> DataFrame:
+    """Each payment with records.silver.Evaluation, fraud_score, fraud_reason_code, policy_flag.
+
+    One row of `payments` (identity, transaction_id, user_id, timestamp UTC, amount in smallest
+    units, currency, country, region, merchant_id, transaction_status) is one row of the result,
+    with all its columns. `earlier` are the transactions that velocity may count, `scores` rows of
+    records.silver.FraudScore that stand, `policies` rows of records.silver.Policy. Equal inputs
+    give equal answers, row for row, whatever the order or the partitions they come in.
+    """
+    kept = [name for name in payments.columns if name not in _derived()]
+    known = (
+        payments.select(*kept)
+        .transform(with_best_score, scores)
+        .transform(with_velocity, earlier, listed(policies))
+        .transform(with_policy_flags, is_in_force)
+    )
+    return known.transform(_concluded, rules).select(*kept, *_derived())
+
+
+def evaluate(
+    payments: DataFrame,
+    *,
+    policies: DataFrame,
+    rules: DecisionRules,
+    recorded_policies: bool = False,
+) -> DataFrame:
+    """Conclude again from evidence: the steps of `decide` after score and velocity are known.
+
+    `payments` has fraud_score, explanations and `velocity` as recorded, beside the facts that
+    `decide` needs; `policies` (the evidence), policy_flags, policy_flag, fraud_reason_code and
+    recommended_action are added, or replaced. With `recorded_policies` those versions apply that
+    the recorded column `policies` names, so that a policy changed or backdated since then cannot
+    disturb; else those in force at the payment's time. A version that `policies` lacks is missing
+    in the new evidence.
+    """
+    columns = payments.columns
+    added = [name for name in _derived() if name not in columns]
+    applies = is_recorded if recorded_policies else is_in_force
+    return (
+        payments.crossJoin(F.broadcast(listed(policies)))
+        .transform(with_policy_flags, applies)
+        .transform(_concluded, rules)
+        .select(*columns, *added)
+    )
+
+
+def _concluded(payments: DataFrame, rules: DecisionRules) -> DataFrame:
+    score, flags = F.col("fraud_score"), F.col("policy_flags")
+    return payments.withColumns(
+        {
+            "fraud_reason_code": reason_code(score, F.col("explanations"), rules),
+            "recommended_action": recommended_action(score, flags, rules),
+        }
+    )
+
+
+def _derived() -> list[str]:
+    return [*spark_schema(Evaluation).fieldNames(), *_CONCLUSIONS]

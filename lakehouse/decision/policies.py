@@ -1,0 +1,176 @@
+"""Policies: which were in force at a payment's time, and which of them fire on it.
+
+A new rule type is one function below and one entry in `POLICY_RULES` (and a flag in
+records.codes.PolicyFlag, if it raises one of its own).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.records.codes import PolicyFlag
+
+VELOCITY_LIMIT = "velocity_limit"
+
+_NUMBERS = ("max_amount", "max_count", "window_seconds")
+_LISTS = ("countries", "regions", "currencies", "merchants")
+# numbers as text: one that is no number must not cost the policy its other parameters
+_DATA = ", ".join(
+    [f"{name} string" for name in ("rule", "currency", *_NUMBERS)]
+    + [f"{name} array<string>" for name in _LISTS]
+)
+_SEVEREST_FIRST = [str(flag) for flag in reversed(PolicyFlag) if flag is not PolicyFlag.NONE]
+
+
+@dataclass(frozen=True)
+class PolicyRule:
+    """A rule type: the flag it raises, and whether a policy of this type fires on the payment.
+
+    `fires` gets the policy as a struct (policy_id, version, and the parameters by name, each null
+    where it is absent or unreadable) and speaks of the payment by column names; null is no.
+    """
+
+    flag: PolicyFlag
+    fires: Callable[[Column], Column]
+
+
+def _velocity_limit(policy: Column) -> Column:
+    """More transactions of the user within the window than `max_count`, as counted before."""
+    return F.exists(
+        "velocity",
+        lambda counted: (
+            (counted["policy_id"] == policy["policy_id"]) & (counted["count"] > policy["max_count"])
+        ),
+    )
+
+
+def _geo_block(policy: Column) -> Column:
+    """The payment comes from one of `countries`, or of `regions`."""
+    return _lists(policy["countries"], "country") | _lists(policy["regions"], "region")
+
+
+def _amount_limit(policy: Column) -> Column:
+    """More than `max_amount` smallest units of `currency`; other currencies are not its matter."""
+    is_in_currency = policy["currency"] == F.col("currency")
+    return is_in_currency & (F.col("amount") > policy["max_amount"])
+
+
+def _currency_block(policy: Column) -> Column:
+    """Paid in one of `currencies`."""
+    return _lists(policy["currencies"], "currency")
+
+
+def _merchant_block(policy: Column) -> Column:
+    """Paid to one of `merchants`."""
+    return _lists(policy["merchants"], "merchant_id")
+
+
+POLICY_RULES: Mapping[str, PolicyRule] = {
+    VELOCITY_LIMIT: PolicyRule(PolicyFlag.VELOCITY_LIMIT, _velocity_limit),
+    "geo_block": PolicyRule(PolicyFlag.GEO_BLOCK, _geo_block),
+    "amount_limit": PolicyRule(PolicyFlag.AMOUNT_LIMIT, _amount_limit),
+    "currency_block": PolicyRule(PolicyFlag.CURRENCY_BLOCK, _currency_block),
+    "merchant_block": PolicyRule(PolicyFlag.MERCHANT_BLOCK, _merchant_block),
+}
+"""Rule types by the name that `policy_data` gives in `rule`."""
+
+
+def listed(policies: DataFrame) -> DataFrame:
+    """One row, `_policies`: all policy versions as structs, by policy_id and version.
+
+    They are few: as one value beside each payment they cost no shuffle and no exploded rows.
+    Parameters of policy_data that cannot be read are null.
+    """
+    parsed = F.array(F.from_json("policy_data", _DATA))
+    # a lambda's argument is evaluated once, a repeated column is parsed for each field
+    policy = F.transform(
+        parsed,
+        lambda data: F.struct(
+            F.col("policy_id").alias("policy_id"),
+            F.col("version").cast("int").alias("version"),
+            F.col("effective_date").alias("effective_date"),
+            F.col("effective_to").alias("effective_to"),
+            *[data[name].alias(name) for name in ("rule", "currency", *_LISTS)],
+            *[_whole(data[name]).alias(name) for name in _NUMBERS],
+        ),
+    )
+    # in one partition, so that the one row needs no shuffle
+    return policies.coalesce(1).agg(
+        F.sort_array(F.collect_list(F.get(policy, F.lit(0)))).alias("_policies")
+    )
+
+
+def is_in_force(policy: Column) -> Column:
+    """Whether a policy version holds at the payment's time: from its date, until the next one."""
+    has_begun = policy["effective_date"] <= F.col("timestamp")
+    has_ended = policy["effective_to"] <= F.col("timestamp")
+    return has_begun & F.coalesce(~has_ended, F.lit(True))
+
+
+def is_recorded(policy: Column) -> Column:
+    """Whether the payment's recorded evidence names this policy version."""
+    return F.exists(
+        "policies",
+        lambda recorded: (
+            (recorded["policy_id"] == policy["policy_id"])
+            & (recorded["version"] == policy["version"])
+        ),
+    )
+
+
+def with_policy_flags(payments: DataFrame, applies: Callable[[Column], Column]) -> DataFrame:
+    """Add `policies` (evidence of all that apply), `policy_flags` and `policy_flag`.
+
+    `payments` has `_policies` and `velocity`. A policy that names no known rule raises NONE and
+    never fires; one whose parameters cannot be read never fires.
+    """
+    evidence = F.transform(
+        F.filter("_policies", applies),
+        lambda policy: F.struct(
+            policy["policy_id"].alias("policy_id"),
+            policy["version"].alias("version"),
+            _by_rule(policy, lambda rule: F.lit(str(rule.flag)), str(PolicyFlag.NONE)).alias(
+                "flag"
+            ),
+            _by_rule(
+                policy, lambda rule: F.coalesce(rule.fires(policy), F.lit(False)), False
+            ).alias("fired"),
+        ),
+    )
+    fired = F.filter("policies", lambda policy: policy["fired"])
+    severest_first = F.array(*[F.lit(flag) for flag in _SEVEREST_FIRST])
+    return (
+        payments.withColumn("policies", evidence)
+        # keeps the order of its first argument, each value once
+        .withColumn("policy_flags", F.array_intersect(severest_first, fired["flag"]))
+        .withColumn(
+            "policy_flag", F.coalesce(F.get("policy_flags", F.lit(0)), F.lit(str(PolicyFlag.NONE)))
+        )
+    )
+
+
+def _by_rule(
+    policy: Column, value: Callable[[PolicyRule], Column], otherwise: str | bool
+) -> Column:
+    """The value for the policy's rule type: the table as one expression."""
+    first, *others = POLICY_RULES.items()
+    chain = reduce(
+        lambda found, entry: found.when(policy["rule"] == entry[0], value(entry[1])),
+        others,
+        F.when(policy["rule"] == first[0], value(first[1])),
+    )
+    return chain.otherwise(F.lit(otherwise))
+
+
+def _lists(codes: Column, column: str) -> Column:
+    return F.coalesce(F.array_contains(codes, F.col(column)), F.lit(False))
+
+
+def _whole(text: Column) -> Column:
+    """The whole number that a text spells, null for none; 13 digits are the most an amount has."""
+    return F.when(text.rlike("^[0-9]{1,13}$"), text).cast("bigint")

@@ -1,0 +1,204 @@
+"""The fold in plain Python: what the Spark form is measured against.
+
+A set of contributions is a tuple sorted by (identity, source), one revision of each: the greatest.
+At equal revision the least Silver version stands, then the least content: an order that does not
+know which side a contribution came from, so that `union` is associative, commutative, idempotent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cmp_to_key
+from typing import Any
+
+from lakehouse.fold.precedence import Group, Key, Precedence
+from lakehouse.fold.rules import (
+    DEFAULTS,
+    SCORE_SOURCES,
+    SUMS,
+    TAKEN_FROM,
+    UNKNOWN_REGION,
+    ExceptionRule,
+    contribution_fields,
+)
+from lakehouse.records.codes import SettlementStatus, Source, TransactionStatus
+from lakehouse.records.gold import Contribution, Winner
+from lakehouse.schema import Record
+from lakehouse.tables import WAITING_DAY
+
+ContributionSet = tuple[Contribution, ...]
+
+_DECIDED = {TransactionStatus.AUTHORIZED, TransactionStatus.DECLINED}
+
+
+def union(left: Iterable[Contribution], right: Iterable[Contribution]) -> ContributionSet:
+    """Everything that either side knows, in its greatest revision."""
+    standing: dict[tuple[str, str], Contribution] = {}
+    for contribution in (*left, *right):
+        who = (contribution.identity, contribution.source)
+        rival = standing.get(who)
+        if rival is None or _revision_order(contribution) < _revision_order(rival):
+            standing[who] = contribution
+    return tuple(standing[who] for who in sorted(standing))
+
+
+def derive(
+    transaction_id: str, contributions: Iterable[Contribution], precedence: Precedence
+) -> dict[str, Any]:
+    """All columns of the Gold row that this set of contributions is."""
+    known = [c for c in contributions if not c.withdrawn]
+    row: dict[str, Any] = {
+        "transaction_id": transaction_id,
+        "contributions": tuple(contributions),
+    }
+    winners = []
+    for name, group in precedence.contested.items():
+        ranked = _strongest_first(_candidates(known, group, row), group)
+        competing = ranked if group.each_field else ranked[:1]
+        row |= {field: value for unit in group.units for field, value in _won(competing, unit)}
+        winners += [(name, ranked[0].identity)] if ranked else []
+    row |= {name: default for name, default in DEFAULTS.items() if row[name] is None}
+    row |= _money(known, row["currency"])
+    row["exceptions"] = sorted(_exceptions(known, row))
+    row["winners"] = [Winner(field_group=name, identity=who) for name, who in sorted(winners)]
+    row["region"] = row["region"] or UNKNOWN_REGION
+    row["event_date"] = _utc_day(row["timestamp"])
+    row["updated_at"] = max((c.event_time for c in known), default=None)
+    return row
+
+
+def settlement_status(sums: Mapping[str, Decimal]) -> SettlementStatus | None:
+    """Where the money stands, from the sums of its events in the payment's currency."""
+    settled, refunded = sums["settled_amount"], sums["refunded_amount"]
+    if sums["chargeback_amount"] > sums["chargeback_reversed_amount"]:
+        return SettlementStatus.CHARGEBACK
+    if settled > 0 and refunded >= settled:
+        return SettlementStatus.REFUNDED
+    if refunded > 0:
+        return SettlementStatus.PARTIALLY_REFUNDED
+    return SettlementStatus.SETTLED if settled > 0 else None
+
+
+def _candidates(
+    known: Sequence[Contribution], group: Group, row: Mapping[str, Any]
+) -> list[Contribution]:
+    return [
+        c
+        for c in known
+        if c.source in group.sources
+        and (group.each_field or _value(c, group.fields[0]) is not None)
+        and all(_value(c, field) == row[field] for field in group.agrees_with)
+    ]
+
+
+def _strongest_first(candidates: Iterable[Contribution], group: Group) -> list[Contribution]:
+    def stronger(one: Contribution, other: Contribution) -> int:
+        for field, classes in group.classes.items():
+            if by_class := _class(classes, one, field) - _class(classes, other, field):
+                return by_class
+        if by_source := _rank(group, one) - _rank(group, other):
+            return by_source
+        return next((order for key in group.then if (order := _compare(key, one, other))), 0)
+
+    return sorted(candidates, key=cmp_to_key(stronger))
+
+
+def _class(classes: Sequence[Sequence[str]], contribution: Contribution, field: str) -> int:
+    value = _value(contribution, field)
+    return next((i for i, values in enumerate(classes) if value in values), len(classes))
+
+
+def _rank(group: Group, contribution: Contribution) -> int:
+    return group.sources.index(Source(contribution.source))
+
+
+def _compare(key: Key, one: Contribution, other: Contribution) -> int:
+    """Below zero if `one` is stronger."""
+    mine, theirs = _path(one, key.field), _path(other, key.field)
+    if mine == theirs:
+        return 0
+    if mine is None or theirs is None:
+        return 1 if mine is None else -1
+    return -1 if (mine > theirs) == (key.wins == "highest") else 1
+
+
+def _won(ranked: Sequence[Contribution], unit: Sequence[str]) -> list[tuple[str, Any]]:
+    def first_where(enough: Callable[[Iterable[object]], bool]) -> Contribution | None:
+        return next(
+            (c for c in ranked if enough(_value(c, field) is not None for field in unit)),
+            None,
+        )
+
+    winner = first_where(all) or first_where(any)
+    return [(field, _value(winner, field) if winner else None) for field in unit]
+
+
+def _money(known: Sequence[Contribution], currency: str | None) -> dict[str, Any]:
+    counted = [c for c in known if c.source == Source.MONEY_EVENT and _is(c.currency, currency)]
+    sums = {
+        column: sum(
+            (c.amount or Decimal(0) for c in counted if c.event_type == kind),
+            Decimal(0),
+        )
+        for column, kind in SUMS.items()
+    }
+    return {
+        **sums,
+        "settlement_status": settlement_status(sums),
+        "last_money_at": max((c.event_time for c in counted), default=None),
+    }
+
+
+def _exceptions(known: Sequence[Contribution], row: Mapping[str, Any]) -> set[ExceptionRule]:
+    money = [c for c in known if c.source == Source.MONEY_EVENT]
+    answers: dict[int | None, set[str | None]] = {}
+    for c in known:
+        answers.setdefault(c.sequence, set()).add(c.transaction_status)
+    holds = {
+        ExceptionRule.STATUS_CONFLICT: any(given >= _DECIDED for given in answers.values()),
+        ExceptionRule.CURRENCY_MISMATCH: row["currency"] is not None
+        and any(c.currency != row["currency"] for c in money),
+        ExceptionRule.MONEY_ON_DECLINED: bool(money)
+        and row["transaction_status"] == TransactionStatus.DECLINED,
+        ExceptionRule.REFUND_EXCEEDS_SETTLED: row["refunded_amount"] > row["settled_amount"],
+    }
+    return {rule for rule, broken in holds.items() if broken}
+
+
+def _value(contribution: Contribution, field: str) -> Any:
+    """The contribution's value of a column of Gold."""
+    value = getattr(contribution, TAKEN_FROM.get(field, field))
+    return SCORE_SOURCES.get(Source(value)) if field == "score_source" else value
+
+
+def _path(contribution: Contribution, path: str) -> Any:
+    value: Any = contribution
+    for name in path.split("."):
+        value = None if value is None else getattr(value, name)
+    return value
+
+
+def _is(value: str | None, expected: str | None) -> bool:
+    return expected is not None and value == expected
+
+
+def _utc_day(instant: datetime | None) -> date:
+    return instant.astimezone(UTC).date() if instant else WAITING_DAY
+
+
+def _revision_order(contribution: Contribution) -> Any:
+    content = [getattr(contribution, field) for field in contribution_fields()]
+    return -contribution.revision, contribution.version, _comparable(content)
+
+
+def _comparable(value: Any) -> Any:
+    """An order over values of any field: null is least, as in Spark."""
+    if value is None:
+        return (False,)
+    if isinstance(value, Record):
+        value = [getattr(value, field) for field in type(value).model_fields]
+    if isinstance(value, (list, tuple)):
+        return (True, tuple(_comparable(item) for item in value))
+    return (True, value)

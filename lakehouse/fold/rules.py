@@ -1,0 +1,77 @@
+"""What both forms of the fold share: names, the rules that are not precedence, and defaults."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pyspark.sql.types import ArrayType, StructType
+
+from lakehouse.records.codes import MoneyEventType, ReasonCode, ScoreSource, Source
+from lakehouse.records.gold import Contribution, GoldTransaction
+from lakehouse.schema import spark_schema
+
+UNKNOWN_REGION = "UNKNOWN"
+"""Region of a row for which no contribution knows one."""
+
+
+class ExceptionRule(StrEnum):
+    """What is kept and flagged, because it should not happen."""
+
+    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"  # money in another currency: not summed
+    MONEY_ON_DECLINED = "MONEY_ON_DECLINED"
+    REFUND_EXCEEDS_SETTLED = "REFUND_EXCEEDS_SETTLED"
+    STATUS_CONFLICT = "STATUS_CONFLICT"  # authorised and declined at one sequence, or at none
+
+
+SUMS = {
+    "settled_amount": MoneyEventType.SETTLED,
+    "refunded_amount": MoneyEventType.REFUNDED,
+    "chargeback_amount": MoneyEventType.CHARGEBACK,
+    "chargeback_reversed_amount": MoneyEventType.CHARGEBACK_REVERSED,
+}
+"""Columns that sum the money events of one type."""
+
+SCORE_SOURCES = {
+    Source.API_SCORE: ScoreSource.API,
+    Source.TOPIC_SCORE: ScoreSource.TOPIC,
+    Source.OFFLINE_SCORE: ScoreSource.OFFLINE,
+}
+"""Where a score came from, by the contribution that brought it."""
+
+DEFAULTS = {
+    "fraud_reason_code": ReasonCode.UNSCORED,
+    "score_source": ScoreSource.NONE,
+}
+"""Values of columns that no contribution decides; no score is not a score of zero."""
+
+COMPUTED = (
+    "transaction_id",
+    "contributions",
+    "exceptions",
+    "winners",
+    "event_date",
+    "updated_at",
+)
+"""Columns of Gold that no field group decides."""
+
+TAKEN_FROM = {"timestamp": "event_time", "score_source": "source"}
+"""Fields of a contribution whose name in Gold is another."""
+
+
+def gold_types() -> StructType:
+    """Columns of `gold.transactions`."""
+    return spark_schema(GoldTransaction)
+
+
+def contribution_type() -> StructType:
+    """Fields of one contribution, in their order."""
+    contributions = gold_types()["contributions"].dataType
+    assert isinstance(contributions, ArrayType) and isinstance(
+        contributions.elementType, StructType
+    )
+    return contributions.elementType
+
+
+def contribution_fields() -> tuple[str, ...]:
+    """Names of the fields of one contribution, in the order that ties are broken by."""
+    return tuple(Contribution.model_fields)

@@ -1,0 +1,1 @@
+"""Silver: parsed, judged, one row per identity and revision."""

@@ -1,0 +1,124 @@
+"""The daily drops as frames: delivered rows with their place, and the batch log as it stands.
+
+The *log* is one row per transaction of the daily transaction logs: the facts of `FACTS`.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.config import MoneySettings
+from lakehouse.decision import with_base_amount
+from lakehouse.identity import drop_coordinates
+from lakehouse.records.silver import Evaluation, NormalisedMoney
+from lakehouse.schema import spark_schema
+from lakehouse.tables import SILVER_BATCH_TRANSACTIONS
+from silver.contract import drop_fields
+from silver.revisions import differs
+
+LOG_ORDER = ("delivery_date", "sequence", "timestamp", "path", "row_number")
+MONEY_ORDER = ("delivery_date", "timestamp", "path", "row_number")
+SCORE_ORDER = ("delivery_date", "inference_time", "path", "row_number")
+"""Which of several rows of one identity stands: the greatest, column after column."""
+
+MONEY = tuple(spark_schema(NormalisedMoney).fieldNames())
+_DERIVED = {
+    *MONEY,
+    *spark_schema(Evaluation).fieldNames(),
+    *("fraud_score", "fraud_reason_code", "policy_flag", "settlement_status"),
+    *("updated_at", "revision", "withdrawn"),
+}
+FACTS = [name for name in SILVER_BATCH_TRANSACTIONS.columns if name not in _DERIVED]
+"""What a row of the log says by itself; everything else is computed from it."""
+
+
+def held_in_memory(rows: DataFrame, held: ExitStack) -> DataFrame:
+    """Keep rows that several queries read, until `held` ends."""
+    kept = rows.persist()
+    held.callback(kept.unpersist)
+    return kept
+
+
+def delivered(rows: DataFrame) -> DataFrame:
+    """Rows of bronze.drops_* with their fields by name, coordinates, and what quarantine needs."""
+    return rows.withColumns(
+        {
+            "fields": drop_fields(F.col("format"), F.col("header"), F.col("raw")),
+            "coordinates": drop_coordinates(),
+            "payload": F.col("raw").cast("binary"),
+            "quarantine_date": F.col("delivery_date"),
+        }
+    )
+
+
+def latest_plausible(max_clock_ahead_hours: int) -> Column:
+    """The newest event time that a row can have: the end of its delivery day, and the allowance.
+
+    By the day of delivery, not by today: a drop that is loaded again is judged as the first time.
+    """
+    hours = 24 + max_clock_ahead_hours
+    return F.col("delivery_date").cast("timestamp") + F.expr(f"INTERVAL '{hours}' HOUR")
+
+
+def neighbours(log: DataFrame, changed: DataFrame, longest_window_seconds: int) -> DataFrame:
+    """Identities of the log whose velocity windows can hold a payment of `changed`.
+
+    `changed` has user_id and timestamp of every payment that is new, other or gone, as it is and
+    as it was.
+    """
+    spans = changed.groupBy("user_id").agg(
+        F.min("timestamp").alias("_first"), F.max("timestamp").alias("_last")
+    )
+    behind = F.unix_micros("timestamp") - F.unix_micros("_last")
+    is_near = (F.col("timestamp") >= F.col("_first")) & (
+        behind <= longest_window_seconds * 1_000_000
+    )
+    return log.join(spans, "user_id").where(is_near).select("identity")
+
+
+def restated(log: DataFrame, rates: DataFrame, money: MoneySettings) -> DataFrame:
+    """Identities of the log whose base amount, rate or rate's status is other with these rates."""
+    then = F.struct(*MONEY)
+    return (
+        log.select("identity", "timestamp", "amount", "currency", then.alias("_then"))
+        .transform(with_base_amount, rates, money)
+        .where(~F.struct(*MONEY).eqNullSafe(F.col("_then")))
+        .select("identity")
+    )
+
+
+def with_updated_at(decided: DataFrame, scores: DataFrame) -> DataFrame:
+    """Add `updated_at`: the newest event time that went into a row, of payment and score."""
+    inferred = scores.select(F.col("identity").alias("score_id"), "inference_time")
+    return (
+        decided.join(inferred, "score_id", "left")
+        # null is not greatest: an unscored row is as new as its payment
+        .withColumn("updated_at", F.greatest("timestamp", "inference_time"))
+        .drop("inference_time")
+    )
+
+
+def inputs_differ() -> Column:
+    """Whether what a log row was computed from is not what it would be computed from now.
+
+    The delivered content, the rate, the score, and how often the user paid before. Not the
+    policies and the rules of decision: a backdated policy restates nothing by itself, and so a
+    row comes out the same whatever else made the job look at it. Read over the `wanted` and
+    the `known` row of `next_revisions`.
+    """
+    recounted = F.exists(
+        "wanted.velocity",
+        lambda now: F.exists(
+            "known.velocity",
+            lambda then: (
+                (then["policy_id"] == now["policy_id"])
+                & (then["window_seconds"] == now["window_seconds"])
+                & (then["count"] != now["count"])
+            ),
+        ),
+    )
+    score = ("score_id", "fraud_score", "explanations")
+    return differs("content_hash", *MONEY, *score) | recounted

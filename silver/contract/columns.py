@@ -1,0 +1,252 @@
+"""One field of a contract: its typed value, and the rules that its text can break.
+
+Every reader looks into the column `fields: map<string,string>`. A blank text counts as missing.
+No text can make a query fail: each is checked before it is cast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from lakehouse.quality import RowRule
+from silver.contract.fields import json_fields
+
+_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_INSTANT = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
+    r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+)
+_NO_SECONDS = r"^[0-9-]{10}[T ][0-9]{2}:[0-9]{2}(?=Z|[+-])"
+_EPOCH_MILLIS = r"^-?[0-9]{1,15}$"
+# bounded: a cast of 1e-999999999 to a decimal would compute for minutes
+_NUMBER = r"^[+-]?[0-9]{1,40}([.][0-9]{1,40})?([eE][+-]?[0-9]{1,3})?$"
+# no negative exponent and no endless fraction: rounding must not make an amount whole
+_AMOUNT = r"^[+-]?[0-9]{1,40}([.][0-9]{1,18})?([eE][+]?[0-9]{1,3})?$"
+_INTEGER = r"^-?[0-9]{1,18}([.]0+)?$"
+_NESTED = r"^[\[{]"
+_AMOUNT_LIMIT = 10**13
+EARLIEST = "2000-01-01 00:00:00Z"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """One typed column and its rules; `hashed` is its canonical text for the content hash."""
+
+    name: str
+    value: Column
+    rules: tuple[RowRule, ...]
+    hashed: Column
+
+
+def text_of(name: str) -> Column:
+    """The text of a field, trimmed; null if it is absent or blank."""
+    trimmed = F.trim(F.element_at("fields", name))
+    return F.when(trimmed != "", trimmed)
+
+
+def _try_cast(name: str, kind: str) -> Column:
+    return F.expr(f"try_cast(trim(element_at(fields, '{name}')) AS {kind})")
+
+
+def _missing(name: str) -> RowRule:
+    return RowRule(f"{name}_missing", f"{name} is missing", text_of(name).isNull())
+
+
+def _parsed(
+    name: str,
+    value: Column,
+    *rules: RowRule,
+    required: bool,
+    hashed: Column | None = None,
+) -> Parsed:
+    all_rules = (_missing(name), *rules) if required else rules
+    canonical = F.col(name).cast("string") if hashed is None else hashed
+    return Parsed(name, value, all_rules, canonical)
+
+
+def uuid(name: str) -> Parsed:
+    """A UUID in lower case; `<name>_missing`, `<name>_malformed`."""
+    text = F.lower(text_of(name))
+    readable = text.rlike(_UUID)
+    malformed = RowRule(f"{name}_malformed", f"{name} is not a UUID", ~readable)
+    return _parsed(name, F.when(readable, text), malformed, required=True)
+
+
+def text(name: str, *, required: bool) -> Parsed:
+    """Any text or number; `<name>_missing`, `<name>_malformed` for an object or a list."""
+    found = text_of(name)
+    nested = found.rlike(_NESTED)
+    malformed = RowRule(
+        f"{name}_malformed", f"{name} is not a text or a number", nested
+    )
+    return _parsed(name, F.when(~nested, found), malformed, required=required)
+
+
+def code(name: str, codes: type[StrEnum] | Iterable[str], what: str) -> Parsed:
+    """One of the codes; `<what>_missing`, `<what>_unknown` (`what` is the rule's short name)."""
+    found = text_of(name)
+    known = found.isin([str(member) for member in codes])
+    return _parsed(
+        name,
+        F.when(known, found),
+        RowRule(f"{what}_missing", f"{name} is missing", found.isNull()),
+        RowRule(f"{what}_unknown", f"{name} is not a code of the contract", ~known),
+        required=False,
+    )
+
+
+def pattern(name: str, regex: str, meaning: str) -> Parsed:
+    """A text of one form; `<name>_missing`, `<name>_malformed`."""
+    found = text_of(name)
+    fits = found.rlike(regex)
+    malformed = RowRule(f"{name}_malformed", f"{name} is not {meaning}", ~fits)
+    return _parsed(name, F.when(fits, found), malformed, required=True)
+
+
+def integer(name: str) -> Parsed:
+    """An optional whole number (BIGINT); `<name>_malformed`."""
+    found = text_of(name)
+    readable = found.rlike(_INTEGER)
+    malformed = RowRule(f"{name}_malformed", f"{name} is not a whole number", ~readable)
+    whole = F.regexp_replace(found, "[.]0+$", "")
+    return _parsed(
+        name, F.when(readable, whole.cast("bigint")), malformed, required=False
+    )
+
+
+def amount(name: str = "amount") -> Parsed:
+    """Whole smallest currency units, DECIMAL(15,2), not negative.
+
+    `_missing`, `_malformed`, `_overflow`, `_negative`, `_not_whole`.
+    """
+    found = text_of(name)
+    readable = found.rlike(_AMOUNT)
+    exact = F.when(readable, _try_cast(name, "DECIMAL(38,18)"))
+    too_great = exact.isNull() | (F.abs(exact) >= F.lit(_AMOUNT_LIMIT))
+    negative, broken_unit = exact < 0, exact != F.floor(exact)
+    fits = readable & ~too_great & ~negative & ~broken_unit
+    return _parsed(
+        name,
+        F.when(fits, exact.cast("DECIMAL(15,2)")),
+        RowRule(f"{name}_malformed", f"{name} is not a number", ~readable),
+        RowRule(
+            f"{name}_overflow", f"{name} has more than 13 digits", readable & too_great
+        ),
+        RowRule(f"{name}_negative", f"{name} is negative", negative),
+        RowRule(
+            f"{name}_not_whole", f"{name} is not in whole smallest units", broken_unit
+        ),
+        required=True,
+    )
+
+
+def probability(name: str) -> Parsed:
+    """DECIMAL(7,6) in 0..1; `_missing`, `_malformed`, `_out_of_range`."""
+    found = text_of(name)
+    readable = found.rlike(_NUMBER)
+    within = F.when(readable, _try_cast(name, "DOUBLE").between(0, 1))
+    value = F.when(within, _try_cast(name, "DECIMAL(7,6)"))
+    not_number = ~readable & ~_is_not_finite(found)
+    return _parsed(
+        name,
+        value,
+        RowRule(f"{name}_malformed", f"{name} is not a number", not_number),
+        RowRule(
+            f"{name}_out_of_range",
+            f"{name} is not between 0 and 1",
+            ~within | _is_not_finite(found),
+        ),
+        required=True,
+    )
+
+
+def rate(name: str) -> Parsed:
+    """DECIMAL(18,8) above zero; `_missing`, `_malformed`, `_overflow`, `_not_positive`."""
+    found = text_of(name)
+    readable = found.rlike(_NUMBER)
+    exact = F.when(readable, _try_cast(name, "DECIMAL(18,8)"))
+    return _parsed(
+        name,
+        F.when(exact > 0, exact),
+        RowRule(f"{name}_malformed", f"{name} is not a number", ~readable),
+        RowRule(
+            f"{name}_overflow", f"{name} has too many digits", readable & exact.isNull()
+        ),
+        RowRule(f"{name}_not_positive", f"{name} is not above zero", exact <= 0),
+        required=True,
+    )
+
+
+def instant(name: str, latest: Column | None, *, or_day: bool = False) -> Parsed:
+    """An instant, UTC: ISO-8601 with an offset, or epoch milliseconds; perhaps a day's midnight.
+
+    `_missing`, `_unreadable`, and `_absurd`: before the year 2000, or behind `latest`.
+    """
+    # Spark reads no instant without seconds
+    found = F.regexp_replace(F.upper(text_of(name)), _NO_SECONDS, "$0:00")
+    is_iso = found.rlike(_INSTANT)
+    read = F.when(
+        is_iso | found.rlike(_DATE) if or_day else is_iso, F.try_to_timestamp(found)
+    ).when(found.rlike(_EPOCH_MILLIS), F.timestamp_millis(found.cast("bigint")))
+    absurd = read < F.lit(EARLIEST).cast("timestamp")
+    if latest is not None:
+        absurd = absurd | (read > latest)
+    return _parsed(
+        name,
+        F.when(~F.coalesce(absurd, F.lit(False)), read),
+        RowRule(
+            f"{name}_unreadable",
+            f"{name} is neither ISO-8601 with an offset nor epoch milliseconds",
+            found.isNotNull() & read.isNull(),
+        ),
+        RowRule(f"{name}_absurd", f"{name} is before 2000 or too far ahead", absurd),
+        required=True,
+        hashed=F.unix_micros(name).cast("string"),
+    )
+
+
+def day(name: str, *, required: bool) -> Parsed:
+    """An ISO-8601 date; `_missing`, `_malformed`."""
+    found = text_of(name)
+    read = F.when(found.rlike(_DATE), _try_cast(name, "DATE"))
+    malformed = RowRule(
+        f"{name}_malformed",
+        f"{name} is not an ISO-8601 date",
+        found.isNotNull() & read.isNull(),
+    )
+    return _parsed(name, read, malformed, required=required)
+
+
+def json_object(name: str, *, required: bool) -> Parsed:
+    """The text of a JSON object; `_missing`, `_malformed`."""
+    found = text_of(name)
+    fields = json_fields(found)
+    malformed = RowRule(
+        f"{name}_malformed",
+        f"{name} is not a JSON object",
+        found.isNotNull() & fields.isNull(),
+    )
+    return _parsed(
+        name,
+        F.when(fields.isNotNull(), found),
+        malformed,
+        required=required,
+        hashed=sorted_entries(json_fields(F.col(name))),
+    )
+
+
+def sorted_entries(fields: Column) -> Column:
+    """A map as text, whatever the order of its keys was."""
+    return F.to_json(F.array_sort(F.map_entries(fields)))
+
+
+def _is_not_finite(found: Column) -> Column:
+    return F.lower(found).isin(
+        "nan", '"nan"', "infinity", "-infinity", '"infinity"', '"-infinity"'
+    )

@@ -1,0 +1,95 @@
+"""From one delivered text to `map<string,string>`: a JSON object, or a CSV row by its header."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+_STRICT = {"allowSingleQuotes": "false"}
+_STRING = r'"(?:[^"\\]|\\.)*+"'
+# from the end of the last number over strings and punctuation up to the next number
+_NEXT_NUMBER = rf'\G((?:[^"0-9-]++|{_STRING})*+)(-?[0-9][0-9.eE+-]*+)'
+# three alternatives would do, but a match must never be empty: hence the leading comma
+_CSV_CELL = r',("(?:[^"]|"")*+"(?=,|$)|[^,]*+)'
+
+
+def is_utf8(text: Column) -> Column:
+    """Whether the bytes of a text are valid UTF-8 (a cast from binary checks nothing)."""
+    return F.encode(text, "UTF-8") == text.cast("binary")
+
+
+def json_fields(text: Column) -> Column:
+    """Fields of a JSON object; null if `text` is not exactly one JSON object in UTF-8.
+
+    Strings lose their quotes, numbers stay as they were sent (`1234.00`), nested values are JSON
+    text (in which Spark writes numbers its own way), a JSON null is null. Of a field that occurs
+    twice, both stay: see `repeated_fields`.
+    """
+    plain = _only_object(text)
+    # Spark reads a number with a fraction as a double: quoted, it keeps its digits
+    has_fraction = text.rlike(r"[:,\[\s]-?[0-9]+[.eE]")
+    quoted = _only_object(F.regexp_replace(text, _NEXT_NUMBER, '$1"$2"'))
+    exact = F.transform_values(
+        quoted,
+        lambda name, value: F.when(
+            value.rlike(r"^[\[{]"), F.element_at(plain, name)
+        ).otherwise(value),
+    )
+    return F.when(
+        is_utf8(text), F.when(plain.isNotNull() & has_fraction, exact).otherwise(plain)
+    )
+
+
+def csv_fields(header: Column, line: Column) -> Column:
+    """Cells of a CSV line by the names in its header; null unless there is one cell per name.
+
+    Quotes as in RFC 4180, but a row is one line; an empty cell is null.
+    """
+    names, cells = _csv_cells(header), _csv_cells(line)
+    fits = (F.size(names) == F.size(cells)) & (
+        F.size(F.array_distinct(names)) == F.size(names)
+    )
+    return F.when(
+        is_utf8(line) & fits,
+        F.map_from_arrays(
+            names, F.transform(cells, lambda cell: F.when(cell != "", cell))
+        ),
+    )
+
+
+def drop_fields(format: Column, header: Column, raw: Column) -> Column:
+    """Fields of a row of `bronze.drops_*`, whichever its file's format; null if it has none."""
+    return F.when(format == "csv", csv_fields(header, raw)).otherwise(json_fields(raw))
+
+
+def repeated_fields(fields: Column) -> Column:
+    """Whether a field occurs twice: nobody can say which of the two was meant."""
+    return F.size(F.array_distinct(F.map_keys(fields))) < F.size(F.map_keys(fields))
+
+
+def _only_object(text: Column) -> Column:
+    # Spark ignores what follows a complete value: only in company does it have to end
+    values = F.from_json(
+        F.concat(F.lit("["), text, F.lit(",null]")),
+        "array<map<string,string>>",
+        _STRICT,
+    )
+    alone = (F.size(values) == 2) & F.element_at(values, 2).isNull()
+    return F.when(alone, F.element_at(values, 1))
+
+
+def _csv_cells(line: Column) -> Column:
+    found = F.regexp_extract_all(
+        F.concat(F.lit(","), F.regexp_replace(line, r"\r$", "")),
+        F.lit(_CSV_CELL),
+        F.lit(1),
+    )
+    return F.transform(
+        found,
+        lambda cell: F.when(
+            cell.rlike(r'(?s)^".*"$') & (F.length(cell) >= 2),
+            F.replace(
+                cell.substr(F.lit(2), F.length(cell) - 2), F.lit('""'), F.lit('"')
+            ),
+        ).otherwise(cell),
+    )

@@ -1,0 +1,295 @@
+"""bronze.transactions and bronze.fraud_scores -> decided payments, scores, and the Live Index.
+
+A micro-batch may be seen again after a crash at any instant, and all of them again without a
+checkpoint: what is committed stands, is asked for and decided no second time, and is pushed again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.streaming import StreamingQuery
+
+from lakehouse import delta
+from lakehouse.config import Config
+from lakehouse.context import Batch, Lakehouse
+from lakehouse.decision import (
+    DecisionRules,
+    Regions,
+    decide,
+    load_regions,
+    load_rules,
+    longest_window_seconds,
+    reason_code,
+    region_of,
+)
+from lakehouse.dynamodb import ensure_table, push
+from lakehouse.job import run
+from lakehouse.monitoring import log
+from lakehouse.quality import is_accepted, quarantined
+from lakehouse.records.codes import ScoreSource
+from lakehouse.tables import (
+    BRONZE_FRAUD_SCORES,
+    BRONZE_TRANSACTIONS,
+    SILVER_FRAUD_SCORES,
+    SILVER_LIVE_TRANSACTIONS,
+    SILVER_POLICIES,
+    SILVER_QUARANTINE_LIVE,
+    Table,
+)
+from silver import live
+from silver.contract import parsed_payments, parsed_scores
+from silver.live import Standing
+from silver.scoring import score_missing
+
+_PAYMENTS, _SCORES = BRONZE_TRANSACTIONS.name, BRONZE_FRAUD_SCORES.name
+_COUNTED = ("user_id", "transaction_id", "timestamp", "transaction_status")  # by velocity
+_DAY_SECONDS = 86_400
+
+
+def enrich_live(lake: Lakehouse) -> StreamingQuery:
+    """Decide each payment event once, and keep the Live Index at what Silver has committed."""
+    ensure_table(lake.config.dynamodb)
+    rules = load_rules(lake.config.rules.decision)
+    regions = load_regions(lake.config.rules.regions)
+    records = lake.stream(BRONZE_TRANSACTIONS).unionByName(lake.stream(BRONZE_FRAUD_SCORES))
+    return lake.each_batch(records, partial(enrich, lake, rules, regions))
+
+
+def enrich(
+    lake: Lakehouse, rules: DecisionRules, regions: Regions, records: DataFrame, batch: Batch
+) -> None:
+    """Take one micro-batch of Kafka records through to Silver and the Live Index.
+
+    Scores are committed before payments, payments before quarantine, and the Live Index is told
+    of committed rows only: after a crash anywhere between, the same batch completes itself.
+    """
+    now = lake.clock()
+    with _keeping() as keep:
+        payments = keep(_payments(lake.config, regions, records))
+        scores = keep(_scores(lake.config, records))
+        tally = _tallied(payments, scores)
+        if not tally.delivery_days:
+            return
+        # API scores are of the day they were asked for, whatever the day of the payment
+        days = _Days(tally.event_days | {now.date()}, lake.config.gold.locate_window_days)
+        own_payments = keep(_judged(lake, payments, SILVER_LIVE_TRANSACTIONS, tally.event_days))
+        own_scores = keep(_judged(lake, scores, SILVER_FRAUD_SCORES, tally.event_days))
+        standings = _standings(own_payments, own_scores)
+        new_payments = own_payments.where(live.are(Standing.NEW))
+        new_scores = own_scores.where(live.are(Standing.NEW))
+        if standings[_PAYMENTS, Standing.NEW] or standings[_SCORES, Standing.NEW]:
+            answers = _answers(lake, days, new_payments, new_scores, now)
+            contributed = keep(_contributions(rules, new_scores, answers))
+            if not contributed.isEmpty():
+                lake.append(contributed, to=SILVER_FRAUD_SCORES, batch=batch)
+        if standings[_PAYMENTS, Standing.NEW]:
+            decided = _decided(lake, rules, days, tally, new_payments, now)
+            lake.append(decided, to=SILVER_LIVE_TRANSACTIONS, batch=batch)
+        conflicts = standings[_PAYMENTS, Standing.CONFLICT] + standings[_SCORES, Standing.CONFLICT]
+        if tally.refused or conflicts:
+            refused = _refused(lake, tally, (payments, own_payments), (scores, own_scores))
+            lake.append(refused, to=SILVER_QUARANTINE_LIVE, batch=batch)
+        pushed = _push(lake, days, payments, scores, now) if tally.event_days else 0
+    counts = {f"{table} {standing}": count for (table, standing), count in standings.items()}
+    log("enriched", job=lake.job, batch=batch.number, rows=pushed,
+        counts=counts | {"refused": tally.refused})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """What a parsed micro-batch holds: days of accepted rows, delivery days of all, refusals."""
+
+    event_days: frozenset[date]
+    payment_days: frozenset[date]
+    delivery_days: frozenset[date]
+    refused: int
+
+
+@dataclass(frozen=True)
+class _Days:
+    """The days around those of a micro-batch, in which it looks for what belongs to it."""
+
+    own: frozenset[date]
+    window: int
+
+    def filter(self, rows: DataFrame) -> DataFrame:
+        """Rows of those days."""
+        return rows.where(live.near("event_date", self.own, self.window, self.window))
+
+
+@contextmanager
+def _keeping() -> Iterator[Callable[[DataFrame], DataFrame]]:
+    """Keep frames that are used several times, until the block ends."""
+    with ExitStack() as kept:
+
+        def keep(frame: DataFrame) -> DataFrame:
+            kept.callback(frame.unpersist)
+            return frame.persist()
+
+        yield keep
+
+
+def _payments(config: Config, regions: Regions, records: DataFrame) -> DataFrame:
+    return parsed_payments(
+        live.delivered(records.where(F.col("topic") == config.kafka.topics.transactions)),
+        latest=live.latest_event_time(config.ingest.max_clock_ahead_hours),
+        regions=partial(region_of, regions=regions),
+        with_event_id=True,
+    ).drop("fields")
+
+
+def _scores(config: Config, records: DataFrame) -> DataFrame:
+    return parsed_scores(
+        live.delivered(records.where(F.col("topic") == config.kafka.topics.fraud_scores)),
+        latest=live.latest_event_time(config.ingest.max_clock_ahead_hours),
+        score_source=ScoreSource.TOPIC,
+    ).drop("fields")
+
+
+def _tallied(payments: DataFrame, scores: DataFrame) -> _Tally:
+    def keyed(rows: DataFrame, table: str) -> DataFrame:
+        accepted = is_accepted().alias("accepted")
+        return rows.select(F.lit(table).alias("table"), accepted, "event_date", "quarantine_date")
+
+    groups = (
+        keyed(payments, _PAYMENTS)
+        .unionByName(keyed(scores, _SCORES))
+        .groupBy("table", "accepted", "event_date", "quarantine_date")
+        .count()
+        .collect()
+    )
+    return _Tally(
+        event_days=frozenset(g["event_date"] for g in groups if g["accepted"]),
+        payment_days=frozenset(
+            g["event_date"] for g in groups if g["accepted"] and g["table"] == _PAYMENTS
+        ),
+        delivery_days=frozenset(g["quarantine_date"] for g in groups),
+        refused=sum(g["count"] for g in groups if not g["accepted"]),
+    )
+
+
+def _judged(lake: Lakehouse, rows: DataFrame, silver: Table, days: frozenset[date]) -> DataFrame:
+    rule = "event_id_conflict" if silver is SILVER_LIVE_TRANSACTIONS else "identity_conflict"
+    # pinned: this frame is used after the table has grown by the batch itself
+    committed = lake.read(silver, version=_version(lake, silver))
+    on_days = committed.where(live.near("event_date", days, 0))
+    return live.judged(rows.where(is_accepted()), on_days, rule)
+
+
+def _standings(payments: DataFrame, scores: DataFrame) -> Counter[tuple[str, str]]:
+    groups = (
+        payments.select(F.lit(_PAYMENTS).alias("table"), "standing")
+        .unionByName(scores.select(F.lit(_SCORES).alias("table"), "standing"))
+        .groupBy("table", "standing")
+        .count()
+        .collect()
+    )
+    return Counter({(group["table"], group["standing"]): group["count"] for group in groups})
+
+
+def _answers(
+    lake: Lakehouse, days: _Days, payments: DataFrame, scores: DataFrame, now: datetime
+) -> DataFrame:
+    """Answers of the API for new payments that have no score, committed or in this batch."""
+    known = days.filter(lake.read(SILVER_FRAUD_SCORES)).select("transaction_id")
+    scored = known.unionByName(scores.select("transaction_id"))
+    return score_missing(live.unscored(payments, scored), lake.config.scoring, now)
+
+
+def _contributions(rules: DecisionRules, scores: DataFrame, answers: DataFrame) -> DataFrame:
+    """Rows of silver.fraud_scores."""
+    both = scores.unionByName(live.api_scores(answers), allowMissingColumns=True)
+    reason = reason_code(F.col("fraud_score"), F.col("explanations"), rules)
+    return both.withColumns(
+        {"fraud_reason_code": reason, "revision": F.lit(0), "withdrawn": F.lit(False)}
+    ).select(*SILVER_FRAUD_SCORES.columns)
+
+
+def _decided(
+    lake: Lakehouse,
+    rules: DecisionRules,
+    days: _Days,
+    tally: _Tally,
+    payments: DataFrame,
+    now: datetime,
+) -> DataFrame:
+    """Rows of silver.live_transactions, from the scores that are committed."""
+    policies = lake.read(SILVER_POLICIES)
+    look_back = -(-longest_window_seconds(policies) // _DAY_SECONDS)
+    users = payments.select("user_id").distinct()
+    earlier = (
+        lake.read(SILVER_LIVE_TRANSACTIONS)
+        .where(live.near("event_date", tally.payment_days, look_back))
+        .join(users, "user_id", "left_semi")
+        .select(*_COUNTED)
+        .unionByName(payments.select(*_COUNTED))
+    )
+    scores = _of_transactions(days.filter(lake.read(SILVER_FRAUD_SCORES)), payments)
+    decided = decide(payments, earlier=earlier, scores=scores, policies=policies, rules=rules)
+    return live.as_decided(decided, scores, now)
+
+
+def _refused(lake: Lakehouse, tally: _Tally, *judgements: tuple[DataFrame, DataFrame]) -> DataFrame:
+    """Rows of silver.quarantine_live that it does not hold yet: refused ones, then conflicts."""
+    (payments, own_payments), (scores, own_scores) = judgements
+    found = (
+        quarantined(payments, _PAYMENTS)
+        .unionByName(quarantined(own_payments, _PAYMENTS))
+        .unionByName(quarantined(scores, _SCORES))
+        .unionByName(quarantined(own_scores, _SCORES))
+    )
+    on_days = live.near("quarantine_date", tally.delivery_days, 0)
+    held = lake.read(SILVER_QUARANTINE_LIVE).where(on_days).select("coordinates")
+    return found.join(held, "coordinates", "left_anti")
+
+
+def _push(
+    lake: Lakehouse, days: _Days, payments: DataFrame, scores: DataFrame, now: datetime
+) -> int:
+    """Tell the Live Index of all transactions that the batch names, known ones included.
+
+    The version of an item is the sum of both tables' versions: they have one writer and only
+    rise, so a greater sum has seen at least as much, and an equal one exactly the same.
+    """
+    payments_at = _version(lake, SILVER_LIVE_TRANSACTIONS)
+    scores_at = _version(lake, SILVER_FRAUD_SCORES)
+    touched = (
+        payments.where(is_accepted())
+        .select("transaction_id")
+        .unionByName(scores.where(is_accepted()).select("transaction_id"))
+        .distinct()
+    )
+    events = days.filter(lake.read(SILVER_LIVE_TRANSACTIONS, payments_at))
+    known_scores = days.filter(lake.read(SILVER_FRAUD_SCORES, scores_at))
+    settings = lake.config.dynamodb
+    items = live.live_items(
+        _of_transactions(events, touched),
+        _of_transactions(known_scores, touched),
+        version=payments_at + scores_at,
+        retention=timedelta(days=settings.retention_days),
+    )
+    # what has expired already would only be written to be deleted
+    kept = items.where(F.col("expires_at") > F.lit(int(now.timestamp())))
+    lake.lease.check()
+    return push(kept, "live", settings).written
+
+
+def _of_transactions(rows: DataFrame, transactions: DataFrame) -> DataFrame:
+    return rows.join(transactions.select("transaction_id"), "transaction_id", "left_semi")
+
+
+def _version(lake: Lakehouse, table: Table) -> int:
+    lake.read(table)  # creates it where nobody wrote yet
+    return delta.latest_version(lake.spark, delta.path_of(lake.config, table))
+
+
+if __name__ == "__main__":
+    run(enrich_live)

@@ -1,0 +1,213 @@
+"""What a micro-batch means: which rows stand, what is decided, what the gateway reads. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from lakehouse.identity import kafka_coordinates
+from lakehouse.quality import RowRule, with_violations
+from lakehouse.records.codes import ReasonCode, ScoreSource, TransactionStatus
+from silver.contract import json_fields, score_identity
+
+PROVISIONAL = "PROVISIONAL"  # live never knows whether an outcome is final
+
+_FACTS = (
+    "user_id", "timestamp", "amount", "currency", "country", "region", "merchant_id",
+)  # fmt: skip
+_DECISION = ("recommended_action", "policy_flag", "policy_flags", "decided_at")
+_SCORE = ("fraud_score", "fraud_reason_code", "score_source", "model_version")
+_STRONGEST_FIRST = (ScoreSource.TOPIC, ScoreSource.API)
+
+
+class Standing(StrEnum):
+    """What a delivered row is beside the others of its identity."""
+
+    NEW = "NEW"
+    DUPLICATE = "DUPLICATE"
+    CONFLICT = "CONFLICT"
+
+
+def delivered(records: DataFrame) -> DataFrame:
+    """One row per Kafka record of Bronze: its `fields`, and all that quarantine needs of it."""
+    return records.select(
+        "partition",
+        "offset",
+        F.col("timestamp").alias("delivered_at"),
+        F.col("ingest_date").alias("quarantine_date"),
+        kafka_coordinates().alias("coordinates"),
+        F.col("value").alias("payload"),
+        json_fields(F.col("value").cast("string")).alias("fields"),
+    )
+
+
+def latest_event_time(hours_ahead: int) -> Column:
+    """The newest plausible event time of a delivered row: clocks may be so many hours ahead."""
+    return F.col("delivered_at") + F.make_dt_interval(hours=F.lit(hours_ahead))
+
+
+def judged(rows: DataFrame, committed: DataFrame, conflict_rule: str) -> DataFrame:
+    """Add `standing` to accepted rows; a conflict gets the violation `conflict_rule`.
+
+    Per `identity`, what `committed` holds (identity, content_hash) stands for ever; else the row
+    at the lowest (partition, offset) does. Equal content is a duplicate, other content a conflict.
+    """
+    hashes = (
+        committed.join(rows.select("identity"), "identity", "left_semi")
+        .groupBy("identity")
+        .agg(F.collect_set("content_hash").alias("_committed"))
+    )
+    in_order = Window.partitionBy("identity").orderBy("partition", "offset")
+    is_first = F.row_number().over(in_order) == 1
+    first = F.first("content_hash").over(in_order)
+    standing = F.coalesce("_committed", F.array("_first"))
+    is_other = ~F.array_contains(standing, F.col("content_hash"))
+    is_new = F.col("_is_first") & F.col("_committed").isNull()
+    known = (
+        rows.join(hashes, "identity", "left")
+        .withColumns({"_is_first": is_first, "_first": first})
+        .withColumn(
+            "standing",
+            F.when(is_other, str(Standing.CONFLICT))
+            .when(is_new, str(Standing.NEW))
+            .otherwise(str(Standing.DUPLICATE)),
+        )
+    )
+    rule = RowRule(
+        conflict_rule,
+        "other content stands under the same identity",
+        F.col("standing") == str(Standing.CONFLICT),
+    )
+    return with_violations(known, [rule]).select(*rows.columns, "standing")
+
+
+def are(standing: Standing) -> Column:
+    """Whether a judged row stands so."""
+    return F.col("standing") == str(standing)
+
+
+def unscored(payments: DataFrame, scores: DataFrame) -> DataFrame:
+    """One row per transaction of `payments` without a score: its earliest event."""
+    event = F.struct("timestamp", "identity", *[n for n in _FACTS if n != "timestamp"])
+    return (
+        payments.join(scores, "transaction_id", "left_anti")
+        .groupBy("transaction_id")
+        .agg(F.min(event).alias("event"))
+        .select("transaction_id", "event.*")
+    )
+
+
+def api_scores(answers: DataFrame) -> DataFrame:
+    """Answers of the inference API as contributions: identity, coordinates, content, day."""
+    source = F.lit(str(ScoreSource.API))
+    content = F.to_json(F.struct("transaction_id", "model_version", "fraud_score", "explanations"))
+    return answers.withColumns(
+        {
+            "score_source": source,
+            "identity": score_identity(
+                F.col("transaction_id"), F.col("model_version"), F.col("inference_time"), source
+            ),
+            "coordinates": F.concat(F.lit("api:"), "transaction_id"),
+            "content_hash": F.sha2(content, 256),
+            "event_date": F.to_date("inference_time"),
+        }
+    )
+
+
+def as_decided(decided: DataFrame, scores: DataFrame, decided_at: datetime) -> DataFrame:
+    """Decided payments as rows of silver.live_transactions.
+
+    `updated_at` is the newest event time that went in: the payment's, or its score's inference.
+    """
+    used = scores.select(
+        F.col("identity").alias("score_id"), F.col("inference_time").alias("_scored_at")
+    )
+    return decided.join(used, "score_id", "left").withColumns(
+        {
+            "updated_at": F.greatest("timestamp", "_scored_at"),  # passes over a null
+            "settlement_status": F.lit(None).cast("string"),
+            "decided_at": F.lit(decided_at),
+            "revision": F.lit(0),
+            "withdrawn": F.lit(False),
+        }
+    )
+
+
+def live_items(
+    events: DataFrame, scores: DataFrame, version: int, retention: timedelta
+) -> DataFrame:
+    """One item of the Live Index per transaction of `events`, as `lakehouse.dynamodb.push` asks.
+
+    `events` and `scores` are committed rows of Silver. Facts and status follow the precedence of
+    conf/precedence.yaml for live events; action and flags are those of the earliest decision; the
+    score is the best-known one, which a decision may not have seen yet. `as_of` is the newest
+    event time behind the item.
+    """
+    latest = F.struct("sequence", "timestamp", "identity")  # a null sequence is least
+    is_settled = F.col("transaction_status") != str(TransactionStatus.PENDING)
+    strongest = F.struct(is_settled, "sequence", "timestamp", "identity")
+    of_events = events.groupBy("transaction_id").agg(
+        # a null never replaces a value: max_by passes over rows whose order is null
+        *[F.max_by(name, F.when(F.col(name).isNotNull(), latest)).alias(name) for name in _FACTS],
+        F.max_by("transaction_status", strongest).alias("transaction_status"),
+        F.min_by(F.struct(*_DECISION), F.struct("decided_at", "event_id")).alias("_decision"),
+        F.max("updated_at").alias("_updated_at"),
+    )
+    evidence = events.where(F.col("score_id").isNotNull()).select(
+        "transaction_id",
+        F.lit(None).cast("timestamp").alias("inference_time"),
+        F.col("score_id").alias("identity"),
+        *_SCORE,
+    )
+    known = scores.select("transaction_id", "inference_time", "identity", *_SCORE)
+    is_from = [(F.col("score_source") == str(source)) for source in _STRONGEST_FIRST]
+    rank = F.struct(*is_from).alias("rank")
+    order = (rank, "inference_time", "model_version", "identity")
+    of_scores = (
+        known.unionByName(evidence)
+        .groupBy("transaction_id")
+        .agg(
+            F.max_by(F.struct(*_SCORE), F.struct(*order)).alias("_best"),
+            F.max("inference_time").alias("_scored_at"),
+        )
+    )
+    unknown = {"fraud_reason_code": ReasonCode.UNSCORED, "score_source": ScoreSource.NONE}
+    best = {
+        name: F.coalesce(F.col(f"_best.{name}"), F.lit(str(unknown[name])))
+        if name in unknown
+        else F.col(f"_best.{name}")
+        for name in _SCORE
+    }
+    return of_events.join(of_scores, "transaction_id", "left").select(
+        "transaction_id",
+        F.lit(version).cast("long").alias("version"),
+        (F.unix_seconds("timestamp") + F.lit(int(retention.total_seconds()))).alias("expires_at"),
+        *_FACTS,
+        "transaction_status",
+        "_decision.*",
+        *[value.alias(name) for name, value in best.items()],
+        F.greatest("_updated_at", "_scored_at").alias("as_of"),
+        F.lit(PROVISIONAL).alias("finality"),
+    )
+
+
+def near(column: str, days: Iterable[date], before: int, after: int = 0) -> Column:
+    """Whether a date is at most `before` days ahead of one of `days`, or `after` days behind it.
+
+    Literals, so that Delta opens those partitions only; false for no days at all.
+    """
+    spans: list[tuple[date, date]] = []
+    for day in sorted(set(days)):
+        start, end = day - timedelta(days=before), day + timedelta(days=after)
+        if spans and start <= spans[-1][1] + timedelta(days=1):
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((start, end))
+    within = F.lit(False)
+    for start, end in spans:
+        within = within | F.col(column).between(F.lit(start), F.lit(end))
+    return within

@@ -1,0 +1,85 @@
+"""Revisions: which delivered row stands for an identity, and what is appended when it changes.
+
+Silver has one row per identity and revision. Nothing is rewritten: a row whose inputs changed,
+or that vanished from a corrected drop, is appended under the next revision of its identity.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from lakehouse.records.codes import Verdict
+from lakehouse.tables import Table
+
+RECORDING_ORDER = ("delivery_date", "path", "file_revision", "row_number")
+"""When a delivered row was recorded, as its sender declares it; never when it arrived here."""
+
+
+def current_rows(rows: DataFrame, files: DataFrame) -> DataFrame:
+    """Rows of each path's greatest loaded revision; files like it before are superseded."""
+    greatest = (
+        files.where(F.col("verdict") == Verdict.LOADED.value)
+        .groupBy("path")
+        .agg(F.max("file_revision").alias("file_revision"))
+    )
+    return rows.join(F.broadcast(greatest), ["path", "file_revision"], "left_semi")
+
+
+def chosen(rows: DataFrame, key: tuple[str, ...], order: tuple[str, ...]) -> DataFrame:
+    """One row per key: the greatest by `order`, column after column; a null is least."""
+    strongest_first = Window.partitionBy(*key).orderBy(
+        *[F.col(column).desc_nulls_last() for column in order]
+    )
+    return (
+        rows.withColumn("_rank", F.row_number().over(strongest_first))
+        .where("_rank = 1")
+        .drop("_rank")
+    )
+
+
+def latest(revisions: DataFrame) -> DataFrame:
+    """Each identity's greatest revision, withdrawn or not."""
+    return chosen(revisions, ("identity",), ("revision",))
+
+
+def differs(*columns: str) -> Column:
+    """Whether any of these columns is not the same in the `wanted` row and the `known` one."""
+    return F.exists(
+        F.array(*[~_wanted(column).eqNullSafe(_known(column)) for column in columns]),
+        lambda differs_here: differs_here,
+    )
+
+
+def next_revisions(wanted: DataFrame, known: DataFrame, changed: Column, table: Table) -> DataFrame:
+    """Rows of `table` to append so that the identities of both frames stand as `wanted`.
+
+    `wanted` has one row per identity and all columns but revision and withdrawn; `known` holds
+    the greatest revisions. An identity that only `wanted` has begins at revision 0; one that
+    only `known` has is withdrawn, with its facts as last known; one that both have is appended
+    where it was withdrawn, or where `changed` holds (see `differs`). What is equal adds nothing.
+    """
+    pairs = wanted.alias("wanted").join(
+        known.alias("known"), _wanted("identity") == _known("identity"), "full_outer"
+    )
+    is_new = _known("identity").isNull()
+    is_gone = _wanted("identity").isNull()
+    to_append = is_new | F.when(is_gone, ~_known("withdrawn")).otherwise(
+        _known("withdrawn") | changed
+    )
+    facts = {
+        column: F.when(is_gone, _known(column)).otherwise(_wanted(column)).alias(column)
+        for column in table.columns
+        if column not in ("revision", "withdrawn")
+    }
+    revision = F.coalesce(_known("revision") + 1, F.lit(0)).alias("revision")
+    columns = facts | {"revision": revision, "withdrawn": is_gone.alias("withdrawn")}
+    return pairs.where(to_append).select(*[columns[name] for name in table.columns])
+
+
+def _wanted(column: str) -> Column:
+    return F.col(f"wanted.{column}")
+
+
+def _known(column: str) -> Column:
+    return F.col(f"known.{column}")

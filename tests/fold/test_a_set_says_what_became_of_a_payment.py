@@ -1,0 +1,191 @@
+"""Named cases of the derivation: who wins, and where the money stands."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from lakehouse.fold.pure import derive, union
+from lakehouse.records.gold import Contribution
+from lakehouse.tables import WAITING_DAY
+from tests.fold.contributions import (
+    NINE,
+    a_batch_row,
+    a_decision,
+    a_live_event,
+    a_score,
+    money,
+    the_precedence,
+)
+
+_LATER = NINE + timedelta(hours=1)
+_PAID = a_live_event()
+_SETTLED = money("SETTLED", 1000)
+_RAISED = money("CHARGEBACK", 1000)
+_REVERSED = money("CHARGEBACK_REVERSED", 1000)
+
+
+def row_of(*contributions: Contribution) -> dict[str, Any]:
+    return derive("t", union((), contributions), the_precedence())
+
+
+@pytest.mark.parametrize(
+    "events, status",
+    [
+        pytest.param([], None, id="no money yet"),
+        pytest.param([_SETTLED], "SETTLED", id="settled"),
+        pytest.param([money("SETTLED", 400), money("SETTLED", 600)], "SETTLED", id="in parts"),
+        pytest.param([_SETTLED, money("REFUNDED", 300)], "PARTIALLY_REFUNDED", id="one part back"),
+        pytest.param(
+            [_SETTLED, money("REFUNDED", 300), money("REFUNDED", 700)], "REFUNDED", id="parts cover"
+        ),
+        pytest.param([_SETTLED, _RAISED], "CHARGEBACK", id="disputed"),
+        pytest.param([_RAISED], "CHARGEBACK", id="disputed before settled"),
+        pytest.param([_SETTLED, _RAISED, _REVERSED], "SETTLED", id="dispute reversed"),
+        pytest.param(
+            [_SETTLED, _RAISED, _REVERSED, money("CHARGEBACK", 1000, "raised again")],
+            "CHARGEBACK",
+            id="reversed and raised again",
+        ),
+        pytest.param(
+            [_SETTLED, money("REFUNDED", 1000), _RAISED], "CHARGEBACK", id="refund and chargeback"
+        ),
+        pytest.param(
+            [_SETTLED, money("REFUNDED", 400), _RAISED, _REVERSED],
+            "PARTIALLY_REFUNDED",
+            id="part back and dispute reversed",
+        ),
+        pytest.param([_SETTLED, _SETTLED], "SETTLED", id="the same event twice"),
+    ],
+)
+def test_money_events_give_the_settlement_status(
+    events: list[Contribution], status: str | None
+) -> None:
+    row = row_of(_PAID, *events)
+    assert row["settlement_status"] == status
+    assert row["exceptions"] == []
+
+
+@pytest.mark.parametrize(
+    "contributions, rules",
+    [
+        pytest.param(
+            [_PAID, money("REFUNDED", 1)], ["REFUND_EXCEEDS_SETTLED"], id="refund of nothing"
+        ),
+        pytest.param(
+            [_PAID, _SETTLED, money("SETTLED", 5, currency="JPY")],
+            ["CURRENCY_MISMATCH"],
+            id="another currency",
+        ),
+        pytest.param(
+            [a_live_event(transaction_status="DECLINED"), _SETTLED],
+            ["MONEY_ON_DECLINED"],
+            id="money on declined",
+        ),
+        pytest.param(
+            [_PAID, a_live_event("other", transaction_status="DECLINED")],
+            ["STATUS_CONFLICT"],
+            id="both answers live",
+        ),
+        pytest.param(
+            [_PAID, a_batch_row(transaction_status="DECLINED")],
+            ["STATUS_CONFLICT"],
+            id="both answers across sources",
+        ),
+        pytest.param(
+            [_PAID, a_live_event("other", transaction_status="DECLINED", sequence=2)],
+            [],
+            id="declined later",
+        ),
+        pytest.param([_SETTLED, money("REFUNDED", 5)], [], id="money without payment waits"),
+    ],
+)
+def test_what_should_not_happen_is_flagged(
+    contributions: list[Contribution], rules: list[str]
+) -> None:
+    assert row_of(*contributions)["exceptions"] == rules
+
+
+def test_money_in_another_currency_is_not_summed() -> None:
+    row = row_of(_PAID, _SETTLED, money("SETTLED", 5, currency="JPY"))
+    assert row["settled_amount"] == Decimal(1000)
+
+
+def test_money_without_its_payment_waits() -> None:
+    row = row_of(_SETTLED)
+    assert (row["event_date"], row["region"]) == (WAITING_DAY, "UNKNOWN")
+    assert (row["settled_amount"], row["settlement_status"]) == (Decimal(0), None)
+    assert row["updated_at"] == NINE
+
+
+def test_the_batch_log_overrules_live_but_a_null_replaces_nothing() -> None:
+    row = row_of(_PAID, a_batch_row(amount=Decimal(900), merchant_id=None))
+    assert (row["amount"], row["merchant_id"]) == (Decimal(900), "m-1")
+
+
+def test_an_amount_is_never_mixed_with_the_currency_of_another_contribution() -> None:
+    row = row_of(_PAID, a_batch_row(amount=None, currency="JPY"))
+    assert (row["amount"], row["currency"]) == (Decimal(1000), "EUR")
+
+
+def test_a_normalised_amount_stands_only_beside_the_amount_it_was_computed_from() -> None:
+    assert row_of(_PAID, a_batch_row())["amount_base"] == Decimal(1000)
+    of_another_amount = a_batch_row(amount=Decimal(7), currency=None)
+    assert row_of(_PAID, of_another_amount)["fx_status"] is None
+
+
+def test_a_greater_revision_replaces_and_a_withdrawal_takes_back() -> None:
+    batch, corrected = a_batch_row(), a_batch_row(revision=1, amount=Decimal(900))
+    withdrawn = a_batch_row(revision=2, withdrawn=True)
+    assert row_of(batch, corrected)["amount"] == Decimal(900)
+    assert row_of(batch, corrected, withdrawn)["amount"] is None
+    assert row_of(batch, withdrawn, _PAID)["amount"] == Decimal(1000)
+
+
+def test_an_answer_overrules_a_later_pending() -> None:
+    pending = a_batch_row(transaction_status="PENDING", sequence=9)
+    assert row_of(_PAID, pending)["transaction_status"] == "AUTHORIZED"
+
+
+def test_the_earliest_decision_stands() -> None:
+    late = a_live_event("a", decision=a_decision("a", decided_at=_LATER))
+    assert row_of(late, _PAID)["decision"].event_id == "live"
+
+
+def test_no_score_is_unscored_and_not_zero() -> None:
+    row = row_of(_PAID)
+    assert (row["fraud_score"], row["fraud_reason_code"]) == (None, "UNSCORED")
+    assert row["score_source"] == "NONE"
+
+
+def test_the_best_known_score_is_by_source_then_inference_time() -> None:
+    api = a_score("api", "API_SCORE", event_time=_LATER)
+    topic = a_score("topic", "TOPIC_SCORE", fraud_score=Decimal("0.7"))
+    newer = a_score("newer", "TOPIC_SCORE", fraud_score=Decimal("0.8"), event_time=_LATER)
+    row = row_of(_PAID, api, topic, newer)
+    assert (row["fraud_score"], row["score_source"]) == (Decimal("0.8"), "TOPIC")
+
+
+def test_the_day_is_that_of_the_winning_timestamp() -> None:
+    next_day = a_batch_row(event_time=NINE + timedelta(days=1))
+    assert row_of(_PAID, next_day)["event_date"] == date(2026, 3, 10)
+
+
+def test_winners_name_the_contribution_of_each_group() -> None:
+    row = row_of(_PAID, a_batch_row(transaction_status="PENDING"), a_score())
+    assert {winner.field_group: winner.identity for winner in row["winners"]} == {
+        "decision": "live",
+        "normalised": "batch",
+        "payment_facts": "batch",
+        "policy": "batch",
+        "score": "score",
+        "transaction_status": "live",
+    }
+
+
+def test_one_id_used_for_two_kinds_of_events_loses_neither() -> None:
+    row = row_of(a_live_event("same"), money("SETTLED", 1000, "same"))
+    assert (row["amount"], row["settlement_status"]) == (Decimal(1000), "SETTLED")

@@ -1,0 +1,110 @@
+"""The audit finds every decision that does not follow from its evidence, and shows any version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+import typer
+
+from gold.audit import DecisionsReport, RowsReport, audit
+from lakehouse.context import Lakehouse
+from lakehouse.errors import (
+    DecisionsDifferError,
+    TableNotFoundError,
+    TransactionNotFoundError,
+    VersionNotFoundError,
+)
+from lakehouse.tables import SILVER_LIVE_TRANSACTIONS, SILVER_POLICIES
+from tests.gold.rows import MORNING, append
+
+Opener = Callable[[str], Lakehouse]
+
+GEO_BLOCK = {
+    "policy_id": "geo", "policy_name": "Sanctions",
+    "policy_data": '{"rule": "geo_block", "countries": ["KP"], "regions": []}',
+    "effective_date": datetime(2026, 1, 1, tzinfo=UTC), "version": 1,
+    "recorded_at": datetime(2026, 1, 1, tzinfo=UTC), "coordinates": "file:policies#1",
+}  # fmt: skip
+FIRED = {"policy_id": "geo", "version": 1, "flag": "GEO_BLOCK", "fired": True}
+
+
+def a_live_row(event_id: str = "event-1", **facts: Any) -> dict[str, Any]:
+    """A payment without a score, from a country that no policy names: REVIEW."""
+    usual = {
+        "event_id": event_id, "identity": event_id, "transaction_id": f"t-{event_id}",
+        "user_id": "payer-1", "timestamp": MORNING, "updated_at": MORNING, "amount": "1200",
+        "currency": "EUR", "country": "DE", "region": "EU", "fraud_reason_code": "UNSCORED",
+        "policy_flag": "NONE", "transaction_status": "AUTHORIZED", "score_source": "NONE",
+        "policy_flags": [], "policies": [FIRED | {"fired": False}], "velocity": [],
+        "recommended_action": "REVIEW", "revision": 0, "withdrawn": False,
+        "coordinates": "kafka:payments.transactions/0/0", "content_hash": "0" * 64,
+        "event_date": date(2026, 3, 8), "extra": {}, "decided_at": MORNING,
+    }  # fmt: skip
+    return usual | facts
+
+
+BLOCKED = {
+    "country": "KP", "policy_flag": "GEO_BLOCK", "policy_flags": ["GEO_BLOCK"],
+    "policies": [FIRED], "recommended_action": "BLOCK",
+}  # fmt: skip
+
+
+def test_decisions_that_follow_from_their_evidence_are_equal_and_others_are_named(
+    lake_for: Opener, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silver, lake = lake_for("enrich_live"), lake_for("audit")
+    append(silver, SILVER_POLICIES, GEO_BLOCK)
+    append(silver, SILVER_LIVE_TRANSACTIONS, a_live_row("1"), a_live_row("2", **BLOCKED))
+
+    assert audit(lake) == DecisionsReport(decisions=2, equal=2, differences=[])
+    assert "decisions checked: 2, equal: 2" in capsys.readouterr().out
+
+    tampered = a_live_row("3", **BLOCKED | {"recommended_action": "ALLOW"})
+    append(silver, SILVER_LIVE_TRANSACTIONS, tampered)
+    with pytest.raises(DecisionsDifferError, match="1 of 3 decisions"):
+        audit(lake, as_json=True)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["decisions"], report["equal"]) == (3, 2)
+    assert report["differences"] == [
+        {
+            "event_id": "3",
+            "transaction_id": "t-3",
+            "differences": [
+                {"field": "recommended_action", "recorded": "ALLOW", "recomputed": "BLOCK"}
+            ],
+        }
+    ]
+    # each transaction can be asked for alone
+    assert audit(lake, transaction_id="T-2") == DecisionsReport(1, 1, [])
+    with pytest.raises(TransactionNotFoundError):
+        audit(lake, transaction_id="t-9")
+
+
+def test_any_table_is_shown_as_of_any_version(
+    lake_for: Opener, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silver, lake = lake_for("build_batch"), lake_for("audit")
+    with pytest.raises(TableNotFoundError, match="lakehouse run build_batch"):
+        audit(lake, table="silver.policies")
+    append(silver, SILVER_POLICIES, GEO_BLOCK)
+    append(silver, SILVER_POLICIES, GEO_BLOCK | {"version": 2})
+
+    report = audit(lake, table="silver.policies", version=1, as_json=True)
+
+    assert isinstance(report, RowsReport)
+    assert (report.version, report.rows) == (1, 1)
+    assert report.shown[0]["effective_date"] == "2026-01-01T00:00:00.000000Z"
+    assert json.loads(capsys.readouterr().out)["shown"] == report.shown
+    with pytest.raises(VersionNotFoundError, match="the newest is 2"):
+        audit(lake, table="silver.policies", version=3)
+    with pytest.raises(typer.BadParameter):
+        audit(lake, table="silver.policies", transaction_id="t-1")
+
+
+def test_a_version_without_a_table_is_refused(lake_for: Opener) -> None:
+    with pytest.raises(typer.BadParameter, match="add --table"):
+        audit(lake_for("audit"), version=1)

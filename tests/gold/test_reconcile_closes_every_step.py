@@ -1,0 +1,156 @@
+"""Counts close at every step, and a record that is nowhere is missed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+from gold.reconcile import SILVER_TO_GOLD, reconcile
+from lakehouse.context import Lakehouse
+from lakehouse.records.gold import Reconciliation
+from lakehouse.tables import (
+    BRONZE_DROP_FILES,
+    BRONZE_FRAUD_SCORES,
+    BRONZE_TRANSACTIONS,
+    DROPS,
+    GOLD_RECONCILIATION,
+    GOLD_TRANSACTIONS,
+    SILVER_FRAUD_SCORES,
+    SILVER_LIVE_TRANSACTIONS,
+    SILVER_MONEY_EVENTS,
+    SILVER_QUARANTINE_BATCH,
+    SILVER_QUARANTINE_LIVE,
+)
+from tests.gold.rows import MORNING, a_contribution, a_gold_row, append
+
+Opener = Callable[[str], Lakehouse]
+Row = dict[str, Any]
+
+DAY = date(2026, 3, 8)
+LIVE = "bronze.transactions -> silver.live_transactions"
+SCORES = "bronze.fraud_scores -> silver.fraud_scores"
+MONEY = "bronze.drops_money_events -> silver.money_events"
+
+
+def a_message(offset: int, value: str, topic: str = "payments.transactions") -> Row:
+    return {
+        "topic": topic, "partition": 0, "offset": offset, "timestamp": MORNING,
+        "timestamp_type": 0, "value": bytearray(value.encode()), "redactions": 0,
+        "ingest_date": DAY,
+    }  # fmt: skip
+
+
+def a_file(sha: str, revision: int, rows: int, verdict: str = "LOADED", name: str = "a") -> Row:
+    return {
+        "kind": "money_events", "delivery_date": DAY, "path": f"money_events/{name}.csv",
+        "file_sha256": sha, "file_revision": revision, "size_bytes": 1, "modified_at": MORNING,
+        "format": "csv", "row_count": rows, "verdict": verdict,
+    }  # fmt: skip
+
+
+def a_csv_row(sha: str, revision: int, number: int, raw: str) -> Row:
+    return {
+        "delivery_date": DAY, "path": "money_events/a.csv", "file_sha256": sha,
+        "file_revision": revision, "row_number": number, "format": "csv",
+        "header": "amount,event_id,note", "raw": raw, "redactions": 0,
+    }  # fmt: skip
+
+
+def in_silver(identity: str, coordinates: str, revision: int = 0) -> Row:
+    return {
+        "identity": identity, "revision": revision, "withdrawn": False,
+        "coordinates": coordinates, "content_hash": "0" * 64, "event_date": DAY,
+        "transaction_id": "t-1",
+    }  # fmt: skip
+
+
+def refused(source_table: str, coordinates: str) -> Row:
+    return {
+        "source_table": source_table, "coordinates": coordinates, "rule_ids": ["r"],
+        "reasons": ["r"], "quarantine_date": DAY,
+    }  # fmt: skip
+
+
+def test_each_count_is_made_for_itself_and_what_is_nowhere_is_unexplained(
+    lake_for: Opener,
+) -> None:
+    lake = lake_for("reconcile")
+    _transactions(lake)
+    _scores(lake)
+    _money_events(lake)
+    # Gold has the live event and the score, but only an old revision of the money event
+    contributions = [a_contribution("e-1"), a_contribution("score-1"), a_contribution("m-1")]
+    append(lake, GOLD_TRANSACTIONS, a_gold_row("t-1", contributions=contributions))
+
+    steps = {row.step: row for row in reconcile(lake)}
+
+    assert _counts(steps[LIVE]) == (4, 1, 1, 1, 0, 1)  # offset 3 is nowhere
+    assert _counts(steps[SCORES]) == (2, 1, 1, 0, 0, 0)
+    assert _counts(steps[MONEY]) == (4 + 7, 1, 2, 1, 7, 0)
+    assert _counts(steps[SILVER_TO_GOLD]) == (3, 2, 0, 0, 0, 1)
+    assert len(steps) == 8  # those without a record as well, all zero
+    assert _counts(steps["bronze.drops_policies -> silver.policies"]) == (0,) * 6
+
+    append(lake, BRONZE_TRANSACTIONS, a_message(4, '{"event_id": "e-1"}'))
+    again = {row.step: row for row in reconcile(lake)}
+    assert _counts(again[LIVE]) == (5, 1, 2, 1, 0, 1)
+    assert lake.read(GOLD_RECONCILIATION).count() == 9  # only what is new of this Gold version
+
+
+def _transactions(lake: Lakehouse) -> None:
+    append(
+        lake, BRONZE_TRANSACTIONS,
+        a_message(0, '{"event_id": "e-1"}'), a_message(1, '{"event_id": "E-1"}'),
+        a_message(2, "garbage"), a_message(3, '{"event_id": "e-2"}'),
+    )  # fmt: skip
+    place = "kafka:payments.transactions/0/"
+    accepted = in_silver("e-1", f"{place}0") | {
+        "event_id": "e-1", "decided_at": MORNING, "score_source": "NONE", "extra": {},
+        "policy_flags": [], "policies": [], "velocity": [], "recommended_action": "ALLOW",
+        "amount": "1", "transaction_status": "AUTHORIZED", "policy_flag": "NONE",
+    }  # fmt: skip
+    append(lake, SILVER_LIVE_TRANSACTIONS, accepted)
+    append(lake, SILVER_QUARANTINE_LIVE, refused("bronze.transactions", f"{place}2"))
+
+
+def _scores(lake: Lakehouse) -> None:
+    inferred = datetime(2026, 3, 8, 9, 0, 0, 250_000, tzinfo=UTC)
+    as_millis = int(inferred.timestamp() * 1000)
+    text = '{"transaction_id": "T-1", "model_version": "m1", "inference_time": %s}'
+    append(
+        lake, BRONZE_FRAUD_SCORES,
+        a_message(0, text % as_millis, "scores"),
+        a_message(1, text % '"2026-03-08T10:00:00.250+01:00"', "scores"),
+    )  # fmt: skip
+    accepted = in_silver("score-1", "kafka:scores/0/0") | {
+        "model_version": "m1", "inference_time": inferred, "score_source": "TOPIC",
+        "fraud_score": "0.5", "fraud_reason_code": "NONE",
+    }  # fmt: skip
+    append(lake, SILVER_FRAUD_SCORES, accepted)
+
+
+def _money_events(lake: Lakehouse) -> None:
+    """A file, its correction in which m-2 vanished, both before Silver looked; a held file."""
+    append(
+        lake, BRONZE_DROP_FILES,
+        a_file("old", 0, 2), a_file("new", 1, 2), a_file("bad", 0, 7, "HELD", name="b"),
+    )  # fmt: skip
+    append(
+        lake, DROPS["money_events"],
+        a_csv_row("old", 0, 1, '100,m-1,"a, ""quoted"" note"'), a_csv_row("old", 0, 2, "5,m-2,"),
+        a_csv_row("new", 1, 1, '"90","m-1",corrected\r'), a_csv_row("new", 1, 2, "x,m-3,"),
+    )  # fmt: skip
+    place = "file:money_events/a.csv@new#"
+    accepted = in_silver("m-1", f"{place}1", revision=1) | {
+        "event_id": "m-1", "event_type": "SETTLED", "amount": "90", "currency": "EUR",
+        "timestamp": MORNING,
+    }  # fmt: skip
+    append(lake, SILVER_MONEY_EVENTS, accepted)
+    append(lake, SILVER_QUARANTINE_BATCH, refused("bronze.drops_money_events", f"{place}2"))
+
+
+def _counts(row: Reconciliation) -> tuple[int, ...]:
+    return (
+        row.delivered, row.accepted, row.duplicates, row.quarantined, row.held, row.unexplained,
+    )  # fmt: skip

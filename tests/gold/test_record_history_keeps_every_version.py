@@ -1,0 +1,160 @@
+"""History answers as-of questions exactly as time travel does, and each version is chained once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from functools import reduce
+from typing import Any
+
+import pytest
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from gold.chain import links_of, verify
+from gold.following import Span, gold_table_id
+from gold.history import (
+    GOLD_WITHOUT_PAYER,
+    field_groups,
+    history_as_of,
+    history_rows,
+    without_payer,
+)
+from gold.record_history import (
+    _append_history,
+    complete_through,
+    gold_as_of,
+    record_history,
+)
+from lakehouse.config import Config, read_yaml
+from lakehouse.context import Batch, Lakehouse
+from lakehouse.delta import latest_version, path_of
+from lakehouse.errors import BeyondKnownHistoryError
+from lakehouse.tables import (
+    GOLD_HISTORY_CHAIN,
+    GOLD_TRANSACTION_HISTORY,
+    GOLD_TRANSACTIONS,
+)
+from tests.gold.rows import MORNING, a_contribution, a_gold_row, append, frame, merge_gold
+
+Opener = Callable[[str], Lakehouse]
+
+SETTLED = {"settlement_status": "SETTLED", "settled_amount": "1200"}
+
+
+def test_history_as_of_equals_time_travel_for_every_version(lake_for: Opener) -> None:
+    gold, history = lake_for("consolidate"), lake_for("record_history")
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("a"), a_gold_row("b", currency="JPY"))
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("d"))  # a second small file in that partition
+    record_history(history)
+    merge_gold(gold, a_gold_row("a", **SETTLED), a_gold_row("c"))
+    # to another day and another region
+    merge_gold(gold, a_gold_row("b", currency="JPY", event_date=date(2026, 3, 7), region="ASIA"))
+    record_history(history)
+    gold.writable(GOLD_TRANSACTIONS).optimize().executeCompaction()
+    merge_gold(gold, a_gold_row("c", contributions=[a_contribution(), a_contribution("late")]))
+    record_history(history)
+    record_history(history)  # nothing is new
+
+    newest = latest_version(gold.spark, path_of(gold.config, GOLD_TRANSACTIONS))
+    assert complete_through(history) == newest == 6
+    remembered = _remembered(history, range(newest + 1))
+    assert len(remembered) == 0 + 2 + 3 + 4 + 4 + 4 + 4
+    assert remembered == _travelled(history, range(newest + 1))
+
+    links = links_of(history.read(GOLD_HISTORY_CHAIN))
+    assert verify(links) == []
+    assert [(link.operation, link.rows_changed, link.amounts) for link in links] == [
+        ("CREATE TABLE", 0, "{}"),
+        ("WRITE", 2, '{"EUR": "1200.00", "JPY": "1200.00"}'),
+        ("WRITE", 1, '{"EUR": "1200.00"}'),
+        ("MERGE", 2, '{"EUR": "2400.00"}'),
+        ("MERGE", 1, '{"JPY": "1200.00"}'),
+        ("OPTIMIZE", 0, "{}"),
+        ("MERGE", 1, '{"EUR": "1200.00"}'),
+    ]
+    assert len({link.files_hash for link in links}) == 7
+
+    rows = history.read(GOLD_TRANSACTION_HISTORY)
+    assert "payer-1" not in "".join(rows.toJSON().collect())
+    known_from = {row.gold_version: row.known_from for row in rows.collect()}
+    committed = {link.gold_version: link.committed_at for link in links}
+    assert all(at.astimezone() == committed[v] for v, at in known_from.items())
+    with pytest.raises(BeyondKnownHistoryError, match="complete through version 6"):
+        gold_as_of(history, 7)
+
+
+def test_a_history_row_names_the_field_groups_that_changed(
+    spark: SparkSession, config: Config
+) -> None:
+    first = a_gold_row("a", amount=None, currency=None)
+    settled = a_gold_row("a", **SETTLED)
+    other_payer = settled | {"user_id": "payer-2"}
+    flagged = other_payer | {"exceptions": ["REFUND_EXCESS"]}
+    moved = flagged | {"event_date": date(2026, 3, 7), "country": "FR"}
+    feed = [
+        (1, "insert", first),
+        (2, "update_preimage", first), (2, "update_postimage", settled),
+        (3, "update_preimage", settled), (3, "update_postimage", other_payer),
+        (4, "update_preimage", other_payer), (4, "update_postimage", flagged),
+        (5, "delete", flagged), (5, "insert", moved),
+    ]  # fmt: skip
+    rows = frame(spark, GOLD_TRANSACTIONS, [row for _, _, row in feed])
+    place = F.monotonically_increasing_id()
+    changes = rows.coalesce(1).withColumns(
+        {
+            "_commit_version": _of_place(place, [version for version, _, _ in feed]),
+            "_change_type": _of_place(place, [kind for _, kind, _ in feed]),
+            "_commit_timestamp": F.lit(MORNING),
+        }
+    )
+    groups = field_groups(read_yaml(config.rules.precedence))
+    found = changes.transform(history_rows(groups)).orderBy("gold_version").collect()
+    assert [row.changed_groups for row in found] == [
+        ["money", "payment_facts", "score", "transaction_status"],  # those that have a value
+        ["money", "payment_facts"],
+        ["payment_facts"],
+        [],  # what is derived from several groups belongs to none
+        ["payment_facts"],  # a move that was written as a delete and an insert
+    ]
+
+
+def test_a_crash_between_history_and_chain_doubles_nothing(lake_for: Opener) -> None:
+    gold, history = lake_for("consolidate"), lake_for("record_history")
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("a"))
+    span = Span(after=-1, upto=1)
+    batch = Batch(gold_table_id(history), span.upto)
+    _append_history(history, span, batch)  # ... and the process died
+    assert complete_through(history) == -1
+    merge_gold(gold, a_gold_row("a", **SETTLED))
+
+    record_history(history)
+
+    rows = history.read(GOLD_TRANSACTION_HISTORY).orderBy("gold_version").collect()
+    assert [row.gold_version for row in rows] == [1, 2]
+    links = links_of(history.read(GOLD_HISTORY_CHAIN))
+    assert [link.rows_changed for link in links] == [0, 1, 1]
+    assert verify(links) == []
+
+
+def _remembered(lake: Lakehouse, versions: range) -> list[str]:
+    history = lake.read(GOLD_TRANSACTION_HISTORY)
+    return _texts([_tagged(history_as_of(history, version), version) for version in versions])
+
+
+def _travelled(lake: Lakehouse, versions: range) -> list[str]:
+    rows = [without_payer(lake.read(GOLD_TRANSACTIONS, version)) for version in versions]
+    return _texts([_tagged(each, version) for version, each in enumerate(rows)])
+
+
+def _tagged(rows: DataFrame, version: int) -> DataFrame:
+    row = F.struct(F.lit(version).alias("version"), *GOLD_WITHOUT_PAYER)
+    return rows.select(F.to_json(row, {"ignoreNullFields": "false"}).alias("row"))
+
+
+def _texts(frames: list[DataFrame]) -> list[str]:
+    return sorted(row[0] for row in reduce(DataFrame.union, frames).collect())
+
+
+def _of_place(place: Column, values: list[Any]) -> Column:
+    return F.element_at(F.array(*[F.lit(value) for value in values]), (place + 1).cast("int"))

@@ -1,0 +1,119 @@
+"""The serving store gets each changed transaction, from where the last complete push ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from pyspark.sql import SparkSession
+
+from gold.following import gold_table_id
+from gold.position import move_position, position_of
+from gold.serving import finality
+from gold.sync_dynamodb import sync_dynamodb
+from lakehouse.config import DynamoDbSettings
+from lakehouse.context import Lakehouse
+from lakehouse.dynamodb import lookup
+from lakehouse.errors import DynamoDbError, FollowerAheadError
+from lakehouse.tables import GOLD_TRANSACTIONS, WAITING_DAY
+from tests.gold.rows import MORNING, a_decision, a_gold_row, append, frame, merge_gold
+
+Opener = Callable[[str], Lakehouse]
+
+NOW = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
+HORIZON = timedelta(days=180)
+LONG_AGO, LATELY = NOW - timedelta(days=181), NOW - timedelta(days=179)
+SETTLED = {"settlement_status": "SETTLED", "settled_amount": "1200"}
+
+
+def test_an_outcome_is_final_only_when_nothing_ordinary_can_change_it(spark: SparkSession) -> None:
+    cases = {
+        "declined": a_gold_row(transaction_status="DECLINED"),
+        "settled long ago": a_gold_row(timestamp=LONG_AGO, last_money_at=LONG_AGO, **SETTLED),
+        "refunded lately": a_gold_row(
+            timestamp=LONG_AGO, last_money_at=LATELY, settlement_status="REFUNDED"
+        ),
+        "settled lately": a_gold_row(timestamp=LATELY, last_money_at=LATELY, **SETTLED),
+        "never settled": a_gold_row(timestamp=LONG_AGO),
+        "pending": a_gold_row(transaction_status="PENDING"),
+    }
+    rows = [row | {"transaction_id": name} for name, row in cases.items()]
+    judged = frame(spark, GOLD_TRANSACTIONS, rows).withColumn("finality", finality(NOW, HORIZON))
+    assert {row.transaction_id: row.finality for row in judged.collect()} == {
+        "declined": "FINAL",
+        "settled long ago": "FINAL",
+        "refunded lately": "PROVISIONAL",
+        "settled lately": "PROVISIONAL",
+        "never settled": "PROVISIONAL",
+        "pending": "PROVISIONAL",
+    }
+
+
+def test_the_store_holds_the_newest_row_of_each_changed_transaction(
+    lake_for: Opener, dynamodb: DynamoDbSettings
+) -> None:
+    gold = lake_for("consolidate")
+    lake = _serving_from(lake_for("sync_dynamodb"), dynamodb)
+    expired = NOW - timedelta(days=dynamodb.retention_days, seconds=1)
+    append(
+        gold,
+        GOLD_TRANSACTIONS,
+        a_gold_row("a", fraud_score="0.25", decision=a_decision()),
+        a_gold_row("b"),
+        a_gold_row("waits", timestamp=None, event_date=WAITING_DAY, region=None),
+        a_gold_row("old", timestamp=expired, event_date=date(2025, 2, 1)),
+    )
+    merge_gold(gold, a_gold_row("a", fraud_score="0.25", decision=a_decision(), **SETTLED))
+    sync_dynamodb(lake)
+
+    item = lookup(dynamodb, "a")
+    assert item is not None
+    assert item["gold_version"] == 2
+    assert item["expires_at"] == int(MORNING.timestamp()) + dynamodb.retention_days * 86_400
+    assert item["gold"] == {
+        "transaction_status": "AUTHORIZED", "settlement_status": "SETTLED", "amount": 1200,
+        "currency": "EUR", "fraud_score": Decimal("0.25"), "score_source": "NONE",
+        "recommended_action": "ALLOW", "settled_amount": 1200, "refunded_amount": 0,
+        "chargeback_amount": 0, "country": "DE", "region": "EU", "user_id": "payer-1",
+        "merchant_id": "m-1", "timestamp": "2026-03-08T09:00:00.000000Z",
+        "as_of": "2026-03-08T09:00:00.000000Z", "finality": "PROVISIONAL",
+    }  # fmt: skip
+    unchanged = lookup(dynamodb, "b")
+    assert unchanged is not None
+    assert unchanged["gold_version"] == 1
+    assert lookup(dynamodb, "waits") is None
+    assert lookup(dynamodb, "old") is None
+    assert position_of(lake, gold_table_id(lake)) == 2
+
+
+def test_a_push_that_fails_is_taken_up_again_from_the_same_position(
+    lake_for: Opener, dynamodb: DynamoDbSettings
+) -> None:
+    gold, opened = lake_for("consolidate"), lake_for("sync_dynamodb")
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("a"))
+    nobody = dynamodb.model_copy(update={"endpoint_url": "http://127.0.0.1:9"})
+    with pytest.raises(DynamoDbError):
+        sync_dynamodb(_serving_from(opened, nobody))
+    assert position_of(opened, gold_table_id(opened)) == -1
+
+    sync_dynamodb(_serving_from(opened, dynamodb))
+    assert lookup(dynamodb, "a") is not None
+    assert position_of(opened, gold_table_id(opened)) == 1
+
+
+def test_a_position_beyond_gold_is_named(lake_for: Opener, dynamodb: DynamoDbSettings) -> None:
+    lake = _serving_from(lake_for("sync_dynamodb"), dynamodb)
+    table_id = gold_table_id(lake)
+    move_position(lake, table_id, 4)
+    move_position(lake, table_id, 7)
+    assert position_of(lake, table_id) == 7
+    assert position_of(lake, "another-table") == -1
+    with pytest.raises(FollowerAheadError, match="version 0, but a follower has read it through 7"):
+        sync_dynamodb(lake)
+
+
+def _serving_from(lake: Lakehouse, dynamodb: DynamoDbSettings) -> Lakehouse:
+    return replace(lake, config=lake.config.model_copy(update={"dynamodb": dynamodb}))

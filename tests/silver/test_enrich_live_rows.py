@@ -1,0 +1,170 @@
+"""A payment event is decided once, from what was known; what cannot go on is in quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from pyspark.sql import SparkSession
+
+from lakehouse.config import DynamoDbSettings
+from lakehouse.context import Lakehouse
+from lakehouse.dynamodb import ensure_table
+from lakehouse.tables import (
+    SILVER_FRAUD_SCORES,
+    SILVER_LIVE_TRANSACTIONS,
+    SILVER_POLICIES,
+    SILVER_QUARANTINE_LIVE,
+)
+from tests.conftest import NOON
+from tests.silver import inference_api
+from tests.silver.live_records import (
+    FRAUD_SCORES,
+    TRANSACTIONS,
+    a_payment,
+    a_score,
+    an_id,
+    connected,
+    enriched,
+    records_of,
+    rows_of,
+)
+
+
+@pytest.fixture
+def lake(lake_for: Callable[[str], Lakehouse], dynamodb: DynamoDbSettings) -> Lakehouse:
+    """The job's lakehouse, without an inference API."""
+    ensure_table(dynamodb)
+    return connected(lake_for("enrich_live"), dynamodb)
+
+
+def test_a_batch_goes_through_decided_duplicates_dropped_the_rest_in_quarantine(
+    lake: Lakehouse, spark: SparkSession
+) -> None:
+    enriched(
+        lake,
+        records_of(
+            spark,
+            a_payment("scored", note="kept"),
+            a_payment("unscored", user_id="u2", merchant_id=None, country="KW"),
+            a_payment("scored", note="kept"),
+            a_payment("scored", note="kept", amount=2000),
+            a_payment("broken", amount="-5", currency="XXX", transaction_status="MAYBE"),
+            (TRANSACTIONS, None),
+            (TRANSACTIONS, b"\xff{"),
+            a_score("scored", fraud_score=0.95, explanations={"location": 2.5}),
+            a_score("scored", fraud_score=0.95, explanations={"location": 2.5}),
+            a_score("scored", fraud_score=0.10),
+            a_score("unscored", fraud_score="NaN"),
+            (FRAUD_SCORES, b"[]"),
+        ),
+    )
+    scored, unscored = rows_of(lake.read(SILVER_LIVE_TRANSACTIONS))
+    [score] = rows_of(lake.read(SILVER_FRAUD_SCORES))
+    assert score["coordinates"] == "kafka:payments.fraud-scores/0/7"
+    assert (score["fraud_score"], score["fraud_reason_code"], score["score_source"]) == (
+        Decimal("0.950000"), "LOCATION_ANOMALY", "TOPIC",
+    )  # fmt: skip
+    expected = {
+        "event_id": an_id("event scored"),
+        "identity": an_id("event scored"),
+        "revision": 0,
+        "withdrawn": False,
+        "coordinates": "kafka:payments.transactions/0/0",
+        "amount": Decimal("1000.00"),
+        "region": "EU",
+        "extra": {"note": "kept"},
+        "fraud_score": Decimal("0.950000"),
+        "fraud_reason_code": "LOCATION_ANOMALY",
+        "score_id": score["identity"],
+        "score_source": "TOPIC",
+        "model_version": "m1",
+        "recommended_action": "BLOCK",
+        "settlement_status": None,
+    }
+    assert {name: scored[name] for name in expected} == expected
+    # the score is one second newer than the payment
+    assert scored["updated_at"].astimezone(UTC) == datetime(2026, 3, 9, 8, 0, 1, tzinfo=UTC)
+    assert scored["decided_at"].astimezone(UTC) == NOON
+    not_scored = {"fraud_score": None, "fraud_reason_code": "UNSCORED", "score_source": "NONE",
+                  "score_id": None, "recommended_action": "REVIEW"}  # fmt: skip
+    assert {name: unscored[name] for name in not_scored} == not_scored
+    refused = {
+        (row["coordinates"].removeprefix("kafka:payments."), tuple(row["rule_ids"]))
+        for row in rows_of(lake.read(SILVER_QUARANTINE_LIVE))
+    }
+    assert refused == {
+        ("transactions/0/3", ("event_id_conflict",)),
+        ("transactions/0/4", ("amount_negative", "currency_unknown", "status_unknown")),
+        ("transactions/0/5", ("payload_not_object",)),
+        ("transactions/0/6", ("payload_not_object",)),
+        ("fraud-scores/0/9", ("identity_conflict",)),
+        ("fraud-scores/0/10", ("fraud_score_out_of_range",)),
+        ("fraud-scores/0/11", ("payload_not_object",)),
+    }
+
+
+def test_what_is_committed_stands_whatever_comes_later(
+    lake: Lakehouse, spark: SparkSession
+) -> None:
+    enriched(lake, records_of(spark, a_payment(), a_score()), number=0)
+    first = rows_of(lake.read(SILVER_LIVE_TRANSACTIONS))
+    late = (a_payment(), a_payment(amount=7), a_score(fraud_score=0.5), a_score())
+    enriched(lake, records_of(spark, *late, first_offset=10), number=1)
+    assert rows_of(lake.read(SILVER_LIVE_TRANSACTIONS)) == first
+    assert lake.read(SILVER_FRAUD_SCORES).count() == 1
+    refused = rows_of(lake.read(SILVER_QUARANTINE_LIVE))
+    assert [(row["coordinates"][-2:], row["rule_ids"]) for row in refused] == [
+        ("12", ["identity_conflict"]),
+        ("11", ["event_id_conflict"]),
+    ]
+
+
+def test_velocity_counts_over_micro_batches_and_the_policy_of_the_payments_time_holds(
+    lake: Lakehouse, spark: SparkSession
+) -> None:
+    limit = '{"rule": "velocity_limit", "max_count": 2, "window_seconds": 60}'
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    policy = ("limit", "Limit", limit, begin, None, 1, begin, "file:policies@0#1")
+    lake.append(spark.createDataFrame([policy], SILVER_POLICIES.schema), to=SILVER_POLICIES)
+    before_midnight = [
+        a_payment(name, timestamp=f"2026-03-08T23:59:{second}Z")
+        for name, second in (("a", "30"), ("b", "40"))
+    ]
+    enriched(lake, records_of(spark, *before_midnight), number=0)
+    after = a_payment("c", timestamp="2026-03-09T00:00:10Z")
+    enriched(lake, records_of(spark, after, first_offset=2), number=1)
+    rows = rows_of(lake.read(SILVER_LIVE_TRANSACTIONS))
+    assert [(row["velocity"][0]["count"], row["policy_flag"]) for row in rows] == [
+        (1, "NONE"),
+        (2, "NONE"),
+        (3, "VELOCITY_LIMIT"),
+    ]
+
+
+def test_only_payments_without_a_score_are_asked_for_and_each_once(
+    lake: Lakehouse, spark: SparkSession, dynamodb: DynamoDbSettings
+) -> None:
+    with inference_api.running() as api:
+        asking = connected(lake, dynamodb, api.url)
+        enriched(
+            asking,
+            records_of(
+                spark,
+                a_payment("a", event="a1", transaction_status="PENDING"),
+                a_payment("a", event="a2", sequence=2),
+                a_payment("b"),
+                a_score("b"),
+            ),
+        )
+        enriched(asking, records_of(spark, a_payment("a", event="a3"), first_offset=9), number=1)
+    assert api.asked_ids == [an_id("a")]
+    sources = {
+        (row["transaction_id"], row["score_source"])
+        for row in rows_of(lake.read(SILVER_LIVE_TRANSACTIONS))
+    }
+    assert sources == {(an_id("a"), "API"), (an_id("b"), "TOPIC")}
+    api_score = lake.read(SILVER_FRAUD_SCORES).where("score_source = 'API'").collect()
+    assert [row["inference_time"].astimezone(UTC) for row in api_score] == [NOON]
