@@ -42,11 +42,10 @@ def unmet(control: str | None, found: Totals) -> str | None:
         return '_CONTROL.json is not {"rows": n, "amount": {"USD": "123400"}}'
     if expected.rows is not None and expected.rows != found.rows:
         return f"_CONTROL.json says {expected.rows} rows, the files have {found.rows}"
-    for code in sorted({*(expected.amount or {}), *found.amount}) if expected.amount else ():
-        says, have = (
-            (expected.amount or {}).get(code, Decimal(0)),
-            found.amount.get(code, Decimal(0)),
-        )
+    if expected.amount is None:
+        return None
+    for code in sorted({*expected.amount, *found.amount}):
+        says, have = expected.amount.get(code, Decimal(0)), found.amount.get(code, Decimal(0))
         if says != have:
             return f"_CONTROL.json says {says} {code}, the files have {have}"
     return None

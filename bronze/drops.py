@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -19,22 +20,17 @@ from lakehouse.tables import DROPS
 
 _INSTANTS = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 _NUMBER = r"^\s*[+-]?[0-9]{1,20}([.][0-9]{1,18})?\s*$"
-_ROW = "path string, uri string, row_number long, format string, header string, raw string"
 
 
 def raw_rows(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
-    """One row per row of the files: `path, uri, row_number, format, header, raw`.
+    """One row per row of the files: `path, row_number, format, header, raw`.
 
-    Reading fails when a file is damaged.
+    There is at least one file. Reading fails when one is damaged.
     """
-    rows = spark.createDataFrame([], _ROW)
     texts = [file for file in files if file.format != "parquet"]
-    if texts:
-        rows = rows.unionByName(_text_rows(spark, texts))
-    for file in files:
-        if file.format == "parquet":
-            rows = rows.unionByName(_parquet_rows(spark, file))
-    return rows
+    frames = [_text_rows(spark, texts)] if texts else []
+    frames += [_parquet_rows(spark, file) for file in files if file.format == "parquet"]
+    return reduce(DataFrame.unionByName, frames)
 
 
 def drop_rows(
@@ -99,7 +95,7 @@ def _text_rows(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
         .withColumn("header", F.when(is_csv, header))
         .withColumn("row_number", (F.col("number") - is_csv.cast("int")).cast("long"))
         .where((F.col("row_number") >= 1) & (F.trim("value") != ""))
-        .select("path", "uri", "row_number", "format", "header", F.col("value").alias("raw"))
+        .select("path", "row_number", "format", "header", F.col("value").alias("raw"))
     )
 
 
@@ -107,7 +103,6 @@ def _parquet_rows(spark: SparkSession, file: LandedFile) -> DataFrame:
     content = spark.read.parquet(file.glob)
     return content.select(
         F.lit(file.path).alias("path"),
-        F.lit(file.uri).alias("uri"),
         (F.col("_metadata.row_index") + 1).alias("row_number"),
         F.lit("parquet").alias("format"),
         F.lit(None).cast("string").alias("header"),
@@ -119,8 +114,8 @@ def _parquet_rows(spark: SparkSession, file: LandedFile) -> DataFrame:
 
 def _places(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
     return spark.createDataFrame(
-        [("/".join(file.uri.split("/")[-3:]), file.path, file.uri, file.format) for file in files],
-        "place string, path string, uri string, format string",
+        [("/".join(file.uri.split("/")[-3:]), file.path, file.format) for file in files],
+        "place string, path string, format string",
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
@@ -100,9 +101,12 @@ def _totals(
     lake: Lakehouse, files: Sequence[LandedFile]
 ) -> tuple[dict[str, Totals], dict[str, str]]:
     """Totals by path; and by path, why Spark cannot read a file."""
+    if not files:
+        return {}, {}
     try:
         return totals_by_path(raw_rows(lake.spark, files)), {}
-    except PySparkException as error:
+    # which of the two it is depends on how deep in the engine a file failed
+    except (PySparkException, Py4JJavaError) as error:
         if len(files) == 1:
             return {}, {files[0].path: f"the file cannot be read ({type(error).__name__})"}
     # one damaged file fails the query of all: ask for each alone

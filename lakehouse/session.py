@@ -29,7 +29,7 @@ def open_session(config: Config, name: str) -> SparkSession:
     session = builder.getOrCreate()
     context = session.sparkContext
     context.setLogLevel("ERROR")
-    if context.master.startswith("local"):
+    if config.spark.settings.get("spark.master", "").startswith("local"):
         # else workers run the first `python3` on PATH, which need not be this environment's
         context.pythonExec = sys.executable
     return session

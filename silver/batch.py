@@ -5,8 +5,6 @@ The *log* is one row per transaction of the daily transaction logs: the facts of
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -35,11 +33,21 @@ FACTS = [name for name in SILVER_BATCH_TRANSACTIONS.columns if name not in _DERI
 """What a row of the log says by itself; everything else is computed from it."""
 
 
-def held_in_memory(rows: DataFrame, held: ExitStack) -> DataFrame:
-    """Keep rows that several queries read, until `held` ends."""
-    kept = rows.persist()
-    held.callback(kept.unpersist)
-    return kept
+def computed_once(rows: DataFrame) -> DataFrame:
+    """Compute rows at first use, and keep them as rows: several queries read them.
+
+    A cache would keep their plan as well. Plans here are long (a contract is hundreds of
+    expressions), and Spark would copy them into every filter and every plan that reads them.
+    """
+    return rows.localCheckpoint(eager=False)
+
+
+def fingerprint(rows: DataFrame) -> tuple[int, int]:
+    """Row count and a sum of row hashes: equal for equal rows in whatever order."""
+    # decimal: a sum of hashes does not overflow
+    hashes = F.xxhash64(*sorted(rows.columns)).cast("decimal(38,0)")
+    found = rows.agg(F.count("*"), F.coalesce(F.sum(hashes), F.lit(0))).first()
+    return (int(found[0]), int(found[1])) if found else (0, 0)
 
 
 def delivered(rows: DataFrame) -> DataFrame:

@@ -6,7 +6,6 @@ a checkpoint everything is computed again, and rows that come out equal add noth
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial, reduce
 
@@ -24,6 +23,7 @@ from lakehouse.decision import (
     region_of,
     with_base_amount,
 )
+from lakehouse.delta import path_of
 from lakehouse.job import run
 from lakehouse.records.codes import ScoreSource, Verdict
 from lakehouse.tables import (
@@ -45,7 +45,7 @@ from silver.contract import (
     parsed_policies,
     parsed_scores,
 )
-from silver.drops import Drops, Parse
+from silver.drops import Drops, Manifest, Parse
 from silver.revisions import differs, latest, next_revisions
 from silver.scd2 import policy_versions, standing_rates
 
@@ -67,50 +67,33 @@ def absorb(lake: Lakehouse, files: DataFrame) -> None:
     Stopped between two tables and started again with the same files, it does the rest: what a
     table needs of another is derived from the files, not from what that table lacked before.
     """
-    with ExitStack() as held:
-        new_paths = _paths(files)
-        arrived = {kind for kind, paths in new_paths.items() if paths}
-        drops = _drops(lake, new_paths, held)
-        if "fx_rates" in arrived:
-            rates = standing_rates(drops["fx_rates"].standing())
-            _replace(lake, rates, SILVER_FX_RATES, ("rate_date", "base", "currency"))
-        if "policies" in arrived:
-            policies = policy_versions(drops["policies"].standing())
-            _replace(lake, policies, SILVER_POLICIES, ("policy_id", "version"))
-        if "fraud_scores" in arrived:
-            _append(lake, _new_scores(lake, drops["fraud_scores"]), SILVER_OFFLINE_SCORES)
-        if "money_events" in arrived:
-            _append(lake, _new_money(lake, drops["money_events"]), SILVER_MONEY_EVENTS)
-        if arrived & {"transactions", "fraud_scores", "fx_rates"}:
-            _append(lake, _new_transactions(lake, drops, held), SILVER_BATCH_TRANSACTIONS)
-        if arrived:
-            refusals = _new_refusals(lake, drops, arrived)
-            _append(lake, refusals, SILVER_QUARANTINE_BATCH)
+    arrived, loaded = _manifests(files), _manifests(lake.read(BRONZE_DROP_FILES))
+    contracts = _contracts(lake)
+    drops = {
+        kind: Drops.of(lake.read(DROPS[kind]), loaded[kind], new.paths, contracts[kind])
+        for kind, new in arrived.items()
+    }
+    if "fx_rates" in drops:
+        _replace(lake, standing_rates(drops["fx_rates"].standing()), SILVER_FX_RATES)
+    if "policies" in drops:
+        _replace(lake, policy_versions(drops["policies"].standing()), SILVER_POLICIES)
+    if "fraud_scores" in drops:
+        _append(lake, _new_scores(lake, drops["fraud_scores"]), SILVER_OFFLINE_SCORES)
+    if "money_events" in drops:
+        _append(lake, _new_money(lake, drops["money_events"]), SILVER_MONEY_EVENTS)
+    if drops.keys() & {"transactions", "fraud_scores", "fx_rates"}:
+        _append(lake, _new_transactions(lake, drops), SILVER_BATCH_TRANSACTIONS)
+    if drops:
+        _append(lake, _new_refusals(lake, drops), SILVER_QUARANTINE_BATCH)
 
 
-def _paths(files: DataFrame) -> dict[str, set[str]]:
-    """Paths of loaded files, by kind."""
-    paths: dict[str, set[str]] = {kind: set() for kind in DROPS}
+def _manifests(files: DataFrame) -> dict[str, Manifest]:
+    """Loaded files, by kind."""
     is_loaded = F.col("verdict") == Verdict.LOADED.value
-    for file in files.where(is_loaded).select("kind", "path").distinct().collect():
-        paths[file.kind].add(file.path)
-    return paths
-
-
-def _drops(lake: Lakehouse, arrived: dict[str, set[str]], held: ExitStack) -> dict[str, Drops]:
-    manifest = lake.read(BRONZE_DROP_FILES)
-    all_paths = _paths(manifest)
+    found = files.where(is_loaded).select("kind", "path", "file_revision").collect()
     return {
-        kind: Drops.of(
-            lake.read(DROPS[kind]),
-            manifest.where(F.col("kind") == kind),
-            arrived[kind],
-            all_paths[kind],
-            parse,
-            held,
-        )
-        for kind, parse in _contracts(lake).items()
-        if arrived[kind] or kind in ("transactions", "fraud_scores")
+        kind: Manifest.of((file.path, file.file_revision) for file in found if file.kind == kind)
+        for kind in sorted({file.kind for file in found})
     }
 
 
@@ -148,7 +131,7 @@ def _changes(lake: Lakehouse, wanted: DataFrame, touched: DataFrame, table: Tabl
     return next_revisions(wanted, known, differs("content_hash"), table)
 
 
-def _new_transactions(lake: Lakehouse, drops: dict[str, Drops], held: ExitStack) -> DataFrame:
+def _new_transactions(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:
     """Next revisions of all log rows that the new files can have changed.
 
     Those are the rows delivered, the rows whose score or rate is other now, and later payments
@@ -156,25 +139,25 @@ def _new_transactions(lake: Lakehouse, drops: dict[str, Drops], held: ExitStack)
     """
     money, decision = lake.config.money, load_rules(lake.config.rules.decision)
     rates, policies = lake.read(SILVER_FX_RATES), lake.read(SILVER_POLICIES)
-    stored = batch.held_in_memory(latest(lake.read(SILVER_BATCH_TRANSACTIONS)), held)
+    stored = batch.computed_once(latest(lake.read(SILVER_BATCH_TRANSACTIONS)))
     counted = stored.where(~F.col("withdrawn"))
 
-    touched = drops["transactions"].touched()
-    delivered = drops["transactions"].chosen(batch.LOG_ORDER).select(*batch.FACTS)
-    untouched = counted.select(*batch.FACTS).join(touched, "identity", "left_anti")
-    log = batch.held_in_memory(delivered.unionByName(untouched), held)
-
-    rescored = drops["fraud_scores"].new.select("transaction_id")
-    before = stored.join(touched, "identity", "left_semi")
-    moved = delivered.unionByName(before.select(*batch.FACTS))
-    affected = [
-        touched,
-        log.join(rescored, "transaction_id", "left_semi").select("identity"),
-        batch.neighbours(log, moved, longest_window_seconds(policies)),
-    ]
+    log, affected = counted.select(*batch.FACTS), []
+    if "transactions" in drops:
+        touched = drops["transactions"].touched()
+        delivered = drops["transactions"].chosen(batch.LOG_ORDER).select(*batch.FACTS)
+        untouched = log.join(touched, "identity", "left_anti")
+        log = batch.computed_once(delivered.unionByName(untouched))
+        before = stored.join(touched, "identity", "left_semi").select(*batch.FACTS)
+        window = longest_window_seconds(policies)
+        near = batch.neighbours(log, delivered.unionByName(before), window)
+        affected += [touched, near]
+    if "fraud_scores" in drops:
+        rescored = drops["fraud_scores"].new().select("transaction_id")
+        affected.append(log.join(rescored, "transaction_id", "left_semi").select("identity"))
     if "fx_rates" in drops:
         affected.append(batch.restated(counted, rates, money))
-    identities = reduce(DataFrame.union, affected).distinct()
+    identities = batch.computed_once(reduce(DataFrame.union, affected).distinct())
 
     payments = log.join(identities, "identity", "left_semi")
     scores = latest(lake.read(SILVER_OFFLINE_SCORES)).where(~F.col("withdrawn"))
@@ -195,39 +178,29 @@ def _new_transactions(lake: Lakehouse, drops: dict[str, Drops], held: ExitStack)
     )
 
 
-def _new_refusals(lake: Lakehouse, drops: dict[str, Drops], arrived: set[str]) -> DataFrame:
-    refused = [drops[kind].refused(DROPS[kind].name) for kind in sorted(arrived)]
+def _new_refusals(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:
+    refused = [found.refused(DROPS[kind].name) for kind, found in drops.items()]
     known = lake.read(SILVER_QUARANTINE_BATCH).select("coordinates")
-    return reduce(DataFrame.unionByName, refused).join(known, "coordinates", "left_anti")
+    # a file that was replaced and put back has its coordinates twice
+    rows = reduce(DataFrame.unionByName, refused).dropDuplicates(["coordinates"])
+    return rows.join(known, "coordinates", "left_anti")
 
 
 def _append(lake: Lakehouse, rows: DataFrame, to: Table) -> None:
     """Append rows in one commit, one file per partition; without rows there is no commit."""
-    with ExitStack() as held:
-        found = batch.held_in_memory(rows, held)
-        if not found.isEmpty():
-            order = (*to.partitioned_by, "coordinates")
-            lake.append(found.repartition(*to.partitioned_by).sortWithinPartitions(*order), to)
+    found = batch.computed_once(rows)
+    if not found.isEmpty():
+        order = (*to.partitioned_by, "coordinates")
+        lake.append(found.repartition(*to.partitioned_by).sortWithinPartitions(*order), to)
 
 
-def _replace(lake: Lakehouse, rows: DataFrame, table: Table, key: tuple[str, ...]) -> None:
+def _replace(lake: Lakehouse, rows: DataFrame, table: Table) -> None:
     """Make a table hold exactly `rows`, in one commit; where it does already, in none."""
-    with ExitStack() as held:
-        wanted, stored = batch.held_in_memory(rows, held), lake.read(table)
-        changes = wanted.exceptAll(stored).unionAll(stored.exceptAll(wanted))
-        if changes.isEmpty():
-            return
-        same_key = " AND ".join(f"stored.{name} = wanted.{name}" for name in key)
-        same = " AND ".join(f"stored.{name} <=> wanted.{name}" for name in table.columns)
-        (
-            lake.writable(table)
-            .alias("stored")
-            .merge(wanted.alias("wanted"), same_key)
-            .whenMatchedUpdateAll(condition=f"NOT ({same})")
-            .whenNotMatchedInsertAll()
-            .whenNotMatchedBySourceDelete()
-            .execute()
-        )
+    wanted = batch.computed_once(rows.coalesce(1))
+    if batch.fingerprint(wanted) != batch.fingerprint(lake.read(table)):
+        lake.writable(table)
+        overwriting = wanted.write.format("delta").mode("overwrite")
+        overwriting.save(path_of(lake.config, table))
 
 
 if __name__ == "__main__":

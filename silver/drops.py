@@ -2,74 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.quality import is_accepted, quarantined
-from silver.batch import delivered, held_in_memory
-from silver.revisions import chosen, current_rows
+from silver.batch import computed_once, delivered
+from silver.revisions import chosen
 
 Parse = Callable[[DataFrame], DataFrame]
 
 
 @dataclass(frozen=True)
-class Drops:
-    """Delivered rows of a kind, beside the paths at which a run found something new.
+class Manifest:
+    """Loaded files of one kind: their paths, and which of their revisions are superseded."""
 
-    `new` are the parsed rows at those paths, of every revision: what came, and what it
-    supersedes. `elsewhere` are those at all other paths. `files` is the kind's manifest.
+    paths: frozenset[str]
+    superseded: frozenset[tuple[str, int]]
+
+    @classmethod
+    def of(cls, revisions: Iterable[tuple[str, int]]) -> Self:
+        """Read (path, file_revision) of every file; a path's greatest revision stands."""
+        known = set(revisions)
+        greatest: dict[str, int] = {}
+        for path, revision in known:
+            greatest[path] = max(revision, greatest.get(path, revision))
+        old = {(path, revision) for path, revision in known if revision < greatest[path]}
+        return cls(frozenset(greatest), frozenset(old))
+
+    def is_superseded(self) -> Column:
+        """Whether a row of a file is of a revision that a later one replaced."""
+        revision = F.concat_ws("@", F.col("file_revision").cast("string"), "path")
+        return revision.isin([f"{number}@{path}" for path, number in sorted(self.superseded)])
+
+
+@dataclass(frozen=True)
+class Drops:
+    """Delivered rows of a kind as its contract reads them, and the paths that a run found new.
+
+    At a new path something came: rows of every revision there are looked at, what came and what
+    it supersedes.
     """
 
-    new: DataFrame
-    elsewhere: DataFrame
-    files: DataFrame
+    rows: DataFrame
+    manifest: Manifest
+    new_paths: frozenset[str]
 
     @classmethod
     def of(
-        cls,
-        rows: DataFrame,
-        files: DataFrame,
-        new_paths: set[str],
-        all_paths: set[str],
-        parse: Parse,
-        held: ExitStack,
+        cls, rows: DataFrame, manifest: Manifest, new_paths: frozenset[str], parse: Parse
     ) -> Self:
-        """Parse rows of a bronze.drops_* table; `held` says how long they are kept in memory."""
+        """Read rows of a bronze.drops_* table by the kind's contract."""
+        return cls(computed_once(parse(delivered(rows))), manifest, new_paths)
 
-        def parsed_of(paths: set[str]) -> DataFrame:
-            if not new_paths or not paths:
-                return parse(delivered(rows)).where(F.lit(False))
-            is_there = F.col("path").isin(sorted(paths))
-            # kept also for the plan: Spark would copy the whole contract into each filter over it
-            return held_in_memory(parse(delivered(rows.where(is_there))), held)
-
-        return cls(parsed_of(new_paths), parsed_of(all_paths - new_paths), files)
+    def new(self) -> DataFrame:
+        """Rows at the new paths, accepted or not."""
+        if self.manifest.paths == self.new_paths:
+            return self.rows
+        return self.rows.where(F.col("path").isin(sorted(self.new_paths)))
 
     def refused(self, source_table: str) -> DataFrame:
-        """Rows of silver.quarantine_batch: the new rows that break a rule, once each."""
-        return quarantined(self.new, source_table).dropDuplicates(["coordinates"])
+        """Rows of silver.quarantine_batch: the new rows that break a rule."""
+        return quarantined(self.new(), source_table)
 
     def standing(self) -> DataFrame:
         """Accepted rows of all paths that no later revision of their file supersedes."""
-        return self._standing_of(self.new.unionByName(self.elsewhere))
+        return self.rows.where(is_accepted() & ~self.manifest.is_superseded())
 
     def touched(self) -> DataFrame:
         """Identities that accepted new rows carry: all that the new files can have changed."""
-        return self.new.where(is_accepted()).select("identity").distinct()
+        return self.new().where(is_accepted()).select("identity").distinct()
 
     def chosen(self, order: tuple[str, ...]) -> DataFrame:
         """One standing row per touched identity, the greatest by `order`.
 
         An identity is absent when no standing row carries it any more.
         """
-        others = self.elsewhere.join(self.touched(), "identity", "left_semi")
-        rows = self._standing_of(self.new.unionByName(others.select(*self.new.columns)))
+        rows = self.standing()
+        if self.manifest.paths != self.new_paths:
+            rows = rows.join(self.touched(), "identity", "left_semi")
         return chosen(rows, ("identity",), order)
-
-    def _standing_of(self, rows: DataFrame) -> DataFrame:
-        return current_rows(rows.where(is_accepted()), self.files)

@@ -224,11 +224,10 @@ def _decided(
     """Rows of silver.live_transactions, from the scores that are committed."""
     policies = lake.read(SILVER_POLICIES)
     look_back = -(-longest_window_seconds(policies) // _DAY_SECONDS)
-    users = payments.select("user_id").distinct()
     earlier = (
         lake.read(SILVER_LIVE_TRANSACTIONS)
         .where(live.near("event_date", tally.payment_days, look_back))
-        .join(users, "user_id", "left_semi")
+        .join(payments.select("user_id"), "user_id", "left_semi")
         .select(*_COUNTED)
         .unionByName(payments.select(*_COUNTED))
     )
@@ -265,7 +264,6 @@ def _push(
         payments.where(is_accepted())
         .select("transaction_id")
         .unionByName(scores.where(is_accepted()).select("transaction_id"))
-        .distinct()
     )
     events = days.filter(lake.read(SILVER_LIVE_TRANSACTIONS, payments_at))
     known_scores = days.filter(lake.read(SILVER_FRAUD_SCORES, scores_at))

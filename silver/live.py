@@ -150,36 +150,26 @@ def live_items(
     latest = F.struct("sequence", "timestamp", "identity")  # a null sequence is least
     is_settled = F.col("transaction_status") != str(TransactionStatus.PENDING)
     strongest = F.struct(is_settled, "sequence", "timestamp", "identity")
+    # a score that a decision used counts too where its own row is not at hand
+    evidence = _ranked(F.lit(None).cast("timestamp"), F.col("score_id"))
     of_events = events.groupBy("transaction_id").agg(
         # a null never replaces a value: max_by passes over rows whose order is null
         *[F.max_by(name, F.when(F.col(name).isNotNull(), latest)).alias(name) for name in _FACTS],
         F.max_by("transaction_status", strongest).alias("transaction_status"),
         F.min_by(F.struct(*_DECISION), F.struct("decided_at", "event_id")).alias("_decision"),
+        F.max(F.when(F.col("score_id").isNotNull(), evidence)).alias("_used"),
         F.max("updated_at").alias("_updated_at"),
     )
-    evidence = events.where(F.col("score_id").isNotNull()).select(
-        "transaction_id",
-        F.lit(None).cast("timestamp").alias("inference_time"),
-        F.col("score_id").alias("identity"),
-        *_SCORE,
+    of_scores = scores.groupBy("transaction_id").agg(
+        F.max(_ranked(F.col("inference_time"), F.col("identity"))).alias("_known"),
+        F.max("inference_time").alias("_scored_at"),
     )
-    known = scores.select("transaction_id", "inference_time", "identity", *_SCORE)
-    is_from = [(F.col("score_source") == str(source)) for source in _STRONGEST_FIRST]
-    rank = F.struct(*is_from).alias("rank")
-    order = (rank, "inference_time", "model_version", "identity")
-    of_scores = (
-        known.unionByName(evidence)
-        .groupBy("transaction_id")
-        .agg(
-            F.max_by(F.struct(*_SCORE), F.struct(*order)).alias("_best"),
-            F.max("inference_time").alias("_scored_at"),
-        )
-    )
+    best = F.greatest("_known", "_used")  # passes over a null
     unknown = {"fraud_reason_code": ReasonCode.UNSCORED, "score_source": ScoreSource.NONE}
-    best = {
-        name: F.coalesce(F.col(f"_best.{name}"), F.lit(str(unknown[name])))
+    score = {
+        name: F.coalesce(best.getField(name), F.lit(str(unknown[name])))
         if name in unknown
-        else F.col(f"_best.{name}")
+        else best.getField(name)
         for name in _SCORE
     }
     return of_events.join(of_scores, "transaction_id", "left").select(
@@ -189,9 +179,23 @@ def live_items(
         *_FACTS,
         "transaction_status",
         "_decision.*",
-        *[value.alias(name) for name, value in best.items()],
+        *[value.alias(name) for name, value in score.items()],
         F.greatest("_updated_at", "_scored_at").alias("as_of"),
         F.lit(PROVISIONAL).alias("finality"),
+    )
+
+
+def _ranked(inference_time: Column, identity: Column) -> Column:
+    """A score as a struct of which the greatest is the best: source, inference, model version."""
+    sources = [F.col("score_source") == str(source) for source in _STRONGEST_FIRST]
+    return F.struct(
+        *[is_source.alias(f"_source_{place}") for place, is_source in enumerate(sources)],
+        inference_time.alias("inference_time"),
+        "model_version",
+        identity.alias("identity"),
+        "fraud_score",
+        "fraud_reason_code",
+        "score_source",
     )
 
 

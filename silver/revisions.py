@@ -9,21 +9,10 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakehouse.records.codes import Verdict
 from lakehouse.tables import Table
 
 RECORDING_ORDER = ("delivery_date", "path", "file_revision", "row_number")
 """When a delivered row was recorded, as its sender declares it; never when it arrived here."""
-
-
-def current_rows(rows: DataFrame, files: DataFrame) -> DataFrame:
-    """Rows of each path's greatest loaded revision; files like it before are superseded."""
-    greatest = (
-        files.where(F.col("verdict") == Verdict.LOADED.value)
-        .groupBy("path")
-        .agg(F.max("file_revision").alias("file_revision"))
-    )
-    return rows.join(F.broadcast(greatest), ["path", "file_revision"], "left_semi")
 
 
 def chosen(rows: DataFrame, key: tuple[str, ...], order: tuple[str, ...]) -> DataFrame:

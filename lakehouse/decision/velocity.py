@@ -98,5 +98,6 @@ def _counts(policy: Column) -> Column:
 
 def _longest_window() -> Column:
     """Of all velocity policies in `_policies`, in force or not; null without one."""
-    windows = F.filter("_policies", _counts)["window_seconds"]
-    return F.least(F.array_max(windows), F.lit(_CENTURY))
+    longest = F.array_max(F.filter("_policies", _counts)["window_seconds"])
+    # `least` would make a century of null
+    return F.when(longest > _CENTURY, F.lit(_CENTURY)).otherwise(longest)

@@ -39,14 +39,10 @@ def assembled(
     )
     content = [column.hashed.alias(column.name) for column in columns]
     extra = sorted_entries(F.col("extra")).alias("extra")
-    return parsed.withColumn(
-        "content_hash", F.sha2(F.to_json(F.struct(*content, extra)), 256)
-    )
+    return parsed.withColumn("content_hash", F.sha2(F.to_json(F.struct(*content, extra)), 256))
 
 
 def _unknown(fields: Column, names: Sequence[str]) -> Column:
-    unknown = F.map_filter(
-        fields, lambda name, value: ~name.isin(list(names)) & value.isNotNull()
-    )
+    unknown = F.map_filter(fields, lambda name, value: ~name.isin(list(names)) & value.isNotNull())
     nothing = F.create_map().cast("map<string,string>")
     return F.when(fields.isNull() | repeated_fields(fields), nothing).otherwise(unknown)

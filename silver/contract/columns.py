@@ -82,9 +82,7 @@ def text(name: str, *, required: bool) -> Parsed:
     """Any text or number; `<name>_missing`, `<name>_malformed` for an object or a list."""
     found = text_of(name)
     nested = found.rlike(_NESTED)
-    malformed = RowRule(
-        f"{name}_malformed", f"{name} is not a text or a number", nested
-    )
+    malformed = RowRule(f"{name}_malformed", f"{name} is not a text or a number", nested)
     return _parsed(name, F.when(~nested, found), malformed, required=required)
 
 
@@ -115,9 +113,7 @@ def integer(name: str) -> Parsed:
     readable = found.rlike(_INTEGER)
     malformed = RowRule(f"{name}_malformed", f"{name} is not a whole number", ~readable)
     whole = F.regexp_replace(found, "[.]0+$", "")
-    return _parsed(
-        name, F.when(readable, whole.cast("bigint")), malformed, required=False
-    )
+    return _parsed(name, F.when(readable, whole.cast("bigint")), malformed, required=False)
 
 
 def amount(name: str = "amount") -> Parsed:
@@ -135,13 +131,9 @@ def amount(name: str = "amount") -> Parsed:
         name,
         F.when(fits, exact.cast("DECIMAL(15,2)")),
         RowRule(f"{name}_malformed", f"{name} is not a number", ~readable),
-        RowRule(
-            f"{name}_overflow", f"{name} has more than 13 digits", readable & too_great
-        ),
+        RowRule(f"{name}_overflow", f"{name} has more than 13 digits", readable & too_great),
         RowRule(f"{name}_negative", f"{name} is negative", negative),
-        RowRule(
-            f"{name}_not_whole", f"{name} is not in whole smallest units", broken_unit
-        ),
+        RowRule(f"{name}_not_whole", f"{name} is not in whole smallest units", broken_unit),
         required=True,
     )
 
@@ -175,9 +167,7 @@ def rate(name: str) -> Parsed:
         name,
         F.when(exact > 0, exact),
         RowRule(f"{name}_malformed", f"{name} is not a number", ~readable),
-        RowRule(
-            f"{name}_overflow", f"{name} has too many digits", readable & exact.isNull()
-        ),
+        RowRule(f"{name}_overflow", f"{name} has too many digits", readable & exact.isNull()),
         RowRule(f"{name}_not_positive", f"{name} is not above zero", exact <= 0),
         required=True,
     )
@@ -247,6 +237,4 @@ def sorted_entries(fields: Column) -> Column:
 
 
 def _is_not_finite(found: Column) -> Column:
-    return F.lower(found).isin(
-        "nan", '"nan"', "infinity", "-infinity", '"infinity"', '"-infinity"'
-    )
+    return F.lower(found).isin("nan", '"nan"', "infinity", "-infinity", '"infinity"', '"-infinity"')

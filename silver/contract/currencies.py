@@ -4,7 +4,5 @@ from __future__ import annotations
 
 from iso4217 import Currency
 
-CURRENCIES = tuple(
-    sorted(currency.code for currency in Currency if currency.exponent is not None)
-)
+CURRENCIES = tuple(sorted(currency.code for currency in Currency if currency.exponent is not None))
 """Without gold, bonds and test codes: they have no smallest unit to count."""

@@ -31,13 +31,11 @@ def json_fields(text: Column) -> Column:
     quoted = _only_object(F.regexp_replace(text, _NEXT_NUMBER, '$1"$2"'))
     exact = F.transform_values(
         quoted,
-        lambda name, value: F.when(
-            value.rlike(r"^[\[{]"), F.element_at(plain, name)
-        ).otherwise(value),
+        lambda name, value: F.when(value.rlike(r"^[\[{]"), F.element_at(plain, name)).otherwise(
+            value
+        ),
     )
-    return F.when(
-        is_utf8(text), F.when(plain.isNotNull() & has_fraction, exact).otherwise(plain)
-    )
+    return F.when(is_utf8(text), F.when(plain.isNotNull() & has_fraction, exact).otherwise(plain))
 
 
 def csv_fields(header: Column, line: Column) -> Column:
@@ -46,14 +44,10 @@ def csv_fields(header: Column, line: Column) -> Column:
     Quotes as in RFC 4180, but a row is one line; an empty cell is null.
     """
     names, cells = _csv_cells(header), _csv_cells(line)
-    fits = (F.size(names) == F.size(cells)) & (
-        F.size(F.array_distinct(names)) == F.size(names)
-    )
+    fits = (F.size(names) == F.size(cells)) & (F.size(F.array_distinct(names)) == F.size(names))
     return F.when(
         is_utf8(line) & fits,
-        F.map_from_arrays(
-            names, F.transform(cells, lambda cell: F.when(cell != "", cell))
-        ),
+        F.map_from_arrays(names, F.transform(cells, lambda cell: F.when(cell != "", cell))),
     )
 
 
@@ -88,8 +82,6 @@ def _csv_cells(line: Column) -> Column:
         found,
         lambda cell: F.when(
             cell.rlike(r'(?s)^".*"$') & (F.length(cell) >= 2),
-            F.replace(
-                cell.substr(F.lit(2), F.length(cell) - 2), F.lit('""'), F.lit('"')
-            ),
+            F.replace(cell.substr(F.lit(2), F.length(cell) - 2), F.lit('""'), F.lit('"')),
         ).otherwise(cell),
     )

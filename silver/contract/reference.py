@@ -65,10 +65,7 @@ def _parameters(data: Column) -> Mapping[str, Column]:
     def codes(name: str) -> Column:
         """Texts of a list; null if it is absent or no list of texts."""
         listed = F.from_json(value(name), "array<string>")
-        texts = (
-            F.size(F.filter(listed, lambda code: code.isNull() | code.rlike(r"^[\[{]")))
-            == 0
-        )
+        texts = F.size(F.filter(listed, lambda code: code.isNull() | code.rlike(r"^[\[{]"))) == 0
         return F.when(value(name).rlike(r"^\[.*\]$") & texts, listed)
 
     def some(name: str) -> Column:
@@ -77,9 +74,7 @@ def _parameters(data: Column) -> Mapping[str, Column]:
     def none_or_list(name: str) -> Column:
         return value(name).isNull() | codes(name).isNotNull()
 
-    places = F.coalesce(some("countries"), F.lit(False)) | F.coalesce(
-        some("regions"), F.lit(False)
-    )
+    places = F.coalesce(some("countries"), F.lit(False)) | F.coalesce(some("regions"), F.lit(False))
     return {
         "velocity_limit": value("max_count").rlike(_WHOLE)
         & value("window_seconds").rlike(_POSITIVE),

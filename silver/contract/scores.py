@@ -26,9 +26,7 @@ def score_identity(
     return F.when(complete, named_uuid(F.lit("score"), *parts))
 
 
-def parsed_scores(
-    rows: DataFrame, *, latest: Column, score_source: ScoreSource
-) -> DataFrame:
+def parsed_scores(rows: DataFrame, *, latest: Column, score_source: ScoreSource) -> DataFrame:
     """One row per row of `rows`: one model output.
 
     `fraud_reason_code` is not among the columns: the decision rules add it. The UTC day of

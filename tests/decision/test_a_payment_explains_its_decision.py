@@ -112,18 +112,39 @@ SCORES = {
 }
 
 
+RIVALS: dict[str, list[dict[str, Any]]] = {
+    "source before time": [
+        {"identity": "best", "score_source": "OFFLINE", "inference_time": NOON - HOUR},
+        {"identity": "other", "score_source": "TOPIC"},
+    ],
+    "topic before API": [
+        {"identity": "best", "score_source": "TOPIC", "inference_time": NOON - HOUR},
+        {"identity": "other", "score_source": "API"},
+    ],
+    "latest inference": [
+        {"identity": "best", "model_version": "m1"},
+        {"identity": "other", "model_version": "m2", "inference_time": NOON - HOUR},
+    ],
+    "greatest model": [
+        {"identity": "best", "model_version": "m2"},
+        {"identity": "other", "model_version": "m1", "fraud_score": "0.9"},
+    ],
+    "greatest identity": [{"identity": "best"}, {"identity": "aaa", "fraud_score": "0.9"}],
+}
+
+
 def _payments() -> list[dict[str, Any]]:
     rows = []
     for case, (payments, _, _) in CASES.items():
         for place, facts in enumerate(payments, start=1 - len(payments)):
             name = f"{case}{place}" if place else case
             rows.append(a_payment(name, **({"user_id": case} | facts)))
-    return rows
+    return rows + [a_payment(case) for case in RIVALS]
 
 
 @pytest.fixture(scope="module")
 def payments(spark: SparkSession) -> DataFrame:
-    return payments_frame(spark, _payments()).cache()
+    return payments_frame(spark, _payments())
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +155,7 @@ def policies(spark: SparkSession) -> DataFrame:
 @pytest.fixture(scope="module")
 def decided(spark: SparkSession, payments: DataFrame, policies: DataFrame) -> DataFrame:
     scores = [a_score(of, fraud_score=score) for of, score in SCORES.items()]
+    scores += [a_score(of, **facts) for of, rivals in RIVALS.items() for facts in rivals]
     return decide(
         payments,
         earlier=payments,
@@ -255,45 +277,9 @@ def test_empty_frames_are_decided_too(
         assert (row.fraud_reason_code, row.recommended_action) == ("UNSCORED", "REVIEW")
 
 
-@pytest.fixture(scope="module")
-def best(spark: SparkSession) -> dict[str, str]:
-    """The identity of the score that each transaction was decided by."""
-    scores = [a_score(of, **facts) for of, found in RIVALS.items() for facts in found]
-    payments = payments_frame(spark, [a_payment(of) for of in RIVALS])
-    decided = decide(
-        payments,
-        earlier=payments,
-        scores=scores_frame(spark, reversed(scores)),
-        policies=policies_frame(spark, []),
-        rules=RULES,
-    )
-    return {row.transaction_id: row.score_id for row in decided.collect()}
-
-
-RIVALS: dict[str, list[dict[str, Any]]] = {
-    "source before time": [
-        {"identity": "best", "score_source": "OFFLINE", "inference_time": NOON - HOUR},
-        {"identity": "other", "score_source": "TOPIC"},
-    ],
-    "topic before API": [
-        {"identity": "best", "score_source": "TOPIC", "inference_time": NOON - HOUR},
-        {"identity": "other", "score_source": "API"},
-    ],
-    "latest inference": [
-        {"identity": "best", "model_version": "m1"},
-        {"identity": "other", "model_version": "m2", "inference_time": NOON - HOUR},
-    ],
-    "greatest model": [
-        {"identity": "best", "model_version": "m2"},
-        {"identity": "other", "model_version": "m1", "fraud_score": "0.9"},
-    ],
-    "greatest identity": [{"identity": "best"}, {"identity": "aaa", "fraud_score": "0.9"}],
-}
-
-
 @pytest.mark.parametrize("case", RIVALS)
-def test_the_best_known_score_decides(best: dict[str, str], case: str) -> None:
-    assert best[case] == "best"
+def test_the_best_known_score_decides(judged: dict[str, Any], case: str) -> None:
+    assert judged[case].score_id == "best"
 
 
 def test_the_action_table_says_the_same_in_spark_and_in_python(judged: dict[str, Any]) -> None:

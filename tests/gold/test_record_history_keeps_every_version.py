@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from functools import reduce
 from typing import Any
@@ -12,7 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from gold.chain import links_of, verify
-from gold.following import Span, gold_table_id
+from gold.following import Span, follow, gold_table_id
 from gold.history import (
     GOLD_WITHOUT_PAYER,
     field_groups,
@@ -27,7 +28,7 @@ from gold.record_history import (
     record_history,
 )
 from lakehouse.config import Config, read_yaml
-from lakehouse.context import Batch, Lakehouse
+from lakehouse.context import Batch, Lakehouse, Trigger
 from lakehouse.delta import latest_version, path_of
 from lakehouse.errors import BeyondKnownHistoryError
 from lakehouse.tables import (
@@ -135,6 +136,21 @@ def test_a_crash_between_history_and_chain_doubles_nothing(lake_for: Opener) -> 
     links = links_of(history.read(GOLD_HISTORY_CHAIN))
     assert [link.rows_changed for link in links] == [0, 1, 1]
     assert verify(links) == []
+
+
+@pytest.mark.parametrize(("mode", "steps"), [("once", 1), ("continuous", 3)])
+def test_a_follower_steps_once_or_until_it_is_interrupted(
+    lake_for: Opener, mode: str, steps: int
+) -> None:
+    taken: list[str] = []
+
+    def step(lake: Lakehouse) -> None:
+        taken.append(lake.job)
+        if len(taken) == 3:
+            raise KeyboardInterrupt
+
+    follow(replace(lake_for("record_history"), trigger=Trigger(mode, 1)), step)
+    assert len(taken) == steps
 
 
 def _remembered(lake: Lakehouse, versions: range) -> list[str]:

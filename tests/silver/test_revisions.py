@@ -9,7 +9,8 @@ from pyspark.sql import SparkSession
 
 from lakehouse.schema import Long, Record
 from lakehouse.tables import Table
-from silver.revisions import chosen, current_rows, differs, latest, next_revisions
+from silver.drops import Manifest
+from silver.revisions import chosen, differs, latest, next_revisions
 
 
 class Parcel(Record):
@@ -85,18 +86,13 @@ def test_the_greatest_revision_stands(spark: SparkSession) -> None:
     assert sorted((row.identity, row.revision) for row in found) == [("a", 1), ("b", 0)]
 
 
-def test_only_the_greatest_loaded_revision_of_a_path_counts(
-    spark: SparkSession,
-) -> None:
+def test_only_the_greatest_loaded_revision_of_a_path_counts(spark: SparkSession) -> None:
+    manifest = Manifest.of([("p", 0), ("p", 1), ("q", 0)])
     rows = spark.createDataFrame(
         [("p", 0, "old"), ("p", 1, "new"), ("q", 0, "other")],
         "path string, file_revision int, raw string",
     )
-    files = spark.createDataFrame(
-        [("p", 0, "LOADED"), ("p", 1, "LOADED"), ("p", 2, "HELD"), ("q", 0, "LOADED")],
-        "path string, file_revision int, verdict string",
-    )
-    found = current_rows(rows, files).collect()
+    found = rows.where(~manifest.is_superseded()).collect()
     assert sorted(row.raw for row in found) == ["new", "other"]
 
 

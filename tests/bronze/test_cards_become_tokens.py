@@ -1,0 +1,120 @@
+"""Card numbers in payloads: which become a token, and what is left alone."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from bronze.cards import redacted, redacted_csv
+
+KEY = b"a key that is longer than one block of SHA-256, which is sixty-four bytes"
+
+UUID = "41111111-1111-4111-8111-111111111111"
+
+
+def token(digits: str) -> str:
+    mac = hmac.new(KEY, digits.encode(), hashlib.sha256).hexdigest()
+    return f"tok_{mac[:16]}_{digits[-4:]}"
+
+
+VISA, AMEX = token("4111111111111111"), token("378282246310005")
+
+CARDS: dict[str, tuple[str, str]] = {
+    "in a note": ('{"n":"card 4111 1111 1111 1111 read"}', f'{{"n":"card {VISA} read"}}'),
+    "dashes": ("4111-1111-1111-1111", VISA),
+    "groups of Amex": ('{"n":"3782 822463 10005"}', f'{{"n":"{AMEX}"}}'),
+    "JSON number": ('{"p":4111111111111111}', f'{{"p":"{VISA}"}}'),
+    "in a list": ('{"p":[4111111111111111, 1]}', f'{{"p":["{VISA}", 1]}}'),
+    "behind a letter": ('{"p":"PAN4111111111111111"}', f'{{"p":"PAN{VISA}"}}'),
+    "date before, expiry behind": (
+        '{"n":"2026-03-09 4111 1111 1111 1111 12/29"}',
+        f'{{"n":"2026-03-09 {VISA} 12/29"}}',
+    ),
+    "another number before": ("4512 4111 1111 1111 1111", f"4512 {VISA}"),
+    "beside an exempt twin": (
+        '{"user_id":4111111111111111,"n":"4111111111111111"}',
+        f'{{"user_id":4111111111111111,"n":"{VISA}"}}',
+    ),
+    "beside a UUID": (f'{{"n":"{UUID} 4111111111111111"}}', f'{{"n":"{UUID} {VISA}"}}'),
+    "broken JSON": ("pan=4111111111111111;", f"pan={VISA};"),
+    "not ASCII": ('{"n":"Bäckerei ☕ 4111111111111111"}', f'{{"n":"Bäckerei ☕ {VISA}"}}'),
+    "escaped quote before": ('{"n":"\\" 4111111111111111"}', f'{{"n":"\\" {VISA}"}}'),
+    **{
+        scheme: (number, token(number))
+        for scheme, number in {
+            "Visa of 13": "4222222222222",
+            "Mastercard": "5555555555554444",
+            "Mastercard from 2221": "2221000000000009",
+            "Mastercard to 2720": "2720990000000007",
+            "Discover": "6011111111111117",
+            "JCB": "3530111333300000",
+            "Diners": "30569309025904",
+        }.items()
+    },
+}
+
+LEFT_ALONE: dict[str, str] = {
+    "fails Luhn": '{"n":"4111111111111112"}',
+    "no scheme": '{"n":"7992739871300000"}',
+    "beyond 2720": "2721000000000004",
+    "too long": "41111111111111111111",
+    "a UUID": f'{{"n":"{UUID}"}}',
+    "a digest": '{"n":"aabbccddeeff4111111111111111aabbccdd"}',
+    "a fraction": '{"score":0.4111111111111111}',
+    "a decimal": "4111111111111111.25",
+    "amount": '{"amount": 4222222222222}',
+    "amount as text": '{"amount":"4222222222222"}',
+    "epoch milliseconds": '{"timestamp":"4222222222222"}',
+    "merchant": '{"merchant_id":"4111111111111111"}',
+    "nothing": "",
+}
+
+
+@pytest.fixture(scope="module")
+def payloads(spark: SparkSession) -> dict[str, tuple[str, int]]:
+    """Every text above after its redaction, in one query."""
+    texts = [(text,) for text, _ in CARDS.values()] + [(text,) for text in LEFT_ALONE.values()]
+    rows = spark.createDataFrame(texts, "text string").withColumn(
+        "found", redacted(F.encode("text", "UTF-8"), KEY)
+    )
+    return {
+        row.text: (bytes(row.found.value).decode(), row.found.redactions) for row in rows.collect()
+    }
+
+
+@pytest.mark.parametrize(("text", "expected"), CARDS.values(), ids=CARDS.keys())
+def test_a_card_number_becomes_its_token(
+    payloads: dict[str, tuple[str, int]], text: str, expected: str
+) -> None:
+    assert payloads[text] == (expected, 1)
+
+
+@pytest.mark.parametrize("text", LEFT_ALONE.values(), ids=LEFT_ALONE.keys())
+def test_other_digits_are_left_alone(payloads: dict[str, tuple[str, int]], text: str) -> None:
+    assert payloads[text] == (text, 0)
+
+
+def test_bytes_that_are_no_text_stay_as_they_are(spark: SparkSession) -> None:
+    values = [(b"\xff4111111111111111",), (None,)]
+    rows = spark.createDataFrame(values, "value binary").select(redacted(F.col("value"), KEY))
+    found = [tuple(row[0]) for row in rows.collect()]
+    assert found == [(values[0][0], 0), (None, 0)]
+
+
+def test_a_header_names_the_exempt_cells(spark: SparkSession) -> None:
+    lines = [
+        ("user_id,note", '4111111111111111,"a, 4111111111111111"'),
+        ("note,amount", ",4222222222222"),
+        ("note", "4111 1111 1111 1111,4111111111111111"),
+    ]
+    rows = spark.createDataFrame(lines, "header string, line string")
+    found = rows.select(redacted_csv(F.col("header"), F.col("line"), KEY)).collect()
+    assert [tuple(row[0]) for row in found] == [
+        (f'4111111111111111,"a, {VISA}"', 1),
+        (",4222222222222", 0),
+        (f"{VISA},{VISA}", 2),
+    ]

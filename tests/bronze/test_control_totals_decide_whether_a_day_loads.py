@@ -1,0 +1,45 @@
+"""`_CONTROL.json`: what the sender counted against what its files hold."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from bronze.control import Totals, unmet
+
+FOUND = Totals(2, {"EUR": Decimal("300.00")})
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        pytest.param(None, id="no control"),
+        pytest.param('{"rows": 2, "amount": {"EUR": "300"}}', id="both"),
+        pytest.param('{"rows": 2}', id="rows only"),
+        pytest.param('{"amount": {"EUR": 300, "USD": "0"}}', id="amount only"),
+    ],
+)
+def test_totals_that_are_met_say_nothing(control: str | None) -> None:
+    assert unmet(control, FOUND) is None
+
+
+@pytest.mark.parametrize(
+    ("control", "reason"),
+    [
+        pytest.param('{"rows": 3}', "says 3 rows, the files have 2", id="rows"),
+        pytest.param('{"amount": {"EUR": "301"}}', "says 301 EUR", id="amount"),
+        pytest.param('{"amount": {"EUR": "300", "USD": "1"}}', "says 1 USD", id="one too many"),
+        pytest.param('{"amount": {}}', "says 0 EUR", id="one too few"),
+        pytest.param('{"rows": "many"}', "_CONTROL.json is not", id="no number"),
+        pytest.param("{", "_CONTROL.json is not", id="no JSON"),
+        pytest.param('{"row": 2}', "_CONTROL.json is not", id="unknown key"),
+    ],
+)
+def test_totals_that_are_missed_say_why(control: str, reason: str) -> None:
+    assert reason in str(unmet(control, FOUND))
+
+
+def test_totals_of_files_add_up() -> None:
+    more = Totals(1, {"EUR": Decimal(5), "JPY": Decimal(7)})
+    assert FOUND + more == Totals(3, {"EUR": Decimal(305), "JPY": Decimal(7)})
