@@ -67,9 +67,7 @@ def score_missing(
         return session.createDataFrame([], columns)
     asked = payments.select(
         *_ASKED,
-        F.date_format("timestamp", "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX").alias(
-            "timestamp"
-        ),
+        F.date_format("timestamp", "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX").alias("timestamp"),
         F.col("amount").cast("decimal(15,0)").cast("string").alias("amount"),
     )
     ask = partial(_scores_of_partition, settings=settings, inferred_at=inferred_at)
@@ -79,27 +77,19 @@ def score_missing(
 def _scores_of_partition(
     payments: Iterable[Row], settings: ScoringSettings, inferred_at: datetime
 ) -> Iterator[Answer]:
-    timeout = httpx.Timeout(
-        settings.read_timeout_seconds, connect=settings.connect_timeout_seconds
-    )
+    timeout = httpx.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds)
     rest = iter(payments)
     # a proxy of the machine has no business between the platform and its model
     with httpx.Client(timeout=timeout, trust_env=False) as http:
-        while batch := [
-            payment.asDict() for payment in islice(rest, settings.batch_size)
-        ]:
+        while batch := [payment.asDict() for payment in islice(rest, settings.batch_size)]:
             try:
                 answer = _ask(http, settings, batch)
             except _UnreachableError:
                 return
-            yield from _well_answered(
-                answer, {p["transaction_id"] for p in batch}, inferred_at
-            )
+            yield from _well_answered(answer, {p["transaction_id"] for p in batch}, inferred_at)
 
 
-def _ask(
-    http: httpx.Client, settings: ScoringSettings, batch: list[dict[str, Any]]
-) -> Any:
+def _ask(http: httpx.Client, settings: ScoringSettings, batch: list[dict[str, Any]]) -> Any:
     """Send one batch; the parsed answer, or None where the service answered with nonsense.
 
     Raises:
@@ -121,10 +111,7 @@ def _post(http: httpx.Client, url: str, body: dict[str, Any]) -> Any:
         return None
     except httpx.HTTPError as fault:
         raise _UnreachableError from fault
-    if (
-        response.status_code >= 500
-        or response.status_code == httpx.codes.TOO_MANY_REQUESTS
-    ):
+    if response.status_code >= 500 or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
         raise _UnreachableError
     if response.status_code != httpx.codes.OK:
         return None
@@ -135,9 +122,7 @@ def _post(http: httpx.Client, url: str, body: dict[str, Any]) -> Any:
         return None
 
 
-def _well_answered(
-    answer: Any, asked: set[str], inferred_at: datetime
-) -> Iterator[Answer]:
+def _well_answered(answer: Any, asked: set[str], inferred_at: datetime) -> Iterator[Answer]:
     if not isinstance(answer, dict):
         return
     version, scores = answer.get("model_version"), answer.get("scores")

@@ -1,4 +1,4 @@
-"""One generated week through every job, each as a process of its own, as an operator starts it."""
+"""One generated week through every job, on real services; the tests of this folder share it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from lakehouse.local.generator import GeneratedWorld, GeneratorSettings, generat
 from lakehouse.tables import Table
 from tests.conftest import LOCAL, ROOT
 
+TIMEOUT_SECONDS = 900  # the first test of a run waits for the whole week
 SEED = int(os.environ.get("LAKEHOUSE_TEST_SEED", "20260302"))
 JOB_FILES = {
     "load_drops": "bronze/load_drops.py",
@@ -43,12 +44,21 @@ class Platform:
     config: Config
     spark: SparkSession
     world: GeneratedWorld
-    submitted: dict[str, subprocess.CompletedProcess[str]]
 
     def run(self, *jobs: str) -> None:
         """Run jobs in this process."""
         for name in jobs:
             execute(job_named(name), self.config, trigger="once")
+
+    def submit(self, job: str) -> subprocess.CompletedProcess[str]:
+        """Run a job as an operator does: `spark-submit`, a process of its own."""
+        command = [
+            str(Path(sys.executable).parent / "spark-submit"), JOB_FILES[job],
+            "--config", "conf/local.yaml", "--trigger", "once",
+        ]  # fmt: skip
+        return subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
+        )
 
     def read(self, table: Table) -> DataFrame:
         """A table as it is now."""
@@ -67,7 +77,7 @@ class Platform:
 def platform(
     services: Config, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
-    """Policies and rates first, then the live half, then the drops; one `spark-submit` per job."""
+    """Policies and rates first, then the live half, then the drops."""
     print(f"replay with LAKEHOUSE_TEST_SEED={SEED}")
     folder = tmp_path_factory.mktemp("platform")
     with pytest.MonkeyPatch.context() as patch:
@@ -81,7 +91,7 @@ def platform(
             patch.setenv(f"LAKEHOUSE__{key}", str(value))
         config = Config.load(LOCAL)
         world = generate(GeneratorSettings(seed=SEED, transactions=400))
-        platform = Platform(config, spark, world, {})
+        platform = Platform(config, spark, world)
         _deliver(platform)
         yield platform
 
@@ -92,19 +102,7 @@ def _deliver(platform: Platform) -> None:
     write_drops(reference, landing)
     platform.run("load_drops", "build_batch")
     send(platform.config, platform.world)
-    _submit(platform, "ingest_transactions", "ingest_fraud_scores", "enrich_live")
-    platform.run("consolidate")
+    platform.run("ingest_transactions", "ingest_fraud_scores", "enrich_live", "consolidate")
     write_drops(platform.world.drops, landing)
-    _submit(platform, "load_drops", "build_batch", "consolidate")
-    _submit(platform, "record_history", "sync_dynamodb", "reconcile", "audit")
-
-
-def _submit(platform: Platform, *jobs: str) -> None:
-    for name in jobs:
-        command = [
-            str(Path(sys.executable).parent / "spark-submit"), JOB_FILES[name],
-            "--config", "conf/local.yaml", "--trigger", "once",
-        ]  # fmt: skip
-        platform.submitted[name] = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
-        )
+    platform.run("load_drops", "build_batch", "consolidate")
+    platform.run("record_history", "sync_dynamodb", "reconcile", "audit")

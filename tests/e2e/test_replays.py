@@ -7,6 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lakehouse.cli.generate import send
 from lakehouse.local.generator import Correction, corrected_drop, write_drops
 from lakehouse.local.generator.sheets import Sheet
@@ -18,7 +20,9 @@ from lakehouse.tables import (
     SILVER_MONEY_EVENTS,
 )
 from tests.e2e.comparison import differences
-from tests.e2e.conftest import Platform
+from tests.e2e.conftest import TIMEOUT_SECONDS, Platform
+
+pytestmark = pytest.mark.timeout(TIMEOUT_SECONDS)
 
 LIVE = ("ingest_transactions", "ingest_fraud_scores", "enrich_live")
 BATCH = ("load_drops", "build_batch")

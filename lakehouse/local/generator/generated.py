@@ -1,4 +1,4 @@
-"""One call from settings to everything that a week of payments sends: feed, scores, drops, truth."""
+"""One call from settings to all that a week of payments sends: feed, scores, drops, truth."""
 
 from __future__ import annotations
 

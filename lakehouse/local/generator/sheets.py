@@ -1,4 +1,4 @@
-"""A sheet is one data file of a drop before it is bytes; a drop day is its sheets and its totals."""
+"""A sheet is one data file of a drop before it is bytes; a day is its sheets and its totals."""
 
 from __future__ import annotations
 

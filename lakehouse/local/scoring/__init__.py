@@ -1,1 +1,1 @@
-"""A small trained fraud model behind the inference API: `train` makes it, `serve` answers with it."""
+"""A small trained fraud model behind the inference API: `train` makes it, `serve` answers."""

@@ -58,7 +58,7 @@ class PaymentToScore(BaseModel):
             return (moment - EPOCH) // timedelta(milliseconds=1)
         if isinstance(value, bool) or not isinstance(value, int):
             # pydantic reports a ValueError, and lets a TypeError through
-            raise ValueError("expected ISO-8601 text or epoch milliseconds")  # noqa: TRY004
+            raise ValueError("expected ISO-8601 text or epoch milliseconds")
         return value
 
     @field_validator("amount", mode="before")
@@ -66,7 +66,7 @@ class PaymentToScore(BaseModel):
     def _whole_amount(cls, value: Any) -> Decimal:
         """Read a whole number of smallest units: an integer, or text such as 1234 or 1234.00."""
         if isinstance(value, bool) or not isinstance(value, (int, str)):
-            raise ValueError("expected an integer or a decimal string")  # noqa: TRY004
+            raise ValueError("expected an integer or a decimal string")
         if not re.fullmatch(r"\d{1,15}(\.0{1,2})?", str(value), re.ASCII):
             raise ValueError("expected whole smallest units, not negative")
         return Decimal(value)
