@@ -121,10 +121,11 @@ def api_scores(answers: DataFrame) -> DataFrame:
 def as_decided(decided: DataFrame, scores: DataFrame, decided_at: datetime) -> DataFrame:
     """Decided payments as rows of silver.live_transactions.
 
-    `updated_at` is the newest event time that went in: the payment's, or its score's inference.
+    `updated_at` is the newest event time that went in: the payment's, or its score's inference
+    (of the topic: the API's inference is the wall clock of the call).
     """
     used = scores.select(
-        F.col("identity").alias("score_id"), F.col("inference_time").alias("_scored_at")
+        F.col("identity").alias("score_id"), _event_time_of_score().alias("_scored_at")
     )
     return decided.join(used, "score_id", "left").withColumns(
         {
@@ -162,7 +163,7 @@ def live_items(
     )
     of_scores = scores.groupBy("transaction_id").agg(
         F.max(_ranked(F.col("inference_time"), F.col("identity"))).alias("_known"),
-        F.max("inference_time").alias("_scored_at"),
+        F.max(_event_time_of_score()).alias("_scored_at"),
     )
     best = F.greatest("_known", "_used")  # passes over a null
     unknown = {"fraud_reason_code": ReasonCode.UNSCORED, "score_source": ScoreSource.NONE}
@@ -183,6 +184,10 @@ def live_items(
         F.greatest("_updated_at", "_scored_at").alias("as_of"),
         F.lit(PROVISIONAL).alias("finality"),
     )
+
+
+def _event_time_of_score() -> Column:
+    return F.when(F.col("score_source") != str(ScoreSource.API), F.col("inference_time"))
 
 
 def _ranked(inference_time: Column, identity: Column) -> Column:

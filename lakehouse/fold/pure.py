@@ -16,6 +16,7 @@ from typing import Any
 from lakehouse.fold.precedence import Group, Key, Precedence
 from lakehouse.fold.rules import (
     DEFAULTS,
+    NO_EVENT_TIME,
     SCORE_SOURCES,
     SUMS,
     TAKEN_FROM,
@@ -65,7 +66,8 @@ def derive(
     row["winners"] = [Winner(field_group=name, identity=who) for name, who in sorted(winners)]
     row["region"] = row["region"] or UNKNOWN_REGION
     row["event_date"] = _utc_day(row["timestamp"])
-    row["updated_at"] = max((c.event_time for c in known), default=None)
+    timed = (c for c in known if c.source not in NO_EVENT_TIME)
+    row["updated_at"] = max((c.event_time for c in timed), default=None)
     return row
 
 

@@ -54,6 +54,9 @@ COMPUTED = (
 )
 """Columns of Gold that no field group decides."""
 
+NO_EVENT_TIME = frozenset((str(Source.API_SCORE),))
+"""Sources whose time is the wall clock of the call: they do not count for `updated_at`."""
+
 TAKEN_FROM = {"timestamp": "event_time", "score_source": "source"}
 """Fields of a contribution whose name in Gold is another."""
 

@@ -18,6 +18,7 @@ from pyspark.sql.types import DateType, TimestampType
 from lakehouse.fold.precedence import Group, Key, Precedence
 from lakehouse.fold.rules import (
     DEFAULTS,
+    NO_EVENT_TIME,
     SCORE_SOURCES,
     SUMS,
     TAKEN_FROM,
@@ -107,7 +108,12 @@ def _steps(precedence: Precedence) -> Iterator[dict[str, Column]]:
     yield {_ranked(name): _rank_candidates(group) for name, group in first.items()} | {
         "money": F.filter("known", lambda c: c["source"] == str(Source.MONEY_EVENT)),
         "has_conflict": _has_status_conflict(),
-        "updated_at": F.array_max(F.transform("known", lambda c: c["event_time"])),
+        "updated_at": F.array_max(
+            F.transform(
+                F.filter("known", lambda c: ~c["source"].isin(*NO_EVENT_TIME)),
+                lambda c: c["event_time"],
+            )
+        ),
     }
     yield _won_of(first)
     yield {_ranked(name): _rank_candidates(group) for name, group in second.items()} | {

@@ -97,7 +97,7 @@ class Outcome(AnonymousTransaction, PaymentContext, NormalisedMoney):
     refunded_amount: Total
     chargeback_amount: Total
     chargeback_reversed_amount: Total
-    last_money_at: datetime | None
+    last_money_at: datetime | None  # newest of the events that were summed
     exceptions: list[str]  # rule ids, sorted
     winners: list[Winner]  # sorted by field group
     event_date: date  # UTC day of `timestamp`; tables.WAITING_DAY while unknown

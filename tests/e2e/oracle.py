@@ -140,7 +140,8 @@ def _row(
         policy_flag = decisions[winner.identity]["policy_flag"] if winner else None
     times = [
         *(event.at for event in known.events),
-        *(score.at for score in known.scores),
+        # the API's time is the wall clock of the call, no event's
+        *(score.at for score in known.scores if score.source != "API"),
         *(money.at for money in known.money),
     ]
     return {
@@ -163,7 +164,7 @@ def _row(
         "policy_flag": policy_flag,
         "decision": decision,
         **_money(known, best, outcome),
-        "updated_at": max(times),
+        "updated_at": max(times, default=None),
         "event_date": best.at.date() if best else WAITING,
         "contributions": len(known.events) + len(known.scores) + len(known.money),
     }
@@ -206,7 +207,7 @@ def _money(known: Known, best: Event | None, outcome: Event | None) -> dict[str,
         "chargeback_amount": Decimal(sums["CHARGEBACK"]),
         "chargeback_reversed_amount": Decimal(sums["CHARGEBACK_REVERSED"]),
         "settlement_status": status,
-        "last_money_at": max((money.at for money in known.money), default=None),
+        "last_money_at": max((money.at for money in counted), default=None),
         "exceptions": sorted(exceptions),
     }
 
