@@ -22,6 +22,7 @@ from lakehouse.dynamodb import lookup as find_item
 from lakehouse.job import execute, job_named
 from lakehouse.local.generator import GeneratedWorld, GeneratorSettings, generate, write_drops
 from lakehouse.local.services import running_services
+from lakehouse.records.gold import Reconciliation
 from lakehouse.session import open_session
 from lakehouse.tables import GOLD_TRANSACTIONS
 
@@ -30,6 +31,10 @@ _REFERENCE_KINDS = ("policies", "fx_rates")
 _LOOKED_UP = (
     "transaction_status", "settlement_status", "finality", "recommended_action", "fraud_score",
     "score_source", "fraud_reason_code", "policy_flag", "as_of",
+)  # fmt: skip
+
+_COUNTS = (
+    "step", "delivered", "accepted", "duplicates", "quarantined", "held", "unexplained",
 )  # fmt: skip
 
 _BY = """
@@ -71,9 +76,9 @@ def demo(
     with _services(settings):
         spark = open_session(settings, "demo")
         before, first_version = _live_half(spark, settings, world)
-        _batch_half(settings, world)
+        counts = _batch_half(settings, world)
         example = _example(spark, settings)
-        _show(spark, settings, example, before.get(example), first_version)
+        _show(spark, settings, counts, example, before.get(example), first_version)
     console().print(f"\nDone in {time.monotonic() - started:.0f} s. Kept: {settings.lake.root}")
     console().print(f"Next: lakehouse services start; lakehouse explain {example}")
 
@@ -106,11 +111,14 @@ def _live_half(
     return items, latest_version(spark, path_of(config, GOLD_TRANSACTIONS))
 
 
-def _batch_half(config: Config, world: GeneratedWorld) -> None:
-    """Deliver the daily log, offline scores and the money's later life."""
+def _batch_half(config: Config, world: GeneratedWorld) -> list[Reconciliation]:
+    """Deliver the daily log, offline scores and the money's later life; return the counts."""
     write_drops(world.drops, Path(config.lake.landing))
     _run(config, "load_drops", "build_batch")
-    _run(config, "consolidate", "record_history", "sync_dynamodb", "reconcile")
+    _run(config, "consolidate", "record_history", "sync_dynamodb")
+    with step("reconcile"):
+        counts: list[Reconciliation] = execute(job_named("reconcile"), config, trigger="once")
+    return counts
 
 
 def _run(config: Config, *jobs: str) -> None:
@@ -132,15 +140,18 @@ def _example(spark: SparkSession, config: Config) -> str:
 
 
 def _show(
-    spark: SparkSession, config: Config, example: str, before: Any, first_version: int
+    spark: SparkSession,
+    config: Config,
+    counts: list[Reconciliation],
+    example: str,
+    before: Any,
+    first_version: int,
 ) -> None:
     show_grid(
         "where every record went: delivered = accepted + duplicates + quarantined + held",
-        ["step", "delivered", "accepted", "duplicates", "quarantined", "held", "unexplained"],
-        _rows(spark, config, "SELECT step, delivered, accepted, duplicates, quarantined, held, "
-              "unexplained FROM gold.reconciliation WHERE gold_version = "
-              "(SELECT max(gold_version) FROM gold.reconciliation) ORDER BY step"),
-    )  # fmt: skip
+        _COUNTS,
+        [[getattr(step, name) for name in _COUNTS] for step in counts],
+    )
     show_lineage(example, lineage(spark, config, example))
     after = find_item(config.dynamodb, example)
     show_grid(

@@ -40,7 +40,7 @@ def show_grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]])
     grid = Grid(title=title, title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
         numeric = all(isinstance(row[number], int | float | Decimal | None) for row in kept)
-        grid.add_column(column, justify="right" if numeric and kept else "left")
+        grid.add_column(column, justify="right" if numeric and kept else "left", overflow="fold")
     for row in kept:
         grid.add_row(*[_cell(value) for value in row])
     console().print(grid)
