@@ -57,10 +57,6 @@ format: setup ## Format the code and apply safe fixes
 lock: setup ## Resolve Python packages and jars anew and rewrite the lock files
 	@$(BIN)/python requirements/lock.py
 
-.PHONY: bench
-bench: setup ## Measure speed (bench/)
-	@$(BIN)/python -m bench
-
 .PHONY: clean
 clean: ## Stop the services and remove the demo's data and tables
 	@if [[ -x $(BIN)/lakehouse && -d .lakehouse/services ]]; then $(BIN)/lakehouse services stop; fi
