@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.decision import DecisionRules, evaluate
+from lakehouse.decision import DecisionRules, PolicyBook, evaluate
 
 CONCLUSIONS = (
     "policies", "policy_flags", "policy_flag", "fraud_reason_code", "recommended_action",
@@ -24,7 +24,9 @@ def recomputed(decisions: DataFrame, policies: DataFrame, rules: DecisionRules) 
     element `field, recorded, recomputed` (as text) per conclusion that comes out otherwise.
     """
     recorded = decisions.withColumn("recorded", F.struct(*CONCLUSIONS))
-    again = evaluate(recorded, policies=policies, rules=rules, recorded_policies=True)
+    again = evaluate(
+        recorded, policies=PolicyBook.of(policies), rules=rules, recorded_policies=True
+    )
     differences = F.filter(
         F.array(*[_difference(field) for field in CONCLUSIONS]), lambda found: found.isNotNull()
     )

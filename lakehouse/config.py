@@ -5,11 +5,17 @@ Loaded once, frozen, and the only place that reads the process environment.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import secrets
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
@@ -26,11 +32,14 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from lakehouse.errors import ConfigError
 
 ENV_PREFIX = "LAKEHOUSE__"
+DEFAULT_CONFIG = Path("conf/local.yaml")
+_ENVIRONMENT = "environment"
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -64,6 +73,21 @@ def _resolve_reference(reference: str) -> str:
 
 
 SecretRef = Annotated[str, AfterValidator(_resolve_reference)]
+
+
+def _http_address(value: str) -> str:
+    try:
+        address = urlsplit(value)
+        is_complete = bool(address.scheme in ("http", "https") and address.hostname)
+        is_complete &= address.port != 0 and not re.search(r"\s", value)
+    except ValueError:
+        is_complete = False
+    if not is_complete:
+        raise ValueError("expected an address such as http://HOST:PORT/PATH")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_address)]
 
 
 class LakeSettings(Settings):
@@ -121,7 +145,7 @@ class CardSettings(Settings):
 class ScoringSettings(Settings):
     """The inference API; `url: null` leaves scoring to the topic and to batch."""
 
-    url: str | None
+    url: HttpUrl | None
     batch_size: PositiveInt
     connect_timeout_seconds: float = Field(gt=0)
     read_timeout_seconds: float = Field(gt=0)
@@ -158,7 +182,7 @@ class AuditSettings(Settings):
 class DynamoDbSettings(Settings):
     """The serving store; `endpoint_url: null` is the service of the region."""
 
-    endpoint_url: str | None
+    endpoint_url: HttpUrl | None
     region: str
     table: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{3,255}$")]
     retention_days: PositiveInt
@@ -222,7 +246,11 @@ class Config(BaseSettings):
     """All settings of a run."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__"
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        env_parse_none_str="null",
     )
 
     lake: LakeSettings
@@ -257,7 +285,8 @@ class Config(BaseSettings):
         """Read, override, check.
 
         Raises:
-            ConfigError: the file is absent or not YAML, a key is unknown, a value is wrong.
+            ConfigError: the file is absent or not YAML, a key is unknown, a value is wrong; a wrong
+                override is named by its variable.
         """
         source = Path(path).resolve()
         values = read_yaml(source)
@@ -266,7 +295,9 @@ class Config(BaseSettings):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ConfigError(source, problems_of(error)) from None
+            raise _named_by_origin(source, error) from None
+        except SettingsError as error:
+            raise ConfigError(_ENVIRONMENT, _unreadable_overrides(str(error))) from None
         finally:
             _config_folder.reset(token)
 
@@ -282,6 +313,10 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
         values = yaml.safe_load(source.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(source, ["no such file"]) from None
+    except OSError as error:
+        raise ConfigError(source, [f"cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError(source, ["expected UTF-8 text"]) from None
     except yaml.YAMLError as error:
         raise ConfigError(source, [f"not YAML: {' '.join(str(error).split())}"]) from None
     if not isinstance(values, dict):
@@ -292,10 +327,15 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
 def problems_of(error: ValidationError) -> list[str]:
     """Name each wrong key, what stands there, and what was expected."""
     return [
-        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-        + ("" if fault["type"] in ("missing", "extra_forbidden") else f", got {fault['input']!r}")
+        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" + _instead(fault)
         for fault in error.errors(include_url=False)
     ]
+
+
+def _instead(fault: Mapping[str, Any]) -> str:
+    # a check of our own says what it wants, and never repeats a secret that was written out
+    untold = ("missing", "extra_forbidden", "value_error")
+    return "" if fault["type"] in untold else f", got {fault['input']!r}"
 
 
 def secret(reference: str) -> str:
@@ -311,19 +351,60 @@ def secret(reference: str) -> str:
         return os.environ[name]
     path = Path(name)
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}")
-        partial.touch(mode=0o600)
-        partial.write_text(secrets.token_hex(32), encoding="ascii")
-        partial.replace(path)
+        _generate_secret(path)
     return path.read_text(encoding="ascii").strip()
+
+
+def _generate_secret(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as partial:
+        partial.write(secrets.token_hex(32))
+        partial.flush()
+        # a link never replaces: of all who race, the first one's secret is everybody's
+        with suppress(FileExistsError):
+            os.link(partial.name, path)
+
+
+def _named_by_origin(source: Path, error: ValidationError) -> ConfigError:
+    """Tell wrong values of the file by their key, and wrong overrides by their variable."""
+    problems, in_file = [], False
+    for fault, problem in zip(error.errors(include_url=False), problems_of(error), strict=True):
+        variable = _override_of([str(part) for part in fault["loc"]])
+        in_file |= variable is None
+        problems.append(f"{variable}: {problem}" if variable else problem)
+    return ConfigError(source if in_file else _ENVIRONMENT, problems)
+
+
+def _override_of(place: Sequence[str]) -> str | None:
+    """The variable that set this key, something inside it, or a section around it."""
+    names = ["__".join(place[:depth]).upper() for depth in range(len(place), 0, -1)]
+    variables = {name.upper().removeprefix(ENV_PREFIX): name for name in os.environ}
+    inside = [name for name in variables if name.startswith(f"{names[0]}__")]
+    found = (variables[name] for name in (*names, *inside) if name in variables)
+    return next(found, None)
+
+
+def _unreadable_overrides(message: str) -> list[str]:
+    """The library names the section only: name its variables that cannot be what it asks for."""
+    section = re.findall(r'"(\w+)"', message)[:1]
+    prefix = ENV_PREFIX + "".join(section).upper()
+    variables = [name for name in os.environ if name.upper().startswith(prefix)]
+    unreadable = [name for name in variables if not _is_json(os.environ[name])]
+    return [f"{name}: expected JSON for a section or a list" for name in unreadable or [prefix]]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _refuse_unknown_overrides(settings: type[Config]) -> None:
     for variable in os.environ:
         section = variable.removeprefix(ENV_PREFIX).partition("__")[0].lower()
         if variable.startswith(ENV_PREFIX) and section not in settings.model_fields:
-            raise ConfigError(
-                f"environment variable {variable}",
-                [f"no section {section!r}; expected one of {', '.join(settings.model_fields)}"],
-            )
+            known = ", ".join(settings.model_fields)
+            problem = f"{variable}: no section {section!r}; expected one of {known}"
+            raise ConfigError(_ENVIRONMENT, [problem])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -14,7 +13,7 @@ from pyspark.sql.streaming import DataStreamWriter, StreamingQuery
 
 from lakehouse import delta, kafka
 from lakehouse.config import Config
-from lakehouse.lease import Lease, held_lease
+from lakehouse.lease import Lease, awaited_lease
 from lakehouse.tables import Table
 
 
@@ -74,21 +73,17 @@ class Lakehouse:
     def topic(self, name: str, landed_in: Table) -> DataFrame:
         """New records of a topic; without a checkpoint, those behind what `landed_in` holds."""
         settings = self.config.kafka
-        greatest = (
-            self.read(landed_in)
-            .where(F.col("topic") == name)
-            .groupBy("partition")
-            .agg(F.max("offset").alias("offset"))
-        )
-        landed = {row["partition"]: row["offset"] for row in greatest.collect()}
-        starting = kafka.starting_offsets(name, kafka.partitions_of(settings, name), landed)
+        partitions = kafka.partitions_of(settings, name)
+        # with a checkpoint, Spark goes on from there and looks at no starting offset
+        landed = {} if self._has_checkpoint() else self._landed(name, landed_in)
+        starting = kafka.starting_offsets(name, partitions, landed)
         options = kafka.reader_options(settings, name, starting)
         return self.spark.readStream.format("kafka").options(**options).load()
 
     def append_stream(self, rows: DataFrame, to: Table) -> StreamingQuery:
         """Append a stream to a table, each micro-batch exactly once."""
-        writer = rows.select(*to.columns).writeStream.format("delta").outputMode("append")
-        return self._started(writer.option("path", self._ensured(to)))
+        self._ensured(to)
+        return self.each_batch(rows, lambda new, batch: self.append(new, to, batch))
 
     def each_batch(
         self, rows: DataFrame, process: Callable[[DataFrame, Batch], None]
@@ -97,8 +92,11 @@ class Lakehouse:
 
         def checked(batch_rows: DataFrame, number: int) -> None:
             context = batch_rows.sparkSession.sparkContext
-            query_id = context.getLocalProperty("sql.streaming.queryId") or ""
+            query_id = context.getLocalProperty("sql.streaming.queryId")
             try:
+                if not query_id:
+                    # without it, the first batches of a new checkpoint would look like old ones
+                    raise RuntimeError("Spark gave no id of the streaming query to its micro-batch")
                 self.lease.check()
                 process(batch_rows, Batch(query_id, number))
             except Exception as fault:
@@ -124,17 +122,31 @@ class Lakehouse:
         return DeltaTable.forPath(self.spark, path)
 
     def _started(self, writer: DataStreamWriter) -> StreamingQuery:
-        writer = writer.queryName(self.job).option(
-            "checkpointLocation", f"{self.config.lake.checkpoints}/{self.job}"
-        )
+        writer = writer.queryName(self.job).option("checkpointLocation", self._checkpoint)
         if self.trigger.mode == "once":
             return writer.trigger(availableNow=True).start()
         return writer.trigger(processingTime=f"{self.trigger.interval_seconds} seconds").start()
 
+    def _landed(self, topic: str, landed_in: Table) -> dict[int, int]:
+        greatest = (
+            self.read(landed_in)
+            .where(F.col("topic") == topic)
+            .groupBy("partition")
+            .agg(F.max("offset").alias("offset"))
+        )
+        return {row["partition"]: row["offset"] for row in greatest.collect()}
+
+    def _has_checkpoint(self) -> bool:
+        return delta.folder_exists(self.spark, f"{self._checkpoint}/offsets")
+
+    @property
+    def _checkpoint(self) -> str:
+        return f"{self.config.lake.checkpoints}/{self.job}"
+
     def _ensured(self, table: Table) -> str:
         path = delta.path_of(self.config, table)
         if not delta.exists(self.spark, path):
-            # two jobs may meet a missing table at once: one creates it
-            with held_lease(self.config, f"create-{Path(path).name}"):
+            # two jobs may meet a missing table at once: one creates it, the other waits
+            with awaited_lease(self.config, f"create-{table.name}"):
                 delta.create(self.spark, self.config, table)
         return path

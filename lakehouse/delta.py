@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
@@ -42,6 +43,13 @@ def exists(spark: SparkSession, path: str) -> bool:
     return DeltaTable.isDeltaTable(spark, path)
 
 
+def folder_exists(spark: SparkSession, path: str) -> bool:
+    """Whether a folder lies at `path`, on whichever file system."""
+    context: Any = spark.sparkContext
+    folder = context._jvm.org.apache.hadoop.fs.Path(path)
+    return bool(folder.getFileSystem(context._jsc.hadoopConfiguration()).exists(folder))
+
+
 def create(spark: SparkSession, config: Config, table: Table) -> None:
     """Create an empty table with all that its declaration says. Commits once per constraint."""
     builder = (
@@ -72,9 +80,17 @@ def check_schema(stored: DataFrame, table: Table) -> None:
 
 
 def latest_version(spark: SparkSession, path: str) -> int:
-    """The newest version of the table at `path`."""
-    newest = DeltaTable.forPath(spark, path).history(1).select("version").first()
-    return int(newest[0]) if newest else -1
+    """The newest version of the table at `path`, -1 where there is none. Runs no query."""
+    context: Any = spark.sparkContext
+    log = context._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
+    # Delta's own defaults, however many parameters this release has
+    parameters = max(
+        method.getParameterCount()
+        for method in log.getClass().getMethods()
+        if method.getName() == "update"
+    )
+    defaults = [getattr(log, f"update$default${place + 1}")() for place in range(parameters)]
+    return int(log.update(*defaults).version())
 
 
 def version_as_of(spark: SparkSession, path: str, moment: datetime) -> int | None:

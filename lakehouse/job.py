@@ -6,9 +6,9 @@ The function's name is the job's name, its lease, its checkpoint folder and its 
 from __future__ import annotations
 
 import inspect
+import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -16,18 +16,20 @@ from typing import Annotated, Any
 
 import typer
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
-from lakehouse.config import Config
+from lakehouse.config import DEFAULT_CONFIG, Config
 from lakehouse.context import Lakehouse, Trigger
-from lakehouse.errors import LakehouseError, UnknownJobError
+from lakehouse.errors import BrokerUnreachableError, UnknownJobError
 from lakehouse.lease import held_lease
-from lakehouse.monitoring import configure_logging, watched
+from lakehouse.monitoring import configure_logging, finish, log_stack_traces, watched
 from lakehouse.session import open_session
 
 JOB_ENTRY_POINTS = "lakehouse.jobs"
-DEFAULT_CONFIG = Path("conf/local.yaml")
+# how a Kafka client of the JVM says that nobody answers
+_NO_ANSWER = re.compile(
+    r"org\.apache\.kafka\.common\.errors\.(Timeout|Disconnect|Network|BrokerNotAvailable)Exception"
+)
 
 Job = Callable[..., Any]
 
@@ -35,25 +37,28 @@ Job = Callable[..., Any]
 def run(job: Job) -> None:
     """Run a job as a process of its own: `--config`, `--trigger`, and the job's own options."""
     configure_logging()
-    typer.run(command_of(job))
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(job.__name__)(command_of(job))
+    finish(lambda: app(standalone_mode=False), debug="--debug" in sys.argv)
 
 
 def command_of(job: Job) -> Callable[..., None]:
     """Turn a job into a command: options for the run, then the job's own keyword parameters."""
 
     def command(
+        context: typer.Context,
         config: Annotated[Path, typer.Option(help="The one config file.")] = DEFAULT_CONFIG,
         trigger: Annotated[str | None, typer.Option(help="once | continuous")] = None,
-        debug: Annotated[bool, typer.Option(help="Show stack traces.")] = False,
+        debug: Annotated[bool, typer.Option("--debug", help="Show stack traces.")] = False,
         **options: Any,
     ) -> None:
-        with friendly_errors(debug):
-            execute(job, Config.load(config), trigger=trigger, **options)
+        # `lakehouse --debug run JOB` says it one command further up
+        debug = debug or bool(context.find_root().params.get("debug"))
+        execute(job, Config.load(config), trigger=trigger, debug=debug, **options)
 
-    own = [p for p in inspect.signature(job).parameters.values() if p.name != "lake"]
-    general = [
-        p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD
-    ]
+    # a job's module may postpone its annotations: as text they would say nothing of its options
+    own = [p for p in _parameters(job) if p.name != "lake"]
+    general = [p for p in _parameters(command) if p.kind is not p.VAR_KEYWORD]
     keyword_only = [p.replace(kind=p.KEYWORD_ONLY) for p in (*general, *own)]
     signature = inspect.Signature(keyword_only)
     command.__signature__ = signature  # type: ignore[attr-defined]
@@ -62,11 +67,16 @@ def command_of(job: Job) -> Callable[..., None]:
     return command
 
 
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function, eval_str=True).parameters.values())
+
+
 def execute(
     job: Job,
     config: Config,
     *,
     trigger: str | None = None,
+    debug: bool = False,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     **options: Any,
 ) -> Any:
@@ -74,6 +84,7 @@ def execute(
 
     Raises:
         LeaseHeldError: another run of the job is alive.
+        BrokerUnreachableError: Kafka went away while the job was reading from it.
     """
     name = job.__name__
     mode = Trigger(trigger or config.trigger.mode, config.trigger.interval_seconds)
@@ -81,9 +92,16 @@ def execute(
         raise typer.BadParameter("expected once or continuous", param_hint="--trigger")
     with watched(name), held_lease(config, name) as lease:
         spark = open_session(config, name)
+        if debug:
+            log_stack_traces(spark)
         lake = Lakehouse(config, spark, name, mode, lease, clock)
         outcome = job(lake, **options)
         return _finished(outcome, lake) if isinstance(outcome, StreamingQuery) else outcome
+
+
+def job_names() -> list[str]:
+    """Every job that has an entry point."""
+    return sorted(point.name for point in entry_points(group=JOB_ENTRY_POINTS))
 
 
 def job_named(name: str) -> Job:
@@ -94,21 +112,9 @@ def job_named(name: str) -> Job:
     """
     jobs = {point.name: point for point in entry_points(group=JOB_ENTRY_POINTS)}
     if name not in jobs:
-        raise UnknownJobError(name, sorted(jobs))
+        raise UnknownJobError(name, job_names())
     job: Job = jobs[name].load()
     return job
-
-
-@contextmanager
-def friendly_errors(debug: bool) -> Iterator[None]:
-    """End with one clear line and the error's exit code; `debug` shows the stack trace."""
-    try:
-        yield
-    except LakehouseError as error:
-        if debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
 
 
 def _finished(query: StreamingQuery, lake: Lakehouse) -> None:
@@ -118,11 +124,8 @@ def _finished(query: StreamingQuery, lake: Lakehouse) -> None:
         query.stop()
     except StreamingQueryException as error:
         # the JVM knows a fault of a micro-batch as text only
-        raise (lake.faults[-1] if lake.faults else error) from error
-
-
-def stop_session() -> None:
-    """Stop the session of this process, if one is open."""
-    session = SparkSession.getActiveSession()
-    if session is not None:
-        session.stop()
+        if lake.faults:
+            raise lake.faults[-1] from error
+        if _NO_ANSWER.search(error.stackTrace):
+            raise BrokerUnreachableError(lake.config.kafka.bootstrap_servers) from error
+        raise

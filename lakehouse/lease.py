@@ -12,12 +12,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.errors import LeaseHeldError, LeaseLostError
@@ -45,6 +46,23 @@ def held_lease(config: Config, name: str) -> Iterator[Lease]:
     else:
         with _dynamodb_lease(config, name) as lease:
             yield lease
+
+
+@contextmanager
+def awaited_lease(config: Config, name: str) -> Iterator[Lease]:
+    """Hold a lease that others hold for moments only: wait for it, `lease.seconds` at most.
+
+    Raises:
+        LeaseHeldError: it is still held then.
+    """
+    attempts = Retrying(
+        retry=retry_if_exception_type(LeaseHeldError),
+        stop=stop_after_delay(config.lease.seconds),
+        wait=wait_random(0.05, 0.5),
+        reraise=True,
+    )
+    with ExitStack() as held:
+        yield attempts(lambda: held.enter_context(held_lease(config, name)))
 
 
 def _owner() -> str:
@@ -150,6 +168,9 @@ class DynamoDbLease:
                 if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
                     self._lost.set()
                     return
+            except BotoCoreError:
+                # no answer: try again while the lease lasts; `check` sees it when it is over
+                continue
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""What a run says of itself: JSON log lines with an allow-list of fields.
+"""What a run says of itself: JSON log lines with an allow-list of fields, and its last word.
 
-Monitoring never fails a job: it logs its own failure and goes on.
+Monitoring never fails a job: a line that cannot be written is lost, and the job goes on.
 """
 
 from __future__ import annotations
@@ -8,12 +8,18 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import traceback
 import uuid
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
+
+from lakehouse.errors import FAILURE_EXIT_CODE, LakehouseError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 # no payload, no user id, no token can be logged: a field that is not named here is dropped
 _ALLOWED = frozenset(
@@ -22,6 +28,19 @@ _ALLOWED = frozenset(
         "rows", "seconds", "outcome", "error", "counts", "reason",
     }
 )  # fmt: skip
+
+TOLD_IN_ONE_LINE = (
+    "org.apache.spark.executor.Executor",
+    "org.apache.spark.scheduler.TaskSetManager",
+    "org.apache.spark.sql.execution.streaming.MicroBatchExecution",
+)
+"""Loggers of Spark that write the stack trace of a fault which also reaches the command.
+
+Set-up switches them off on a laptop; `--debug` switches them on.
+"""
+
+# what py4j puts before the fault itself
+_PREAMBLE = "An error occurred while calling"
 
 
 def configure_logging() -> None:
@@ -35,13 +54,16 @@ def configure_logging() -> None:
             structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # looked up for each line: a progress bar takes standard error over while it is shown
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 
 def log(event: str, **fields: Any) -> None:
     """Write one line; fields outside the allow-list are dropped."""
-    structlog.get_logger().info(event, **fields)
+    # nobody may be listening any more, and a field may not be JSON: neither is the job's fault
+    with suppress(Exception):
+        structlog.get_logger().info(event, **fields)
 
 
 @contextmanager
@@ -64,6 +86,50 @@ def watched(job: str) -> Iterator[None]:
             seconds=round(time.monotonic() - started, 3),
             **({"error": error} if error else {}),
         )
+
+
+def finish(work: Callable[[], object], debug: bool) -> NoReturn:
+    """Do the work of this process and leave with its exit code.
+
+    A fault is one line on standard error, of every kind; `debug` shows its stack trace before.
+    """
+    try:
+        outcome = work()
+    except Exception as fault:
+        if debug:
+            traceback.print_exc()
+            print(getattr(fault, "stackTrace", ""), file=sys.stderr)  # the JVM's half
+        print(f"error: {told(fault)}", file=sys.stderr)
+        sys.exit(getattr(fault, "exit_code", FAILURE_EXIT_CODE))
+    # typer gives an exit code where a command ended itself, and what it returned elsewhere
+    sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+def told(fault: BaseException) -> str:
+    """What is wrong, in one line: a foreign fault by its class and the first line it says."""
+    if isinstance(fault, LakehouseError):
+        return str(fault)
+    # typer carries a click of its own, whose errors have no public base class
+    usage = getattr(fault, "format_message", None)
+    if usage is not None:
+        context = getattr(fault, "ctx", None)
+        where = f" See `{context.command_path} --help`." if context is not None else ""
+        return f"{first_line(usage())}{where}"
+    said = first_line(str(fault)) or "it says nothing more"
+    return f"{type(fault).__name__}: {said} (--debug shows the stack trace)"
+
+
+def first_line(message: str) -> str:
+    """The first line that says something."""
+    lines = (line.strip(" \t:") for line in message.splitlines())
+    return next((line for line in lines if line and not line.startswith(_PREAMBLE)), "")
+
+
+def log_stack_traces(spark: SparkSession) -> None:
+    """Let Spark log the stack traces that set-up switched off."""
+    log4j = spark._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
+    for logger in TOLD_IN_ONE_LINE:
+        log4j.core.config.Configurator.setLevel(logger, log4j.Level.ERROR)
 
 
 def _only_allowed(

@@ -98,15 +98,10 @@ def restated(log: DataFrame, rates: DataFrame, money: MoneySettings) -> DataFram
     )
 
 
-def with_updated_at(decided: DataFrame, scores: DataFrame) -> DataFrame:
+def with_updated_at(decided: DataFrame) -> DataFrame:
     """Add `updated_at`: the newest event time that went into a row, of payment and score."""
-    inferred = scores.select(F.col("identity").alias("score_id"), "inference_time")
-    return (
-        decided.join(inferred, "score_id", "left")
-        # null is not greatest: an unscored row is as new as its payment
-        .withColumn("updated_at", F.greatest("timestamp", "inference_time"))
-        .drop("inference_time")
-    )
+    # null is not greatest: an unscored row is as new as its payment
+    return decided.withColumn("updated_at", F.greatest("timestamp", "inference_time"))
 
 
 def inputs_differ() -> Column:

@@ -15,10 +15,10 @@ from pyspark.sql import functions as F
 
 from lakehouse.context import Lakehouse, Trigger
 from lakehouse.decision import (
+    PolicyBook,
     decide,
     load_regions,
     load_rules,
-    longest_window_seconds,
     reason_code,
     region_of,
     with_base_amount,
@@ -138,7 +138,7 @@ def _new_transactions(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:
     of the same users whose velocity windows reach back to a row that was delivered.
     """
     money, decision = lake.config.money, load_rules(lake.config.rules.decision)
-    rates, policies = lake.read(SILVER_FX_RATES), lake.read(SILVER_POLICIES)
+    rates, policies = lake.read(SILVER_FX_RATES), PolicyBook.of(lake.read(SILVER_POLICIES))
     stored = batch.computed_once(latest(lake.read(SILVER_BATCH_TRANSACTIONS)))
     counted = stored.where(~F.col("withdrawn"))
 
@@ -149,8 +149,7 @@ def _new_transactions(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:
         untouched = log.join(touched, "identity", "left_anti")
         log = batch.computed_once(delivered.unionByName(untouched))
         before = stored.join(touched, "identity", "left_semi").select(*batch.FACTS)
-        window = longest_window_seconds(policies)
-        near = batch.neighbours(log, delivered.unionByName(before), window)
+        near = batch.neighbours(log, delivered.unionByName(before), policies.longest_window_seconds)
         affected += [touched, near]
     if "fraud_scores" in drops:
         rescored = drops["fraud_scores"].new().select("transaction_id")
@@ -167,7 +166,7 @@ def _new_transactions(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:
         scores=scores,
         policies=policies,
         rules=decision,
-    ).transform(batch.with_updated_at, scores)
+    ).transform(batch.with_updated_at)
     known = stored.join(identities, "identity", "left_semi")
     return next_revisions(
         # only money events settle, and Gold sums them

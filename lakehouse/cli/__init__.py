@@ -1,41 +1,44 @@
-"""The command line: `lakehouse --help`. Each command is a module; this page only lists them."""
+"""The command line: `lakehouse --help`. Each command is a module; this page only lists them.
+
+A command's module imports little: what takes seconds to load (Spark, the generator) is imported
+by the command that runs, so that `--help` and `lookup` answer at once.
+"""
 
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
 from lakehouse.cli import demo, explain, generate, jobs, lookup, query, services, status
-from lakehouse.errors import LakehouseError
-from lakehouse.monitoring import configure_logging
+from lakehouse.monitoring import configure_logging, finish
 
-app = typer.Typer(
-    name="lakehouse",
-    help="Payment and fraud signals, from Kafka and daily drops to Gold and DynamoDB.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
+app = typer.Typer(name="lakehouse", pretty_exceptions_enable=False, add_completion=False)
 app.command("demo")(demo.demo)
 app.add_typer(services.app, name="services")
 app.command("generate")(generate.generate)
-app.command("run", context_settings=jobs.PASS_OPTIONS)(jobs.run)
+app.add_typer(jobs.app, name="run")
 app.command("lookup")(lookup.lookup)
 app.command("explain")(explain.explain)
 app.command("query")(query.query)
 app.command("status")(status.status)
 
 
+@app.callback()
+def lakehouse(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="With any command: show the stack trace of a fault.")
+    ] = False,
+) -> None:
+    """Payment and fraud signals, from Kafka and daily drops to Gold and DynamoDB."""
+
+
 def main() -> None:
-    """Run the command line; a fault that a person can mend is one line, not a stack trace."""
-    debug = "--debug" in sys.argv
-    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    """Run the command line; every fault is one line, not a stack trace."""
+    words = sys.argv[1:]
+    debug = "--debug" in words
+    # it may stand anywhere, and belongs to the first command of the line
+    arguments = [*["--debug"][:debug], *(word for word in words if word != "--debug")]
     configure_logging()
-    try:
-        app(arguments)
-    except LakehouseError as error:
-        if debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    finish(lambda: app(arguments if words else ["--help"], standalone_mode=False), debug)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
-
-from lakehouse.job import command_of, job_named
-
-PASS_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+from typer.core import TyperGroup
 
 
-def run(
-    context: typer.Context,
-    job: Annotated[str, typer.Argument(help="A job, such as consolidate.")],
-) -> None:
-    """Run one job. Its options: `lakehouse run JOB --help`."""
-    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    command.command(job)(command_of(job_named(job)))
-    command(context.args, prog_name=f"lakehouse run {job}")
+class _Jobs(TyperGroup):
+    """Each job is a command with its own options, found by its entry point."""
+
+    def list_commands(self, _: typer.Context) -> list[str]:  # type: ignore[override]
+        # Spark takes a second to import
+        from lakehouse.job import job_names
+
+        return job_names()
+
+    def get_command(self, _: typer.Context, name: str) -> typer.core.TyperCommand:  # type: ignore[override]
+        from lakehouse.job import command_of, job_named
+
+        command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        command.command(name)(command_of(job_named(name)))
+        return typer.main.get_command(command)
+
+
+app = typer.Typer(
+    cls=_Jobs,
+    help="Run one job. Its options: `lakehouse run JOB --help`.",
+    subcommand_metavar="JOB [OPTIONS]",
+)

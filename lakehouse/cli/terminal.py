@@ -1,4 +1,7 @@
-"""How results reach people (rich on a terminal, plain lines elsewhere) and programs (JSON)."""
+"""How results reach people (rich) and programs (JSON) on standard output.
+
+What is under way goes to standard error: a bar on a terminal, plain lines elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,13 +19,19 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
 )
 from rich.table import Table as Grid
+from rich.text import Text
 
 _PLAIN_WIDTH = 160
+_NAME, _BAR = TextColumn("{task.description}", markup=False), BarColumn()
+
+# a terminal has one place for bars: what starts inside another work joins it
+_shown: ContextVar[Progress | None] = ContextVar("_shown", default=None)
 
 
 def console() -> Console:
@@ -29,61 +39,112 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
 
 
+def say(text: str) -> None:
+    """Print one line about the result, as it is."""
+    console().print(Text(text))
+
+
+def note(text: str) -> None:
+    """Print one line about the work on standard error."""
+    print(f"- {text}", file=sys.stderr, flush=True)
+
+
 def show_json(value: Any) -> None:
-    """Print one JSON document: decimals as strings, instants as ISO-8601 UTC."""
-    print(json.dumps(value, default=_plain, indent=2))
+    """Print one JSON document: decimals as strings, instants as ISO-8601 with `Z`."""
+    print(json.dumps(value, default=_for_programs, indent=2))
 
 
 def show_grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table; numbers stand right."""
+    """Print a table; numbers stand right, and nothing in a cell is taken for markup."""
     kept = [list(row) for row in rows]
-    grid = Grid(title=title, title_justify="left", title_style="bold")
+    grid = Grid(title=Text(title), title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
         numeric = all(isinstance(row[number], int | float | Decimal | None) for row in kept)
-        grid.add_column(column, justify="right" if numeric and kept else "left", overflow="fold")
+        justify = "right" if numeric and kept else "left"
+        grid.add_column(Text(column), justify=justify, overflow="fold")
     for row in kept:
-        grid.add_row(*[_cell(value) for value in row])
+        grid.add_row(*[Text(_cell(value)) for value in row])
     console().print(grid)
 
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Show that long work is under way: a spinner on a terminal, a line elsewhere."""
-    if not sys.stdout.isatty():
-        print(f"- {title}", flush=True)
+    """Show that work of unknown length is under way: a spinner, or a line."""
+    if not sys.stderr.isatty():
+        note(title)
         yield
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console()) as progress:
-        task = progress.add_task(title, total=1)
+    with _bars(SpinnerColumn(), _NAME, TimeElapsedColumn()) as bars:
+        task = bars.add_task(title, total=1)
         yield
-        progress.update(task, completed=1)
+        bars.update(task, completed=1)
+
+
+@contextmanager
+def steps(total: int) -> Iterator[Callable[[str], None]]:
+    """Give a callback that names the next of `total` steps: one bar over all, or a line each."""
+    if not sys.stderr.isatty():
+        yield note
+        return
+    with _bars(SpinnerColumn(), _BAR, MofNCompleteColumn(), TimeElapsedColumn(), _NAME) as bars:
+        task, begun = bars.add_task("", total=total), 0
+
+        def next_one(title: str) -> None:
+            nonlocal begun
+            bars.update(task, completed=begun, description=title)
+            begun += 1
+
+        yield next_one
+        bars.update(task, completed=total, description="done")
 
 
 @contextmanager
 def progress_of(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a callback `(done, total)`: a bar on a terminal, a first and a last line elsewhere."""
-    if not sys.stdout.isatty():
-        print(f"- {title}", flush=True)
+    """Give a callback `(done, total)` for work of known length: a bar, or a line."""
+    if not sys.stderr.isatty():
+        note(title)
         yield lambda _done, _total: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console()) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    with _bars(_NAME, _BAR, MofNCompleteColumn()) as bars:
+        task = bars.add_task(title, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+        bars.remove_task(task)
+
+
+@contextmanager
+def _bars(*columns: ProgressColumn) -> Iterator[Progress]:
+    outer = _shown.get()
+    if outer is not None:
+        yield outer
+        return
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        token = _shown.set(bars)
+        try:
+            yield bars
+        finally:
+            _shown.reset(token)
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, list | dict | tuple):
-        return json.dumps(value, default=_plain)
-    return _plain(value) if isinstance(value, datetime | date) else str(value)
+        return json.dumps(value, default=_for_people)
+    return _for_people(value)
 
 
-def _plain(value: Any) -> str:
+def _for_people(value: Any) -> str:
     if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "")
+        # a column's title says that it is UTC
+        return value.replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+    return _for_programs(value)
+
+
+def _for_programs(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, bytes | bytearray):
         return bytes(value).decode("utf-8", errors="replace")
     return str(value)

@@ -6,25 +6,23 @@ Everything here maps frames to frames or columns to columns; nothing reads a tab
 from lakehouse.decision.currency import minor_digits
 from lakehouse.decision.evaluation import decide, evaluate
 from lakehouse.decision.normalisation import with_base_amount
-from lakehouse.decision.policies import POLICY_RULES, PolicyRule
+from lakehouse.decision.policies import POLICY_RULES, PolicyBook, PolicyRule
 from lakehouse.decision.reasons import reason_code
-from lakehouse.decision.regions import Regions, load_regions, region_of, with_region
+from lakehouse.decision.regions import Regions, load_regions, region_of
 from lakehouse.decision.rules import DecisionRules, load_rules
-from lakehouse.decision.velocity import longest_window_seconds
 
 __all__ = [
     "POLICY_RULES",
     "DecisionRules",
+    "PolicyBook",
     "PolicyRule",
     "Regions",
     "decide",
     "evaluate",
     "load_regions",
     "load_rules",
-    "longest_window_seconds",
     "minor_digits",
     "reason_code",
     "region_of",
     "with_base_amount",
-    "with_region",
 ]

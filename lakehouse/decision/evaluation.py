@@ -5,7 +5,12 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.decision.policies import is_in_force, is_recorded, listed, with_policy_flags
+from lakehouse.decision.policies import (
+    PolicyBook,
+    is_in_force,
+    is_recorded,
+    with_policy_flags,
+)
 from lakehouse.decision.reasons import reason_code, recommended_action
 from lakehouse.decision.rules import DecisionRules
 from lakehouse.decision.scores import with_best_score
@@ -21,7 +26,7 @@ def decide(
     *,
     earlier: DataFrame,
     scores: DataFrame,
-    policies: DataFrame,
+    policies: PolicyBook,
     rules: DecisionRules,
 ) -> DataFrame:
     """Each payment with records.silver.Evaluation, fraud_score, fraud_reason_code, policy_flag.
@@ -29,14 +34,15 @@ def decide(
     One row of `payments` (identity, transaction_id, user_id, timestamp UTC, amount in smallest
     units, currency, country, region, merchant_id, transaction_status) is one row of the result,
     with all its columns. `earlier` are the transactions that velocity may count, `scores` rows of
-    records.silver.FraudScore that stand, `policies` rows of records.silver.Policy. Equal inputs
-    give equal answers, row for row, whatever the order or the partitions they come in.
+    records.silver.FraudScore that stand. Equal inputs give equal answers, row for row, whatever
+    the order or the partitions they come in.
     """
     kept = [name for name in payments.columns if name not in _derived()]
     known = (
         payments.select(*kept)
         .transform(with_best_score, scores)
-        .transform(with_velocity, earlier, listed(policies))
+        .withColumn("_policies", policies.listed)
+        .transform(with_velocity, earlier, policies)
         .transform(with_policy_flags, is_in_force)
     )
     return known.transform(_concluded, rules).select(*kept, *_derived())
@@ -45,7 +51,7 @@ def decide(
 def evaluate(
     payments: DataFrame,
     *,
-    policies: DataFrame,
+    policies: PolicyBook,
     rules: DecisionRules,
     recorded_policies: bool = False,
 ) -> DataFrame:
@@ -62,7 +68,7 @@ def evaluate(
     added = [name for name in _derived() if name not in columns]
     applies = is_recorded if recorded_policies else is_in_force
     return (
-        payments.crossJoin(F.broadcast(listed(policies)))
+        payments.withColumn("_policies", policies.listed)
         .transform(with_policy_flags, applies)
         .transform(_concluded, rules)
         .select(*columns, *added)

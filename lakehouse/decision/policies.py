@@ -6,9 +6,11 @@ records.codes.PolicyFlag, if it raises one of its own).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from typing import Self
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -16,6 +18,7 @@ from pyspark.sql import functions as F
 from lakehouse.records.codes import PolicyFlag
 
 VELOCITY_LIMIT = "velocity_limit"
+CENTURY_SECONDS = 3_155_760_000  # a longer window sees no more, and its microseconds overflow
 
 _NUMBERS = ("max_amount", "max_count", "window_seconds")
 _LISTS = ("countries", "regions", "currencies", "merchants")
@@ -24,6 +27,7 @@ _DATA = ", ".join(
     [f"{name} string" for name in ("rule", "currency", *_NUMBERS)]
     + [f"{name} array<string>" for name in _LISTS]
 )
+_INSTANTS = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 _SEVEREST_FIRST = [str(flag) for flag in reversed(PolicyFlag) if flag is not PolicyFlag.NONE]
 
 
@@ -80,12 +84,40 @@ POLICY_RULES: Mapping[str, PolicyRule] = {
 """Rule types by the name that `policy_data` gives in `rule`."""
 
 
-def listed(policies: DataFrame) -> DataFrame:
-    """One row, `_policies`: all policy versions as structs, by policy_id and version.
+@dataclass(frozen=True)
+class PolicyBook:
+    """All policy versions, read once; they are few, and as a constant they cost no join.
 
-    They are few: as one value beside each payment they cost no shuffle and no exploded rows.
-    Parameters of policy_data that cannot be read are null.
+    `listed` is `array<struct>` by policy_id and version, the parameters of policy_data by name:
+    those that cannot be read are null. `longest_window_seconds` is how far back any velocity
+    policy looks, in force or not, 0 without one: what `decide` needs of earlier payments.
     """
+
+    listed: Column
+    longest_window_seconds: int
+
+    @classmethod
+    def of(cls, policies: DataFrame) -> Self:
+        """Read rows of records.silver.Policy. Runs one query."""
+        # in one partition, so that the one row needs no shuffle
+        found = policies.coalesce(1).agg(F.sort_array(F.collect_list(_parsed())).alias("listed"))
+        text = found.select(F.to_json("listed", _INSTANTS).alias("text")).first()
+        assert text is not None  # an aggregate has one row
+        kind = found.schema["listed"].dataType
+        windows = [
+            int(policy["window_seconds"])
+            for policy in json.loads(text["text"])
+            if policy.get("rule") == VELOCITY_LIMIT
+            and "max_count" in policy
+            and int(policy.get("window_seconds", 0)) > 0
+        ]
+        longest = min(max(windows, default=0), CENTURY_SECONDS)
+        # folded into a literal when a plan is made
+        return cls(F.from_json(F.lit(text["text"]), kind.json(), _INSTANTS), longest)
+
+
+def _parsed() -> Column:
+    """One policy version as a struct."""
     parsed = F.array(F.from_json("policy_data", _DATA))
     # a lambda's argument is evaluated once, a repeated column is parsed for each field
     policy = F.transform(
@@ -99,10 +131,7 @@ def listed(policies: DataFrame) -> DataFrame:
             *[_whole(data[name]).alias(name) for name in _NUMBERS],
         ),
     )
-    # in one partition, so that the one row needs no shuffle
-    return policies.coalesce(1).agg(
-        F.sort_array(F.collect_list(F.get(policy, F.lit(0)))).alias("_policies")
-    )
+    return F.get(policy, F.lit(0))
 
 
 def is_in_force(policy: Column) -> Column:

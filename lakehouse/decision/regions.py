@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, ValidationError
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from lakehouse.config import Settings, problems_of, read_yaml
@@ -61,8 +61,3 @@ def region_of(country: Column, regions: Regions) -> Column:
     table = F.str_to_map(F.lit(",".join(pairs)), F.lit(","), F.lit(":"))
     listed = F.coalesce(F.element_at(table, country), F.lit(regions.default))
     return F.when(country.isNotNull(), listed)
-
-
-def with_region(payments: DataFrame, regions: Regions) -> DataFrame:
-    """Add `region` to frames that have `country`."""
-    return payments.withColumn("region", region_of(F.col("country"), regions))

@@ -11,7 +11,8 @@ WEAKEST_FIRST = (ScoreSource.API, ScoreSource.TOPIC, ScoreSource.OFFLINE)
 
 
 def with_best_score(payments: DataFrame, scores: DataFrame) -> DataFrame:
-    """Add score_id, score_source, model_version, fraud_score and explanations to each payment.
+    """Add what is known of the best score: the first five fields of records.silver.Evaluation, and
+    fraud_score.
 
     The best of a transaction's `scores` (rows of records.silver.FraudScore that stand: the caller
     leaves withdrawn and outdated revisions out) has the strongest source, then the latest
@@ -45,6 +46,7 @@ def with_best_score(payments: DataFrame, scores: DataFrame) -> DataFrame:
                 "score_id": F.col("_best.identity"),
                 "score_source": F.coalesce("_best.score_source", F.lit(str(ScoreSource.NONE))),
                 "model_version": F.col("_best.model_version"),
+                "inference_time": F.col("_best.inference_time"),
                 "fraud_score": F.col("_best.fraud_score"),
                 "explanations": F.col("_best.explanations"),
             }

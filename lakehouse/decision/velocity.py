@@ -5,26 +5,14 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.decision.policies import VELOCITY_LIMIT, is_in_force, listed
+from lakehouse.decision.policies import CENTURY_SECONDS, VELOCITY_LIMIT, PolicyBook, is_in_force
 from lakehouse.records.codes import TransactionStatus
-
-_CENTURY = 3_155_760_000  # seconds: a longer window sees no more, and its microseconds overflow
-
-
-def longest_window_seconds(policies: DataFrame) -> int:
-    """How far back any velocity policy looks, 0 without one: what `earlier` must reach back.
-
-    Runs a query; call it when policies changed, not for each micro-batch.
-    """
-    longest = listed(policies).select(F.coalesce(_longest_window(), F.lit(0)).alias("seconds"))
-    row = longest.first()
-    return int(row["seconds"]) if row else 0
+from lakehouse.records.silver import Evaluation
+from lakehouse.schema import spark_schema
 
 
-def with_velocity(payments: DataFrame, earlier: DataFrame, all_policies: DataFrame) -> DataFrame:
-    """Add `_policies` and `velocity`, the count of each velocity policy in force.
-
-    `all_policies` is the one row of `policies.listed`.
+def with_velocity(payments: DataFrame, earlier: DataFrame, policies: PolicyBook) -> DataFrame:
+    """Add `velocity`, the count of each velocity policy in force; `_policies` is there already.
 
     Counted are the distinct transactions of the same user that have an event (a row of `earlier`)
     with a status other than DECLINED, strictly before the payment by (timestamp, transaction_id)
@@ -32,33 +20,31 @@ def with_velocity(payments: DataFrame, earlier: DataFrame, all_policies: DataFra
     transaction, whatever its status. `earlier` may hold the payments themselves and several events
     of one transaction: only the set of transactions matters.
     """
-    width = F.broadcast(all_policies.select(_longest_window().alias("_width")))
+    if policies.longest_window_seconds == 0:
+        nothing = F.array().cast(spark_schema(Evaluation)["velocity"].dataType)
+        return payments.withColumn("velocity", nothing)
     # A window touches two buckets of its own width at most: each event stands in its bucket and
     # in the next, so that a payment meets all candidates under one key, and few others.
+    width = F.lit(policies.longest_window_seconds)
     seconds = F.unix_seconds("timestamp")
-    bucket = seconds - F.pmod(seconds, F.col("_width"))
+    bucket = seconds - F.pmod(seconds, width)
     candidates = (
         earlier.where(F.col("transaction_status") != str(TransactionStatus.DECLINED))
-        .crossJoin(width)
         .select(
             F.col("user_id").alias("_user"),
-            F.explode(F.array(bucket, bucket + F.col("_width"))).alias("_bucket"),
+            F.explode(F.array(bucket, bucket + width)).alias("_bucket"),
             F.struct(
                 F.unix_micros("timestamp").alias("micros"), F.col("transaction_id").alias("id")
             ).alias("_event"),
         )
-        .where(F.col("_bucket").isNotNull())
         .groupBy("_user", "_bucket")
         .agg(F.collect_set("_event").alias("_events"))
     )
-    is_candidate = (F.col("user_id") == F.col("_user")) & (F.col("_own_bucket") == F.col("_bucket"))
+    is_candidate = (F.col("user_id") == F.col("_user")) & (bucket == F.col("_bucket"))
     return (
-        payments.crossJoin(width)
-        .withColumn("_own_bucket", bucket)
-        .join(candidates, is_candidate, "left")
-        .crossJoin(F.broadcast(all_policies))
+        payments.join(candidates, is_candidate, "left")
         .withColumn("velocity", _velocity())
-        .drop("_width", "_own_bucket", "_user", "_bucket", "_events")
+        .drop("_user", "_bucket", "_events")
     )
 
 
@@ -76,7 +62,7 @@ def _velocity() -> Column:
 
 def _count(window_seconds: Column) -> Column:
     this = F.unix_micros("timestamp")
-    oldest = this - F.least(window_seconds, F.lit(_CENTURY)) * F.lit(1_000_000)
+    oldest = this - F.least(window_seconds, F.lit(CENTURY_SECONDS)) * F.lit(1_000_000)
     this_id = F.col("transaction_id")
 
     def is_counted(event: Column) -> Column:
@@ -94,10 +80,3 @@ def _counts(policy: Column) -> Column:
     """Whether it is a velocity policy that can be read."""
     is_complete = policy["max_count"].isNotNull() & (policy["window_seconds"] > 0)
     return (policy["rule"] == VELOCITY_LIMIT) & is_complete
-
-
-def _longest_window() -> Column:
-    """Of all velocity policies in `_policies`, in force or not; null without one."""
-    longest = F.array_max(F.filter("_policies", _counts)["window_seconds"])
-    # `least` would make a century of null
-    return F.when(longest > _CENTURY, F.lit(_CENTURY)).otherwise(longest)

@@ -82,6 +82,7 @@ class Evaluation(Record):
     score_id: str | None
     score_source: str  # codes.ScoreSource
     model_version: str | None
+    inference_time: datetime | None  # of that score
     explanations: str | None  # JSON object as the model gave it
     policy_flags: list[str]  # all that fired, most severe first
     policies: list[PolicyEvidence]

@@ -11,6 +11,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from lakehouse.decision import PolicyBook
 from lakehouse.tables import SILVER_FRAUD_SCORES, SILVER_POLICIES
 from tests.conftest import NOON
 
@@ -82,9 +83,9 @@ def scores_frame(spark: SparkSession, rows: Iterable[Row]) -> DataFrame:
     return _frame(spark, rows, schema)
 
 
-def policies_frame(spark: SparkSession, rows: Iterable[Row]) -> DataFrame:
-    """Rows of silver.policies."""
-    return _frame(spark, rows, SILVER_POLICIES.schema)
+def policy_book(spark: SparkSession, rows: Iterable[Row]) -> PolicyBook:
+    """What the decision function knows of rows of silver.policies."""
+    return PolicyBook.of(_frame(spark, rows, SILVER_POLICIES.schema))
 
 
 def _frame(spark: SparkSession, rows: Iterable[Row], schema: StructType | str) -> DataFrame:

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pytest import param
 
-from lakehouse.decision import decide, evaluate, load_rules
+from lakehouse.decision import PolicyBook, decide, evaluate, load_rules
 from lakehouse.records.silver import Evaluation
 from lakehouse.schema import spark_schema
 from tests.conftest import NOON, ROOT
@@ -21,7 +21,7 @@ from tests.decision.builders import (
     a_policy,
     a_score,
     payments_frame,
-    policies_frame,
+    policy_book,
     scores_frame,
 )
 
@@ -148,12 +148,12 @@ def payments(spark: SparkSession) -> DataFrame:
 
 
 @pytest.fixture(scope="module")
-def policies(spark: SparkSession) -> DataFrame:
-    return policies_frame(spark, POLICIES)
+def policies(spark: SparkSession) -> PolicyBook:
+    return policy_book(spark, POLICIES)
 
 
 @pytest.fixture(scope="module")
-def decided(spark: SparkSession, payments: DataFrame, policies: DataFrame) -> DataFrame:
+def decided(spark: SparkSession, payments: DataFrame, policies: PolicyBook) -> DataFrame:
     scores = [a_score(of, fraud_score=score) for of, score in SCORES.items()]
     scores += [a_score(of, **facts) for of, rivals in RIVALS.items() for facts in rivals]
     return decide(
@@ -221,13 +221,13 @@ def test_the_columns_are_those_of_silver(payments: DataFrame, decided: DataFrame
 
 
 def test_the_audit_concludes_the_same_from_the_evidence(
-    decided: DataFrame, policies: DataFrame
+    decided: DataFrame, policies: PolicyBook
 ) -> None:
     again = evaluate(decided, policies=policies, rules=RULES, recorded_policies=True)
     assert_df_equality(again, decided, ignore_row_order=True, ignore_nullable=True)
 
 
-def test_the_audit_sees_evidence_that_was_changed(decided: DataFrame, policies: DataFrame) -> None:
+def test_the_audit_sees_evidence_that_was_changed(decided: DataFrame, policies: PolicyBook) -> None:
     fewer = F.transform("velocity", lambda counted: counted.withField("count", F.lit(1)))
     forged = decided.where("transaction_id = 'too many'").withColumn("velocity", fewer)
     again = evaluate(forged, policies=policies, rules=RULES, recorded_policies=True).first()
@@ -238,7 +238,7 @@ def test_a_policy_that_was_backdated_does_not_disturb_the_audit(
     spark: SparkSession, decided: DataFrame
 ) -> None:
     backdated = a_policy("new", {"rule": "geo_block", "countries": ["DE"]})
-    known = policies_frame(spark, [*POLICIES, backdated])
+    known = policy_book(spark, [*POLICIES, backdated])
     ordinary = decided.where("transaction_id = 'ordinary'")
     recorded = evaluate(ordinary, policies=known, rules=RULES, recorded_policies=True).first()
     in_force = evaluate(ordinary, policies=known, rules=RULES).first()
@@ -254,16 +254,16 @@ def test_a_policy_that_was_backdated_does_not_disturb_the_audit(
     ],
 )
 def test_empty_frames_are_decided_too(
-    spark: SparkSession, payments: DataFrame, policies: DataFrame, empty: set[str]
+    spark: SparkSession, payments: DataFrame, policies: PolicyBook, empty: set[str]
 ) -> None:
     frames = {
         "payments": payments.where("transaction_id = 'ordinary'"),
         "earlier": payments,
         "scores": scores_frame(spark, [a_score("ordinary")]),
-        "policies": policies,
     }
-    frames |= {name: frames[name].where("false") for name in empty}
-    rows = decide(frames.pop("payments"), **frames, rules=RULES).collect()
+    frames |= {name: frames[name].where("false") for name in empty & frames.keys()}
+    known = policy_book(spark, []) if "policies" in empty else policies
+    rows = decide(frames.pop("payments"), **frames, policies=known, rules=RULES).collect()
     if "payments" in empty:
         assert rows == []
     else:

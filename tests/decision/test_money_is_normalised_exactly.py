@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from pytest import param
 
 from lakehouse.config import MoneySettings
-from lakehouse.decision import load_regions, minor_digits, with_base_amount, with_region
+from lakehouse.decision import load_regions, minor_digits, region_of, with_base_amount
 from lakehouse.errors import ContractError
 from lakehouse.records.silver import NormalisedMoney
 from lakehouse.schema import spark_schema
@@ -218,5 +218,5 @@ def test_each_country_has_a_region(spark: SparkSession) -> None:
     regions = load_regions(ROOT / "conf" / "regions.yaml")
     expected = {"DE": "EU", "KP": "EAST_ASIA", "NO": "EUROPE_OTHER", "AQ": "OTHER", None: None}
     places = spark.createDataFrame([(country,) for country in expected], "country string")
-    placed = places.transform(with_region, regions).select("country", F.col("region"))
+    placed = places.select("country", region_of(F.col("country"), regions).alias("region"))
     assert {row.country: row.region for row in placed.collect()} == expected

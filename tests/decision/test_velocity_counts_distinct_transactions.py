@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse.decision import decide, load_rules, longest_window_seconds
+from lakehouse.decision import decide, load_rules
 from tests.conftest import NOON, ROOT
 from tests.decision.builders import (
     a_payment,
     a_policy,
     payments_frame,
-    policies_frame,
+    policy_book,
     scores_frame,
 )
 
@@ -71,7 +71,7 @@ def test_counts_equal_the_plain_answer_in_any_order(spark: SparkSession) -> None
         payments_frame(spark, events),
         earlier=payments_frame(spark, repeated).repartition(3),
         scores=scores_frame(spark, []),
-        policies=policies_frame(spark, policies),
+        policies=policy_book(spark, policies),
         rules=RULES,
     ).collect()
     found = {
@@ -102,4 +102,4 @@ def test_counts_equal_the_plain_answer_in_any_order(spark: SparkSession) -> None
 def test_the_longest_window_says_how_far_back_history_matters(
     spark: SparkSession, policies: list[dict[str, Any]], seconds: int
 ) -> None:
-    assert longest_window_seconds(policies_frame(spark, policies)) == seconds
+    assert policy_book(spark, policies).longest_window_seconds == seconds

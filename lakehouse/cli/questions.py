@@ -1,0 +1,122 @@
+"""What SQL may ask: the declared tables and views, and nothing but questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from py4j.java_gateway import JavaObject, is_instance_of
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse import delta
+from lakehouse.config import Config
+from lakehouse.errors import QueryError, TableNotFoundError
+from lakehouse.monitoring import first_line
+from lakehouse.tables import TABLES, VIEWS, Table, table_named
+
+_LOGICAL = "org.apache.spark.sql.catalyst.plans.logical"
+# what only reads is none of these: DDL, DML, Delta's own commands, and INSERT
+_DOING = (f"{_LOGICAL}.Command", f"{_LOGICAL}.ParsedStatement")
+_RELATION = "org.apache.spark.sql.catalyst.analysis.UnresolvedRelation"
+_WITH = f"{_LOGICAL}.UnresolvedWith"
+
+
+def answered(spark: SparkSession, config: Config, sql: str) -> DataFrame:
+    """Plan one question over the declared tables and views.
+
+    Raises:
+        QueryError: it is no question, does not parse, or names a column that does not exist.
+        TableNotFoundError: a declared table has not been written yet.
+        UnknownTableError: no table or view has a name that it reads.
+    """
+    with named_faults():
+        name_tables(spark, config, _names_read(spark, sql))
+        return spark.sql(sql)
+
+
+def name_tables(spark: SparkSession, config: Config, names: list[str]) -> None:
+    """Give the named tables and views their SQL names in this session."""
+    views = [VIEWS[name] for name in names if name in VIEWS]
+    tables = {
+        table.name: table
+        for table in (
+            *(table_named(name) for name in names if name not in VIEWS),
+            *(table for view in views for table in view.reads),
+        )
+    }
+    for table in tables.values():
+        if not delta.exists(spark, delta.path_of(config, table)):
+            raise TableNotFoundError(table.name, table.written_by)
+    delta.register(spark, config, list(tables))
+    for view in views:
+        spark.sql(f"CREATE DATABASE IF NOT EXISTS {view.name.partition('.')[0]}")
+        spark.sql(f"CREATE OR REPLACE VIEW {view.name} AS {view.sql}")
+
+
+def existing_tables(spark: SparkSession, config: Config) -> list[Table]:
+    """Declared tables that a job has created."""
+    return [table for table in TABLES.values() if delta.exists(spark, delta.path_of(config, table))]
+
+
+@contextmanager
+def named_faults() -> Iterator[None]:
+    """Turn what Spark refuses, at planning or while it runs, into a QueryError."""
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        raise QueryError(_reason(error)) from error
+
+
+def _names_read(spark: SparkSession, sql: str) -> list[str]:
+    """The tables and views that a statement names, each once, in lower case.
+
+    Spark's own parser finds them: text in quotes, aliases and comments are none.
+    """
+    parser = spark._jsparkSession.sessionState().sqlParser()
+    names: dict[str, None] = {}
+    own: set[str] = set()
+    for node in _nodes(parser.parsePlan(sql)):
+        if any(_is(node, kind) for kind in _DOING):
+            what = node.getClass().getSimpleName()
+            raise QueryError(f"`lakehouse query` only reads, and this is no query ({what}).")
+        if _is(node, _RELATION):
+            names[str(node.multipartIdentifier().mkString(".")).lower()] = None
+        if _is(node, _WITH):
+            own |= {str(pair._1()).lower() for pair in _each(node.cteRelations())}
+    return [name for name in names if name not in own]
+
+
+def _nodes(value: Any) -> Iterator[JavaObject]:
+    """Everything a plan is made of, wherever it hides: in subqueries, WITH, VERSION AS OF."""
+    if not isinstance(value, JavaObject):
+        return
+    if _is(value, "scala.collection.Iterable"):
+        parts = value
+    elif _is(value, "scala.Product"):
+        yield value
+        parts = value.productIterator()
+    else:
+        return
+    for part in _each(parts):
+        yield from _nodes(part)
+
+
+def _each(parts: JavaObject) -> Iterator[Any]:
+    iterator = parts if _is(parts, "scala.collection.Iterator") else parts.iterator()
+    while iterator.hasNext():
+        yield iterator.next()
+
+
+def _is(value: JavaObject, kind: str) -> bool:
+    return bool(is_instance_of(SparkSession.active().sparkContext._gateway, value, kind))
+
+
+def _reason(error: Exception) -> str:
+    """What a person can mend: the first cause, in its first line."""
+    cause = getattr(error, "java_exception", None)
+    while cause is not None and cause.getCause() is not None:
+        cause = cause.getCause()
+    return first_line(str(error) if cause is None else str(cause.toString()))
