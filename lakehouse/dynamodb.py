@@ -1,8 +1,8 @@
-"""The serving store: one DynamoDB item per transaction, with one attribute group per writing job.
+"""The serving store as its writers meet it: each attribute group goes only forwards.
 
-An item is `{transaction_id, live, live_version, gold, gold_version, expires_at}`. `live` and
-`gold` are maps; each is written by its own job only, and only over a smaller version of itself,
-so an item never goes backwards, whatever is replayed and in whatever order.
+`live` and `gold` are each written by their own job only, and only over a smaller version of
+itself, so an item never goes backwards, whatever is replayed and in whatever order. What an item
+is, and how it is read, is in `lakehouse.serving`.
 """
 
 from __future__ import annotations
@@ -10,19 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache, partial
-from ipaddress import ip_address
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
-from urllib.parse import urlsplit
 
-import boto3
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.config import Config as ClientConfig
-from botocore.exceptions import BotoCoreError, ClientError
+from boto3.dynamodb.types import TypeSerializer
+from botocore.exceptions import ClientError
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
@@ -30,31 +26,19 @@ from pyspark.sql import functions as F
 
 from lakehouse.config import DynamoDbSettings
 from lakehouse.errors import DynamoDbError
-from lakehouse.records.codes import ScoreSource
+from lakehouse.serving import BRISK, EXPIRY, KEY, client, combined, faults_named, lookup
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-Group = Literal["live", "gold"]
-Item = dict[str, Any]
-T = TypeVar("T")
+__all__ = ["PushReport", "client", "combined", "ensure_table", "lookup", "push"]
 
-KEY = "transaction_id"
-EXPIRY = "expires_at"
-AS_OF = "as_of"
+Group = Literal["live", "gold"]
+T = TypeVar("T")
 
 # one width and UTC always, so that instants compare as text
 _INSTANTS = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
-_PATIENT = 10  # about a minute of backoff: throttling passes
-_BRISK = 3  # a person waits
 _WINDOW = 1_000  # items of one partition in memory
-_SCORE = ("fraud_score", "fraud_reason_code", "score_source", "model_version")
-_SCORE_RANK = [
-    ScoreSource.NONE,
-    ScoreSource.API,
-    ScoreSource.TOPIC,
-    ScoreSource.OFFLINE,
-]
 
 
 @dataclass(frozen=True)
@@ -69,36 +53,14 @@ class PushReport:
     refused: int
 
 
-@lru_cache(maxsize=8)
-def client(settings: DynamoDbSettings, attempts: int = _PATIENT) -> DynamoDBClient:
-    """Open a thread-safe client with adaptive retries, shared in this process.
-
-    A loopback endpoint gets fixed credentials, so that a laptop needs no cloud account.
-    """
-    local = "local" if _is_loopback(settings.endpoint_url) else None
-    return boto3.client(
-        "dynamodb",
-        endpoint_url=settings.endpoint_url,
-        region_name=settings.region,
-        aws_access_key_id=local,
-        aws_secret_access_key=local,
-        config=ClientConfig(
-            retries={"mode": "adaptive", "total_max_attempts": attempts},
-            max_pool_connections=settings.writers,
-            connect_timeout=2,
-            read_timeout=10,
-        ),
-    )
-
-
 def ensure_table(settings: DynamoDbSettings) -> None:
     """Create the table if it is missing: on-demand billing, and TTL where the service has it.
 
     Raises:
         DynamoDbError: the service does not answer, or refuses.
     """
-    with _faults_named(settings):
-        store = client(settings, _BRISK)
+    with faults_named(settings):
+        store = client(settings, BRISK)
         try:
             store.describe_table(TableName=settings.table)
         except store.exceptions.ResourceNotFoundException:
@@ -134,46 +96,6 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
     except (Py4JJavaError, PySparkException) as fault:
         raise DynamoDbError(settings.table, "not every item was written") from fault
     return PushReport(sum(done for done, _ in outcomes), sum(not_done for _, not_done in outcomes))
-
-
-def lookup(settings: DynamoDbSettings, transaction_id: str) -> Item | None:
-    """Read one item: its groups `live` and `gold` (None where absent) and both `combined`.
-
-    Raises:
-        DynamoDbError: the service does not answer, or has no such table.
-    """
-    with _faults_named(settings):
-        found = client(settings, _BRISK).get_item(
-            TableName=settings.table,
-            Key={KEY: {"S": transaction_id}},
-            ConsistentRead=True,
-        )
-    if "Item" not in found:
-        return None
-    reader = TypeDeserializer()
-    item = {name: _plain(reader.deserialize(value)) for name, value in found["Item"].items()}
-    live, gold = item.setdefault("live", None), item.setdefault("gold", None)
-    return item | {"combined": combined(live, gold)}
-
-
-def combined(live: Item | None, gold: Item | None) -> Item:
-    """Read two groups as one: Gold's attributes, unless live has seen a newer event.
-
-    `as_of` is the newest event time in each group. The older group fills what the newer one
-    lacks. The score's attributes come from one group together: the better source, then the newer.
-    """
-    if not live or not gold:
-        return dict(live or gold or {})
-    older, newer = (gold, live) if live[AS_OF] > gold[AS_OF] else (live, gold)
-    scored = older if _score_rank(older) > _score_rank(newer) else newer
-    whole = {**older, **newer}
-    return {
-        name: value for name, value in whole.items() if name not in _SCORE or name in scored
-    } | {name: scored[name] for name in _SCORE if name in scored}
-
-
-def _score_rank(group: Item) -> int:
-    return _SCORE_RANK.index(group.get("score_source", ScoreSource.NONE))
 
 
 def _write_partition(
@@ -283,35 +205,3 @@ def _expire_items(store: DynamoDBClient, table: str) -> None:
             "ValidationException",
         ):
             raise
-
-
-@contextmanager
-def _faults_named(settings: DynamoDbSettings) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as fault:
-        raise DynamoDbError(settings.table, fault.response["Error"]["Code"]) from fault
-    except BotoCoreError as fault:
-        where = settings.endpoint_url or settings.region
-        raise DynamoDbError(settings.table, f"no answer from {where}") from fault
-
-
-def _is_loopback(endpoint: str | None) -> bool:
-    host = urlsplit(endpoint).hostname if endpoint else None
-    if host is None:
-        return False
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _plain(value: Any) -> Any:
-    """Whole numbers as int, others as Decimal; never a float."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else value
-    return value

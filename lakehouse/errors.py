@@ -7,7 +7,8 @@ LakehouseError                      anything below; the command line prints it i
 ├── ServiceError                    a local service did not start, or answers wrongly
 │   ├── PortInUseError              another process listens on the port a service needs
 │   ├── BrokerUnreachableError      no Kafka broker answers at the configured address
-│   └── DynamoDbError               DynamoDB does not answer, refuses, or did not take every item
+│   ├── DynamoDbError               DynamoDB does not answer, refuses, or did not take every item
+│   └── IndexNotFoundError          DynamoDB answers, but has no such table yet
 ├── TableNotFoundError              a table was asked for that no job has created yet
 ├── UnknownTableError               a name that no `Table` declares
 ├── UnknownJobError                 a name that no entry point declares
@@ -21,12 +22,13 @@ LakehouseError                      anything below; the command line prints it i
 ├── VersionNotFoundError            a table has no such version, or no longer
 ├── FollowerAheadError              a follower of Gold has read versions that Gold does not have
 ├── DecisionsDifferError            a recorded decision does not follow from its evidence
+├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 USAGE_EXIT_CODE = 2
@@ -70,13 +72,16 @@ class ServiceError(LakehouseError):
 
 
 class PortInUseError(ServiceError):
-    """The port belongs to a process that this project did not start."""
+    """The port belongs to a process that this project did not start.
 
-    def __init__(self, service: str, port: int) -> None:
+    `variables` are all that another port takes: what the service listens on, and what names it.
+    """
+
+    def __init__(self, service: str, port: int, variables: Sequence[str]) -> None:
         self.service, self.port = service, port
         super().__init__(
             f"{service}: port {port} is in use by another process. Stop it, or choose another "
-            f"port with LAKEHOUSE__SERVICES__{service.upper()}__PORT."
+            f"port in {' and '.join(variables)}."
         )
 
 
@@ -99,6 +104,17 @@ class DynamoDbError(ServiceError):
         super().__init__(
             f"DynamoDB table {table}: {fault}. Start the service (`lakehouse services start`) or "
             "correct dynamodb.* in the config; the next run pushes what is missing."
+        )
+
+
+class IndexNotFoundError(ServiceError):
+    """DynamoDB answers, but no job has created the serving table yet."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+        super().__init__(
+            f"DynamoDB has no table {table} yet. Run `lakehouse run enrich_live` or "
+            "`lakehouse run sync_dynamodb`: each creates it; or correct dynamodb.table."
         )
 
 
@@ -180,7 +196,10 @@ class TransactionNotFoundError(LakehouseError):
 
     def __init__(self, transaction_id: str, where: str) -> None:
         self.transaction_id = transaction_id
-        super().__init__(f"no transaction {transaction_id!r} in {where}.")
+        super().__init__(
+            f"no transaction {transaction_id!r} in {where}. Check the id, and with "
+            "`lakehouse status` whether the jobs have come as far as its record."
+        )
 
 
 class BeyondKnownHistoryError(LakehouseError):
@@ -224,6 +243,18 @@ class DecisionsDifferError(LakehouseError):
         super().__init__(
             f"{different} of {checked} decisions do not follow from their recorded evidence; the "
             "report above names each field."
+        )
+
+
+class CountsDoNotCloseError(LakehouseError):
+    """Records are missing, or counted twice: delivered is not what became of them in all."""
+
+    def __init__(self, unexplained: Mapping[str, int]) -> None:
+        self.unexplained = dict(unexplained)
+        steps = ", ".join(f"{step} ({count:+d})" for step, count in self.unexplained.items())
+        super().__init__(
+            f"the counts do not close, unexplained: {steps}. More than 0 is missing, less is "
+            "counted twice; `lakehouse explain` follows one transaction."
         )
 
 

@@ -122,10 +122,13 @@ def _finished(query: StreamingQuery, lake: Lakehouse) -> None:
         query.awaitTermination()
     except KeyboardInterrupt:
         query.stop()
+        # an end that was asked for, unless somebody waits for what comes after this run
+        if lake.trigger.mode == "once":
+            raise
     except StreamingQueryException as error:
         # the JVM knows a fault of a micro-batch as text only
         if lake.faults:
             raise lake.faults[-1] from error
-        if _NO_ANSWER.search(error.stackTrace):
+        if _NO_ANSWER.search(getattr(error, "stackTrace", "")):
             raise BrokerUnreachableError(lake.config.kafka.bootstrap_servers) from error
         raise

@@ -114,7 +114,7 @@ def told(fault: BaseException) -> str:
     if usage is not None:
         context = getattr(fault, "ctx", None)
         where = f" See `{context.command_path} --help`." if context is not None else ""
-        return f"{first_line(usage())}{where}"
+        return f"{first_line(usage()).rstrip('.')}.{where}"
     said = first_line(str(fault)) or "it says nothing more"
     return f"{type(fault).__name__}: {said} (--debug shows the stack trace)"
 

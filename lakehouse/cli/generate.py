@@ -4,36 +4,31 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
 from lakehouse.cli.options import DEFAULT_CONFIG, ConfigPath
-from lakehouse.cli.terminal import progress_of, show_grid
+from lakehouse.cli.terminal import progress_of, say, show_grid, step
 from lakehouse.config import Config, problems_of
 from lakehouse.errors import ConfigError
-from lakehouse.local.generator import (
-    GeneratedWorld,
-    GeneratorSettings,
-    corrected_drop,
-    write_drops,
-)
-from lakehouse.local.generator import generate as generated
-from lakehouse.local.generator.producer import produce
 
-_USUAL = GeneratorSettings()
-_USUAL_START = datetime.combine(_USUAL.start, datetime.min.time())
+if TYPE_CHECKING:
+    from lakehouse.local.generator import GeneratedWorld
+
+Seed = Annotated[int | None, typer.Option(help="Same seed, same bytes; else the usual one.")]
+Transactions = Annotated[int | None, typer.Option(help="Payments; else some thousand.")]
 
 
 def generate(
     config: ConfigPath = DEFAULT_CONFIG,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = _USUAL.seed,
+    seed: Seed = None,
     start: Annotated[
-        datetime, typer.Option(formats=["%Y-%m-%d"], help="First day (UTC).")
-    ] = _USUAL_START,
-    days: Annotated[int, typer.Option(help="Days of payments.")] = _USUAL.days,
-    transactions: Annotated[int, typer.Option(help="Payments.")] = _USUAL.transactions,
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day (UTC).")
+    ] = None,
+    days: Annotated[int | None, typer.Option(help="Days of payments; else a week.")] = None,
+    transactions: Transactions = None,
     rate: Annotated[
         float | None, typer.Option(help="Records per second; without it, all at once.")
     ] = None,
@@ -44,31 +39,49 @@ def generate(
 ) -> None:
     """Generate transactions, scores and daily drops, with the mess of real feeds."""
     if to not in ("kafka", "landing", "both"):
-        raise ConfigError("--to", [f"expected kafka, landing or both, got {to!r}"])
+        raise typer.BadParameter(f"expected kafka, landing or both, got {to!r}", param_hint="--to")
+    if rate is not None and not rate > 0:
+        raise typer.BadParameter("expected records per second", param_hint="--rate")
     settings = Config.load(config)
-    world = generated(generator_settings(seed, start.date(), days, transactions))
+    # the generator takes a third of a second to import
+    from lakehouse.local.generator import corrected_drop, write_drops
+
+    with step("generating"):
+        world = generated(seed, transactions, start.date() if start else None, days)
     landing = Path(settings.lake.landing)
     if corrected:
         written = write_drops(corrected_drop(world).drops, landing)
-        print(f"{len(written)} corrected files in landing/")
+        say(f"{len(written)} corrected files in landing/")
         return
     if to in ("landing", "both"):
-        print(f"{len(write_drops(world.drops, landing))} new files in landing/")
+        say(f"{len(write_drops(world.drops, landing))} new files in landing/")
     if to in ("kafka", "both"):
-        send(settings, world, rate)
+        say(f"{send(settings, world, rate)} records in Kafka")
     show_grid("planted mess", ["kind", "cases"], sorted(world.truth.counts.items()))
 
 
-def generator_settings(seed: int, start: date, days: int, transactions: int) -> GeneratorSettings:
-    """Check what the command line says.
+def generated(
+    seed: int | None = None,
+    transactions: int | None = None,
+    start: date | None = None,
+    days: int | None = None,
+) -> GeneratedWorld:
+    """The world that the command line asks for; what it does not say is as usual.
 
     Raises:
         ConfigError: a number is out of its range.
     """
+    from lakehouse.local.generator import GeneratorSettings, generate
+
+    asked: dict[str, Any] = {
+        "seed": seed, "transactions": transactions, "start": start, "days": days,
+    }  # fmt: skip
+    given = {name: value for name, value in asked.items() if value is not None}
     try:
-        return GeneratorSettings(seed=seed, start=start, days=days, transactions=transactions)
+        settings = GeneratorSettings.model_validate(given)
     except ValidationError as error:
         raise ConfigError("generate", problems_of(error)) from None
+    return generate(settings)
 
 
 def send(config: Config, world: GeneratedWorld, rate: float | None = None) -> int:
@@ -77,6 +90,8 @@ def send(config: Config, world: GeneratedWorld, rate: float | None = None) -> in
     Raises:
         BrokerUnreachableError: no broker answers.
     """
+    from lakehouse.local.generator.producer import produce
+
     topics = config.kafka.topics
     names = {
         "payments.transactions": topics.transactions,

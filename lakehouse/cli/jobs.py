@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 from typer.core import TyperGroup
 
@@ -9,13 +11,14 @@ from typer.core import TyperGroup
 class _Jobs(TyperGroup):
     """Each job is a command with its own options, found by its entry point."""
 
-    def list_commands(self, _: typer.Context) -> list[str]:  # type: ignore[override]
+    # typer carries a click of its own, whose types have no public name
+    def list_commands(self, _: Any) -> list[str]:
         # Spark takes a second to import
         from lakehouse.job import job_names
 
         return job_names()
 
-    def get_command(self, _: typer.Context, name: str) -> typer.core.TyperCommand:  # type: ignore[override]
+    def get_command(self, _: Any, name: str) -> Any:
         from lakehouse.job import command_of, job_named
 
         command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

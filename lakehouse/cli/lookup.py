@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
+from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, TransactionId
 from lakehouse.cli.terminal import show_grid, show_json
 from lakehouse.config import Config
-from lakehouse.dynamodb import lookup as find_item
 from lakehouse.errors import TransactionNotFoundError
 
 
 def lookup(
-    transaction_id: Annotated[str, typer.Argument(help="A transaction id (UUID).")],
+    transaction_id: TransactionId,
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Look a transaction up in DynamoDB."""
     settings = Config.load(config).dynamodb
-    item = find_item(settings, transaction_id.lower())
+    # boto3 takes a third of a second that `--help` need not wait for
+    from lakehouse.serving import lookup as find_item
+
+    item = find_item(settings, transaction_id)
     if item is None:
         raise TransactionNotFoundError(transaction_id, f"DynamoDB table {settings.table}")
     if as_json:

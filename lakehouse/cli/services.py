@@ -7,26 +7,31 @@ import typer
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
 from lakehouse.cli.terminal import show_grid, show_json, step
 from lakehouse.config import Config
-from lakehouse.local import services as local_services
 
-app = typer.Typer(help="Services on this machine.", no_args_is_help=True)
+app = typer.Typer(help="Services on this machine.")
 
 
 @app.command()
-def start(config: ConfigPath = DEFAULT_CONFIG) -> None:
+def start(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Start what does not run yet, and wait until each answers."""
     settings = Config.load(config)
+    # clients of the services, which `--help` need not wait for
+    from lakehouse.local import services
+
     with step("starting Kafka, DynamoDB Local and the scoring service"):
-        local_services.start(settings)
-    _show(settings, as_json=False)
+        services.start(settings)
+    _show(settings, as_json)
 
 
 @app.command()
-def stop(config: ConfigPath = DEFAULT_CONFIG) -> None:
+def stop(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Stop what this project started."""
     settings = Config.load(config)
-    local_services.stop(settings)
-    _show(settings, as_json=False)
+    from lakehouse.local import services
+
+    with step("stopping what this project started"):
+        services.stop(settings)
+    _show(settings, as_json)
 
 
 @app.command()
@@ -36,7 +41,9 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
 
 
 def _show(config: Config, as_json: bool) -> None:
-    found = [vars(service) for service in local_services.status(config)]
+    from lakehouse.local import services
+
+    found = [vars(service) for service in services.status(config)]
     if as_json:
         show_json(found)
     else:

@@ -60,8 +60,9 @@ def show_grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]])
     grid = Grid(title=Text(title), title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
         numeric = all(isinstance(row[number], int | float | Decimal | None) for row in kept)
-        justify = "right" if numeric and kept else "left"
-        grid.add_column(Text(column), justify=justify, overflow="fold")
+        grid.add_column(
+            Text(column), justify="right" if numeric and kept else "left", overflow="fold"
+        )
     for row in kept:
         grid.add_row(*[Text(_cell(value)) for value in row])
     console().print(grid)

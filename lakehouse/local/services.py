@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Literal
+from urllib.parse import urlsplit
 
-from lakehouse.config import Config
-from lakehouse.errors import PortInUseError, ServiceError
+from lakehouse.config import ENV_PREFIX, Config
+from lakehouse.errors import ConfigError, PortInUseError, ServiceError
 from lakehouse.local.services_kinds import services_of
-from lakehouse.local.services_process import Service
+from lakehouse.local.services_process import Service, signals_later
 
 _HOST = "127.0.0.1"
+_HERE = ("127.0.0.1", "localhost", "::1")
 _POLL_SECONDS = 0.1
 _LETTING_GO_SECONDS = 1.0
 
@@ -39,10 +41,19 @@ class ServiceStatus:
     log: Path
 
 
+@dataclass(frozen=True)
+class Running:
+    """All services while a block runs; its end stops those that it `started`, by name."""
+
+    services: list[ServiceStatus]
+    started: tuple[str, ...]
+
+
 def start(config: Config) -> list[ServiceStatus]:
     """Start what does not run yet, side by side, and wait until everything answers.
 
     Raises:
+        ConfigError: clients of this configuration would look elsewhere; nothing was started.
         PortInUseError: somebody else listens on a port; nothing was started.
         ServiceError: a service died or did not answer in time; what this call started is stopped.
     """
@@ -65,16 +76,17 @@ def status(config: Config) -> list[ServiceStatus]:
 
 
 @contextmanager
-def running_services(config: Config) -> Iterator[list[ServiceStatus]]:
+def running_services(config: Config) -> Iterator[Running]:
     """Have all services for a while; at the end stop those that were not running before.
 
-    The end is also a failure, Ctrl-C, a closed terminal or a polite kill.
+    The end is also a failure, Ctrl-C, a closed terminal or a polite kill. Raises as `start`.
     """
     services = _services(config)
     with _signals_as_exit():
         started = _start(services, config)
         try:
-            yield [_status(service) for service in services]
+            names = tuple(service.name for service in started)
+            yield Running([_status(service) for service in services], names)
         finally:
             _stop(started)
 
@@ -99,6 +111,7 @@ def _folder(config: Config) -> Path:
 def _start(services: Sequence[Service], config: Config) -> list[Service]:
     """Return the services that this call started."""
     assert config.services is not None
+    _require_known_addresses(services)
     started: list[Service] = []
     with _only_one_command(config):
         absent = [service for service in services if not _runs_as_configured(service)]
@@ -114,6 +127,36 @@ def _start(services: Sequence[Service], config: Config) -> list[Service]:
             _stop(started)
             raise
     return started
+
+
+def _require_known_addresses(services: Sequence[Service]) -> None:
+    """Refuse a service that the same configuration would never find."""
+    problems = [
+        f"{service.address[0]} is {service.address[1]}, but {service.name} is to listen on "
+        f"{_HOST}:{service.ports[0]}: set {' and '.join(_variables(service))} together"
+        for service in services
+        if service.address and not _names_port(service.address[1], service.ports[0])
+    ]
+    if problems:
+        raise ConfigError("services", problems)
+
+
+def _names_port(address: str, port: int) -> bool:
+    """Whether an address, or a list of brokers, is this port of this machine."""
+    for one in address.split(","):
+        place = urlsplit(one.strip() if "://" in one else f"//{one.strip()}")
+        try:
+            if place.hostname in _HERE and place.port == port:
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def _variables(service: Service) -> list[str]:
+    """What to set for another port: where the service listens, and where clients look for it."""
+    settings = [f"services.{service.name}.port", *(service.address or ())[:1]]
+    return [ENV_PREFIX + setting.replace(".", "__").upper() for setting in settings]
 
 
 def _runs_as_configured(service: Service) -> bool:
@@ -149,7 +192,7 @@ def _is_free(port: int) -> bool:
 
 def _port_error(service: Service, port: int) -> ServiceError:
     if port == service.ports[0]:
-        return PortInUseError(service.name, port)
+        return PortInUseError(service.name, port, _variables(service))
     return ServiceError(
         f"{service.name}: its controller's port {port} is in use by another process. Stop it, or "
         "choose another port with LAKEHOUSE__SERVICES__KAFKA__CONTROLLER_PORT."
@@ -178,6 +221,7 @@ def _listens(port: int) -> bool:
 
 
 def _stop(services: Sequence[Service]) -> None:
+    """Stop them all; who asks twice for an end waits for this one."""
     if not services:
         return
     # Kafka takes the longest: side by side
@@ -190,10 +234,11 @@ def _stop(services: Sequence[Service]) -> None:
             faults.append(fault)
 
     threads = [threading.Thread(target=stop_one, args=(service,)) for service in services]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with signals_later():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     if faults:
         raise faults[0]
 

@@ -98,7 +98,8 @@ def _kafka(config: Config, settings: Services, folder: Path) -> Service:
     return Service(
         name="kafka",
         ports=(kafka.port, kafka.controller_port),
-        command=jvm("kafka.Kafka", str(properties)),
+        address=("kafka.bootstrap_servers", config.kafka.bootstrap_servers),
+        command=lambda: jvm("kafka.Kafka", str(properties)),
         environment=_environment(),
         marker=str(properties),
         folder=home,
@@ -111,18 +112,24 @@ def _kafka(config: Config, settings: Services, folder: Path) -> Service:
 
 def _dynamodb(config: Config, settings: Services, folder: Path) -> Service:
     dynamodb, home = settings.dynamodb, folder / "dynamodb"
-    natives = next(file.parent for file in files_for("dynamodb") if file.parent.name == _SQLITE)
     main = "com.amazonaws.services.dynamodbv2.local.main.ServerRunner"
-    return Service(
-        name="dynamodb",
-        ports=(dynamodb.port,),
-        command=(
+
+    def command() -> tuple[str, ...]:
+        natives = next(file.parent for file in files_for("dynamodb") if file.parent.name == _SQLITE)
+        return (
             *_java(dynamodb.heap_mb, home),
             f"-Djava.library.path={natives}",
             *("-cp", _class_path("dynamodb"), main),
             *("-sharedDb", "-dbPath", str(home / "data"), "-port", str(dynamodb.port)),
             "-disableTelemetry",
-        ),
+        )
+
+    return Service(
+        name="dynamodb",
+        ports=(dynamodb.port,),
+        # without an address of its own a client asks the cloud's service
+        address=("dynamodb.endpoint_url", config.dynamodb.endpoint_url or "the region's service"),
+        command=command,
         environment=_environment() | {"DDB_LOCAL_TELEMETRY": "0"},
         marker=str(home / "data"),
         folder=home,
@@ -133,12 +140,14 @@ def _dynamodb(config: Config, settings: Services, folder: Path) -> Service:
     )
 
 
-def _scoring(_: Config, settings: Services, folder: Path) -> Service:
+def _scoring(config: Config, settings: Services, folder: Path) -> Service:
     port = str(settings.scoring.port)
     return Service(
         name="scoring",
         ports=(settings.scoring.port,),
-        command=(sys.executable, "-m", "lakehouse.local.scoring.serve", "--port", port),
+        # no address: nobody asks it, and scores come by topic and by drop
+        address=("scoring.url", config.scoring.url) if config.scoring.url else None,
+        command=lambda: (sys.executable, "-m", "lakehouse.local.scoring.serve", "--port", port),
         environment=_environment(),
         marker=f"lakehouse.local.scoring.serve --port {port}",
         folder=folder / "scoring",
@@ -182,6 +191,9 @@ def _kafka_answers(port: int, topics: tuple[str, ...], partitions: int) -> bool:
                 created.result(timeout=5)
             known = admin.list_topics(timeout=_SECONDS).topics
     except (KafkaException, TimeoutError):
+        return False
+    if not all(topic in known for topic in topics):
+        # what was just created is not in every answer yet: asked again in a moment
         return False
     parts = [part for topic in topics for part in known[topic].partitions.values()]
     return bool(parts) and all(part.leader >= 0 for part in parts)

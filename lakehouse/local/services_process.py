@@ -12,13 +12,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lakehouse.errors import ServiceError
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a command politely."""
 
 _POLL_SECONDS = 0.05
 _LOG_LINES = 12
@@ -62,13 +66,16 @@ class ServiceProcess:
 class Service:
     """What to start, on which ports, and how to know that it answers.
 
-    `marker` is a word of the command line that no foreign process has; `prepare` runs before each
-    start; `answers` raises nothing.
+    `address` is where clients of the same configuration look for it: the setting and its value.
+    `command` and `prepare` are called before a start only: to stop a service or to ask for it
+    takes neither Java nor jars. `marker` is a word of the command line that no foreign process
+    has; `answers` raises nothing.
     """
 
     name: str
     ports: tuple[int, ...]
-    command: tuple[str, ...]
+    address: tuple[str, str] | None
+    command: Callable[[], tuple[str, ...]]
     environment: dict[str, str]
     marker: str
     folder: Path
@@ -101,11 +108,13 @@ class Service:
     def launch(self) -> ServiceProcess:
         """Start the process; it may not answer yet."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        command = self.command()
         self.prepare()
-        with self.log.open("wb") as log:
+        # whoever interrupts here would leave a process that no record names
+        with signals_later(), self.log.open("wb") as log:
             # a session of its own: a Ctrl-C in the terminal reaches the command, not the service
             child = subprocess.Popen(
-                self.command,
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -113,13 +122,13 @@ class Service:
                 env=self.environment,
                 start_new_session=True,
             )
-        # its end is seen by `alive`, in whichever process asks
-        child.returncode = 0
-        facts = _facts(child.pid)
-        process = ServiceProcess(child.pid, facts[0] if facts else "", self.marker, self.ports)
-        partial = self._record.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(process)), encoding="utf-8")
-        partial.replace(self._record)
+            # its end is seen by `alive`, in whichever process asks
+            child.returncode = 0
+            facts = _facts(child.pid)
+            process = ServiceProcess(child.pid, facts[0] if facts else "", self.marker, self.ports)
+            partial = self._record.with_suffix(".partial")
+            partial.write_text(json.dumps(asdict(process)), encoding="utf-8")
+            partial.replace(self._record)
         return process
 
     def stop(self) -> bool:
@@ -141,6 +150,25 @@ class Service:
             lines = []
         tail = "\n  ".join(lines[-_LOG_LINES:]) or "(nothing)"
         return ServiceError(f"{self.name} {fault}. The end of {self.log}:\n  {tail}")
+
+
+@contextmanager
+def signals_later() -> Iterator[None]:
+    """Let a Ctrl-C, a polite kill or a closed terminal wait until the block is done."""
+    if threading.current_thread() is not threading.main_thread():
+        # Python runs handlers in the main thread only
+        yield
+        return
+    arrived: list[int] = []
+    # a handler, not a mask: the child would inherit a mask and never hear a polite stop
+    before = {n: signal.signal(n, lambda number, _: arrived.append(number)) for n in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in arrived[:1]:
+            signal.raise_signal(number)
 
 
 def _facts(pid: int) -> tuple[str, str] | None:

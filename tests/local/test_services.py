@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from lakehouse.config import Config
-from lakehouse.errors import PortInUseError, ServiceError
+from lakehouse.errors import ConfigError, PortInUseError, ServiceError
 from lakehouse.local import services
-from lakehouse.local.services_process import Service, ServiceProcess
+from lakehouse.local.services_process import Service, ServiceProcess, signals_later
 
 LOCAL = Path(__file__).parents[2] / "conf" / "local.yaml"
 SLEEPER = "import signal, time; time.sleep(60)  # {marker}"
@@ -43,6 +43,9 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
         "SERVICES__KAFKA__CONTROLLER_PORT": controller,
         "SERVICES__DYNAMODB__PORT": dynamodb,
         "SERVICES__SCORING__PORT": scoring,
+        "KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{kafka}",
+        "DYNAMODB__ENDPOINT_URL": f"http://127.0.0.1:{dynamodb}",
+        "SCORING__URL": f"http://127.0.0.1:{scoring}/score",
     }.items():
         monkeypatch.setenv(f"LAKEHOUSE__{key}", str(value))
     return Config.load(LOCAL)
@@ -62,7 +65,8 @@ def a_service(folder: Path, code: str, ports: tuple[int, ...] = ()) -> Service:
     return Service(
         name="scoring",
         ports=ports,
-        command=(sys.executable, "-c", f"{code}  # {folder}"),
+        address=None,
+        command=lambda: (sys.executable, "-c", f"{code}  # {folder}"),
         environment=dict(os.environ),
         marker=str(folder),
         folder=folder,
@@ -74,20 +78,22 @@ def a_service(folder: Path, code: str, ports: tuple[int, ...] = ()) -> Service:
 
 
 def test_the_services_start_once_survive_a_kill_and_stop(alone: Config) -> None:
-    with services.running_services(alone) as started:
+    with services.running_services(alone) as running:
+        started = running.services
         assert {status.state for status in started} == {"running"}
+        assert set(running.started) == {"kafka", "dynamodb", "scoring"}
         assert services.start(alone) == started, "starting again finds them"
-        with services.running_services(alone):
-            pass
+        with services.running_services(alone) as again:
+            assert again.started == ()
         assert services.status(alone) == started, "who did not start them does not stop them"
 
         killed = next(status for status in started if status.name == "kafka")
         assert killed.pid is not None
         os.killpg(killed.pid, signal.SIGKILL)
         wait_until_gone(alone, "kafka")
-        again = {status.name: status for status in services.start(alone)}
-        assert again["kafka"].state == "running"
-        assert again["kafka"].pid != killed.pid
+        restarted = {status.name: status for status in services.start(alone)}
+        assert restarted["kafka"].state == "running"
+        assert restarted["kafka"].pid != killed.pid
     assert {status.state for status in services.status(alone)} == {"stopped"}
 
 
@@ -103,9 +109,44 @@ def test_a_port_in_use_names_the_service_the_port_and_the_setting(alone: Config)
     port = alone.services.dynamodb.port
     with socket.create_server(("127.0.0.1", port)), pytest.raises(PortInUseError) as refused:
         services.start(alone)
-    for fact in ("dynamodb", str(port), "LAKEHOUSE__SERVICES__DYNAMODB__PORT"):
+    for fact in (
+        "dynamodb",
+        str(port),
+        "LAKEHOUSE__SERVICES__DYNAMODB__PORT",
+        "LAKEHOUSE__DYNAMODB__ENDPOINT_URL",
+    ):
         assert fact in str(refused.value)
     assert {status.state for status in services.status(alone)} == {"stopped"}
+
+
+@pytest.mark.parametrize(
+    "variable, setting",
+    [
+        ("LAKEHOUSE__SERVICES__KAFKA__PORT", "kafka.bootstrap_servers"),
+        ("LAKEHOUSE__SERVICES__DYNAMODB__PORT", "dynamodb.endpoint_url"),
+        ("LAKEHOUSE__SERVICES__SCORING__PORT", "scoring.url"),
+    ],
+)
+def test_a_service_that_no_client_would_find_is_not_started(
+    alone: Config, monkeypatch: pytest.MonkeyPatch, variable: str, setting: str
+) -> None:
+    monkeypatch.setenv(variable, str(free_ports(1)[0]))
+    with pytest.raises(ConfigError, match=setting) as refused:
+        services.start(Config.load(LOCAL))
+    assert variable in str(refused.value)
+
+
+def test_an_interrupt_waits_until_a_new_process_is_on_record(tmp_path: Path) -> None:
+    service = a_service(tmp_path, "import time; time.sleep(60)")
+
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), signals_later():
+        interrupted()
+        process = service.launch()
+    assert service.running() == process
+    assert service.stop()
 
 
 def test_the_number_of_a_dead_process_kills_nobody(

@@ -1,0 +1,194 @@
+"""How far each stream has come, and what waits for it.
+
+A stream that reads Kafka is so many records behind, by what has landed; one that reads tables so
+many of their versions, by its checkpoint; a follower of Gold so many Gold versions, by its own
+position. A version counts whatever is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse.config import Config
+from lakehouse.delta import exists, latest_version, path_of
+from lakehouse.errors import ServiceError
+from lakehouse.kafka import end_offsets
+from lakehouse.tables import (
+    BRONZE_FRAUD_SCORES,
+    BRONZE_TRANSACTIONS,
+    GOLD_HISTORY_CHAIN,
+    GOLD_TRANSACTIONS,
+    SILVER_BATCH_TRANSACTIONS,
+    SILVER_FRAUD_SCORES,
+    SILVER_LIVE_TRANSACTIONS,
+    SILVER_MONEY_EVENTS,
+    SILVER_OFFLINE_SCORES,
+    Table,
+)
+
+_PROBE_SECONDS = 1.0
+_NOTHING_YET = -1
+_READS: Mapping[str, tuple[Table, ...]] = {
+    "enrich_live": (BRONZE_TRANSACTIONS, BRONZE_FRAUD_SCORES),
+    "consolidate": (
+        SILVER_LIVE_TRANSACTIONS, SILVER_BATCH_TRANSACTIONS, SILVER_MONEY_EVENTS,
+        SILVER_FRAUD_SCORES, SILVER_OFFLINE_SCORES,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StreamStatus:
+    """One stream: its last finished micro-batch (of a follower: Gold version), and what waits.
+
+    `behind` counts records or versions, as `lag` says; None where nobody can tell.
+    """
+
+    stream: str
+    last_batch: int | None
+    behind: int | None
+    lag: str
+
+
+def stream_statuses(spark: SparkSession, config: Config) -> list[StreamStatus]:
+    """Every stream, in the order of the flow."""
+    lake = _Lake(spark, config)
+    topics, is_up = config.kafka.topics, _somebody_listens(config.kafka.bootstrap_servers)
+    return [
+        _of_topic(lake, "ingest_transactions", topics.transactions, BRONZE_TRANSACTIONS, is_up),
+        _of_topic(lake, "ingest_fraud_scores", topics.fraud_scores, BRONZE_FRAUD_SCORES, is_up),
+        *(_of_tables(lake, job, tables) for job, tables in _READS.items()),
+        _of_gold(lake, "record_history", lake.recorded_through()),
+        _of_gold(lake, "sync_dynamodb", lake.pushed_through()),
+    ]
+
+
+def next_versions(offsets: str) -> dict[str, int]:
+    """The next version to read of each table, by Delta's id of it, from a checkpoint's offsets."""
+    found: dict[str, int] = {}
+    for line in offsets.splitlines():
+        with suppress(ValueError):
+            source = json.loads(line)
+            if isinstance(source, dict) and "reservoirId" in source:
+                found[source["reservoirId"]] = int(source["reservoirVersion"])
+    return found
+
+
+class _Lake:
+    """What the files of a lake say of its streams; each table is asked once."""
+
+    def __init__(self, spark: SparkSession, config: Config) -> None:
+        self.spark, self.config = spark, config
+        self._newest: dict[str, int | None] = {}
+
+    def newest(self, table: Table) -> int | None:
+        """The newest version of a table; None where no job has created it."""
+        path = path_of(self.config, table)
+        if path not in self._newest:
+            is_there = exists(self.spark, path)
+            self._newest[path] = latest_version(self.spark, path) if is_there else None
+        return self._newest[path]
+
+    def id_of(self, table: Table) -> str:
+        """Delta's id of a table that exists."""
+        detail = DeltaTable.forPath(self.spark, path_of(self.config, table)).detail()
+        found = detail.select("id").first()
+        return str(found[0]) if found else ""
+
+    def last_batch(self, job: str) -> int | None:
+        """The last micro-batch that a job has finished."""
+        return max((int(n) for n in self._names(f"{job}/commits") if n.isdigit()), default=None)
+
+    def offsets(self, job: str, batch: int) -> str:
+        """Up to where a micro-batch has read."""
+        path = f"{self.config.lake.checkpoints}/{job}/offsets/{batch}"
+        return "\n".join(row[0] for row in self.spark.read.text(path).collect())
+
+    def recorded_through(self) -> int:
+        """The Gold version up to which history is complete."""
+        if self.newest(GOLD_HISTORY_CHAIN) is None:
+            return _NOTHING_YET
+        chain = self.spark.read.format("delta").load(path_of(self.config, GOLD_HISTORY_CHAIN))
+        newest = chain.agg(F.max("gold_version")).first()
+        return int(newest[0]) if newest and newest[0] is not None else _NOTHING_YET
+
+    def pushed_through(self) -> int:
+        """The Gold version up to which DynamoDB was told: the name of a file in its checkpoint."""
+        if self.newest(GOLD_TRANSACTIONS) is None:
+            return _NOTHING_YET
+        names = self._names(f"sync_dynamodb/{self.id_of(GOLD_TRANSACTIONS)}")
+        versions = [int(n.removeprefix("through-")) for n in names if n.startswith("through-")]
+        return max(versions, default=_NOTHING_YET)
+
+    def _names(self, folder: str) -> list[str]:
+        # the session's own file systems: checkpoints may lie in S3
+        context: Any = self.spark.sparkContext
+        path = context._jvm.org.apache.hadoop.fs.Path(f"{self.config.lake.checkpoints}/{folder}")
+        files = path.getFileSystem(context._jsc.hadoopConfiguration())
+        found = files.listStatus(path) if files.exists(path) else []
+        return [status.getPath().getName() for status in found]
+
+
+def _of_topic(lake: _Lake, job: str, topic: str, table: Table, is_up: bool) -> StreamStatus:
+    last_batch, servers = lake.last_batch(job), lake.config.kafka.bootstrap_servers
+    if not is_up:
+        return StreamStatus(job, last_batch, None, f"unknown: no broker answers at {servers}")
+    try:
+        ends = end_offsets(lake.config.kafka, topic)
+    except ServiceError as fault:
+        return StreamStatus(job, last_batch, None, f"unknown: {fault}")
+    landed: dict[int, int] = {}
+    if lake.newest(table) is not None:
+        rows = lake.spark.read.format("delta").load(path_of(lake.config, table))
+        greatest = rows.where(F.col("topic") == topic).groupBy("partition").agg(F.max("offset"))
+        landed = {row[0]: row[1] + 1 for row in greatest.collect()}
+    behind = sum(max(0, end - landed.get(partition, 0)) for partition, end in ends.items())
+    return StreamStatus(job, last_batch, behind, _counted(behind, "record"))
+
+
+def _of_tables(lake: _Lake, job: str, tables: tuple[Table, ...]) -> StreamStatus:
+    last_batch = lake.last_batch(job)
+    read = next_versions(lake.offsets(job, last_batch)) if last_batch is not None else {}
+    behind = {}
+    for table in tables:
+        newest = lake.newest(table)
+        if newest is not None:
+            # version 0 creates a table and holds no row
+            reached = read.get(lake.id_of(table), 1)
+            behind[table.name] = max(0, newest + 1 - reached)
+    total = sum(behind.values())
+    late = [f"{_counted(count, 'version')} of {name}" for name, count in behind.items() if count]
+    return StreamStatus(job, last_batch, total, ", ".join(late) or _counted(0, "version"))
+
+
+def _of_gold(lake: _Lake, job: str, through: int) -> StreamStatus:
+    newest = lake.newest(GOLD_TRANSACTIONS)
+    behind = max(0, (_NOTHING_YET if newest is None else newest) - through)
+    last = through if through > _NOTHING_YET else None
+    late = f" of {GOLD_TRANSACTIONS.name}" if behind else ""
+    return StreamStatus(job, last, behind, _counted(behind, "version") + late)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _somebody_listens(servers: str) -> bool:
+    """A quick look before the patient client: a closed port is known at once."""
+    for server in servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        with (
+            suppress(OSError, ValueError),
+            socket.create_connection((host.strip("[]"), int(port)), _PROBE_SECONDS),
+        ):
+            return True
+    return False
