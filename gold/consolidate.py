@@ -6,8 +6,6 @@ written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -33,6 +31,7 @@ from gold.contributions import (
 from lakehouse.context import Lakehouse
 from lakehouse.fold.precedence import load_precedence
 from lakehouse.fold.spark import Derivation, derivation, reduce_contributions
+from lakehouse.frames import keeping
 from lakehouse.job import run
 from lakehouse.tables import (
     GOLD_TRANSACTIONS,
@@ -63,7 +62,9 @@ def consolidate(lake: Lakehouse) -> StreamingQuery:
 
 def fold_into_gold(lake: Lakehouse, rows: DataFrame, derived: Derivation) -> None:
     """Bring contributions, (transaction_id, contribution), into Gold by at most one commit."""
-    with _kept(reduce_contributions(rows)) as new:
+    # kept as rows: a cached plan over Gold would be planned anew by the commit that changes Gold
+    with keeping() as keep:
+        new = keep(reduce_contributions(rows))
         interest = days_of_interest(new).collect()
         if not interest:
             return
@@ -73,42 +74,29 @@ def fold_into_gold(lake: Lakehouse, rows: DataFrame, derived: Derivation) -> Non
         stretches = days_to_search([(day.day, day.is_own) for day in interest], lake.config.gold)
         located = gold.where(within(stretches)).join(keys, "transaction_id", "left_semi")
         existing = gold.where(in_places(_places(located))).join(keys, "transaction_id", "left_semi")
-        with _kept(changes(new, existing, derived)) as changed:
-            _commit(lake, changed)
+        _commit(lake, keep(changes(new, existing, derived)))
 
 
 def _commit(lake: Lakehouse, changed: DataFrame) -> None:
-    old = changed.select("located_date", "located_region").distinct().collect()
-    replaced = {(row.located_date, row.located_region) for row in old if row.located_date}
-    if old and not replaced:
+    kinds = changed.select(*LOCATED).distinct().collect()
+    replaced = {(kind.located_date, kind.located_region) for kind in kinds if kind.located_date}
+    if kinds and not replaced:
         # nothing to match: the same rows as by a MERGE, without reading Gold again
         new = changed.drop(*LOCATED).repartition(*GOLD_TRANSACTIONS.partitioned_by)
         lake.append(new, to=GOLD_TRANSACTIONS)
-    elif old:
+    elif kinds:
         columns: dict[str, str | Column] = {name: f"s.{name}" for name in GOLD_TRANSACTIONS.columns}
-        (
-            lake.writable(GOLD_TRANSACTIONS)
-            .alias("t")
-            .merge(changed.alias("s"), replaces(replaced))
-            .whenMatchedDelete("s.is_removal")
-            .whenMatchedUpdate(set=columns)
-            .whenNotMatchedInsert("NOT s.is_removal", values=columns)
-            .execute()
-        )
+        gold = lake.writable(GOLD_TRANSACTIONS).alias("t")
+        merge = gold.merge(changed.alias("s"), replaces(replaced))
+        if any(kind.is_removal for kind in kinds):
+            merge = merge.whenMatchedDelete("s.is_removal")
+        merge = merge.whenMatchedUpdate(set=columns)
+        merge.whenNotMatchedInsert("NOT s.is_removal", values=columns).execute()
 
 
 def _places(located: DataFrame) -> set[Place]:
     found = located.select("event_date", "region").distinct().collect()
     return {(row.event_date, row.region) for row in found}
-
-
-@contextmanager
-def _kept(rows: DataFrame) -> Iterator[DataFrame]:
-    kept = rows.persist()
-    try:
-        yield kept
-    finally:
-        kept.unpersist()
 
 
 if __name__ == "__main__":

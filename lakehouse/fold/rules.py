@@ -7,8 +7,8 @@ from enum import StrEnum
 from pyspark.sql.types import ArrayType, StructType
 
 from lakehouse.records.codes import MoneyEventType, ReasonCode, ScoreSource, Source
-from lakehouse.records.gold import Contribution, GoldTransaction
-from lakehouse.schema import spark_schema
+from lakehouse.records.gold import Contribution
+from lakehouse.tables import GOLD_TRANSACTIONS
 
 UNKNOWN_REGION = "UNKNOWN"
 """Region of a row for which no contribution knows one."""
@@ -63,7 +63,7 @@ TAKEN_FROM = {"timestamp": "event_time", "score_source": "source"}
 
 def gold_types() -> StructType:
     """Columns of `gold.transactions`."""
-    return spark_schema(GoldTransaction)
+    return GOLD_TRANSACTIONS.schema
 
 
 def contribution_type() -> StructType:

@@ -1,36 +1,35 @@
 """The fold as native Spark expressions: no Python function sees a row.
 
-Each group's candidates are ranked once, in a column of structs (keys, then the fields to win);
-what is won is then picked from that column. Same results as `lakehouse.fold.pure`, by test.
+Each contribution is looked at once: it becomes a struct with a candidate for each field group
+(keys of its strength, then what there is to win), and the greatest or least candidate wins. Same
+results as `lakehouse.fold.pure`, by test. An expression costs a call into the JVM per node, and a
+lambda a dozen: hence few lambdas, and fields taken out of whole arrays of structs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
-from operator import and_, or_
 from typing import Protocol
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DateType, TimestampType
 
-from lakehouse.fold.precedence import Group, Key, Precedence
+from lakehouse.fold.precedence import Group, Precedence
+from lakehouse.fold.ranking import agreeing, candidate, strongest, won
 from lakehouse.fold.rules import (
     DEFAULTS,
     NO_EVENT_TIME,
-    SCORE_SOURCES,
     SUMS,
-    TAKEN_FROM,
     UNKNOWN_REGION,
     ExceptionRule,
-    contribution_type,
     gold_types,
 )
 from lakehouse.records.codes import SettlementStatus, Source, TransactionStatus
 from lakehouse.tables import WAITING_DAY
 
 _TOTAL = gold_types()["settled_amount"].dataType
+_OF_MONEY = ("event_type", "amount", "currency", "event_time")
 
 
 class Derivation(Protocol):
@@ -46,11 +45,6 @@ def reduce_contributions(rows: DataFrame) -> DataFrame:
     """
     delivered = F.collect_list("contribution")
     return rows.groupBy("transaction_id").agg(standing(delivered).alias("contributions"))
-
-
-def union_sets(left: Column, right: Column) -> Column:
-    """The union of two sets, as `pure.union`."""
-    return standing(F.concat(left, right))
 
 
 def standing(contributions: Column) -> Column:
@@ -73,14 +67,9 @@ def standing(contributions: Column) -> Column:
                 & before["source"].eqNullSafe(c["source"])
             )
 
-        return F.transform(F.filter(every, is_first), lambda c: c["contribution"])
+        return F.filter(every, is_first)["contribution"]
 
     return _let(F.sort_array(F.transform(contributions, ordered)), first_of_each)
-
-
-def derive(sets: DataFrame, precedence: Precedence) -> DataFrame:
-    """The Gold row of each set: exactly Gold's columns. For many frames, keep a `derivation`."""
-    return derivation(precedence)(sets)
 
 
 def derivation(precedence: Precedence) -> Derivation:
@@ -104,25 +93,23 @@ def _steps(precedence: Precedence) -> Iterator[dict[str, Column]]:
     contested = precedence.contested
     first = {name: group for name, group in contested.items() if not group.agrees_with}
     second = {name: group for name, group in contested.items() if group.agrees_with}
-    yield {"known": F.filter("contributions", lambda c: ~c["withdrawn"])}
-    yield {_ranked(name): _rank_candidates(group) for name, group in first.items()} | {
-        "money": F.filter("known", lambda c: c["source"] == str(Source.MONEY_EVENT)),
-        "has_conflict": _has_status_conflict(),
-        "updated_at": F.array_max(
-            F.transform(
-                F.filter("known", lambda c: ~c["source"].isin(*NO_EVENT_TIME)),
-                lambda c: c["event_time"],
-            )
+    yield {"known": _known(contested)}
+    yield {
+        **{_best(name): strongest(F.col(f"known.{name}"), first[name]) for name in first},
+        "money": F.array_compact("known.money"),
+        "has_conflict": F.arrays_overlap(
+            F.array_compact("known.authorized_at"), F.array_compact("known.declined_at")
         ),
+        "updated_at": F.array_max("known.timed_at"),
     }
     yield _won_of(first)
-    yield {_ranked(name): _rank_candidates(group) for name, group in second.items()} | {
-        "counted": F.filter("money", lambda m: m["currency"] == F.col("currency"))
+    yield {
+        **{_best(name): strongest(agreeing(name, second[name]), second[name]) for name in second},
+        "sums": _sums(),
     }
     yield {
         **_won_of(second),
-        **{column: _sum_of(kind) for column, kind in SUMS.items()},
-        "last_money_at": F.array_max(F.transform("counted", lambda m: m["event_time"])),
+        **{name: F.col(f"sums.{name}") for name in (*SUMS, "last_money_at")},
     }
     yield {
         "settlement_status": _settlement_status(),
@@ -138,106 +125,59 @@ def _let(value: Column, body: Callable[[Column], Column]) -> Column:
     return F.get(F.transform(F.array(value), body), F.lit(0))
 
 
-def _ranked(name: str) -> str:
-    return f"ranked_{name}"
+def _known(groups: Mapping[str, Group]) -> Column:
+    """What each contribution that counts has to say: a candidate per group, money, and times."""
+
+    def said(c: Column) -> Column:
+        source, status = c["source"], c["transaction_status"]
+        # answers without a sequence are at one place too: at none
+        place = F.coalesce(c["sequence"].cast("string"), F.lit(""))
+        money = F.struct(*[c[name].alias(name) for name in _OF_MONEY])
+        says = {
+            **{name: candidate(c, group) for name, group in groups.items()},
+            "money": F.when(source == str(Source.MONEY_EVENT), money),
+            "authorized_at": F.when(status == str(TransactionStatus.AUTHORIZED), place),
+            "declined_at": F.when(status == str(TransactionStatus.DECLINED), place),
+            "timed_at": F.when(~source.isin(*NO_EVENT_TIME), c["event_time"]),
+        }
+        return F.struct(*[value.alias(name) for name, value in says.items()])
+
+    return F.transform(F.filter("contributions", lambda c: ~c["withdrawn"]), said)
 
 
-def _rank_candidates(group: Group) -> Column:
-    """Candidates of a group as (keys, fields); strongest first, or only the strongest."""
-
-    def is_candidate(c: Column) -> Column:
-        comes_from = c["source"].isin([str(source) for source in group.sources])
-        agrees = [_value(c, name).eqNullSafe(F.col(name)) for name in group.agrees_with]
-        has_value = [] if group.each_field else [_value(c, group.fields[0]).isNotNull()]
-        return reduce(and_, [comes_from, *has_value, *agrees])
-
-    def with_strength(c: Column) -> Column:
-        keys = [key.alias(f"key_{i}") for i, key in enumerate(_strength(c, group))]
-        fields = [_value(c, name).alias(name) for name in group.fields]
-        return F.struct(*keys, c["identity"].alias("identity"), *fields)
-
-    candidates = F.transform(F.filter("known", is_candidate), with_strength)
-    if group.each_field:
-        return F.sort_array(candidates, asc=not _greatest_wins(group))
-    best = F.array_max if _greatest_wins(group) else F.array_min
-    return F.array_compact(F.array(best(candidates)))
-
-
-def _greatest_wins(group: Group) -> bool:
-    return group.then[-1].wins == "highest"
-
-
-def _strength(c: Column, group: Group) -> list[Column]:
-    """Keys, most significant first: the greatest wins, or the least, by the group's last key."""
-    greatest_wins = _greatest_wins(group)
-    places = [_place(c[field], classes) for field, classes in group.classes.items()]
-    places.append(_place(c["source"], [(str(source),) for source in group.sources]))
-    keys = [-place if greatest_wins else place for place in places]
-    for key in group.then:
-        value = _toward(c, key, greatest_wins)
-        # null is weakest: it is least already, and must be made greatest
-        keys += [value] if greatest_wins else [value.isNull(), value]
-    return keys
-
-
-def _place(value: Column, classes: Sequence[Sequence[str]]) -> Column:
-    """0 for the strongest class, and so on; what stands in none comes last."""
-    place = F.lit(len(classes))
-    for i, values in reversed([*enumerate(classes)]):
-        place = F.when(value.isin([*values]), F.lit(i)).otherwise(place)
-    return place
-
-
-def _toward(c: Column, key: Key, greatest_wins: bool) -> Column:
-    outer, _, inner = key.field.partition(".")
-    value = c[outer][inner] if inner else c[outer]
-    if (key.wins == "highest") == greatest_wins:
-        return value
-    kind = contribution_type()[outer].dataType
-    if isinstance(kind, DateType):
-        return -F.unix_date(value)
-    is_instant = isinstance(kind, TimestampType) or inner == "decided_at"
-    return -F.unix_micros(value) if is_instant else -value
-
-
-def _won_of(groups: dict[str, Group]) -> dict[str, Column]:
-    columns = {
-        field: _won(F.col(_ranked(name)), unit)[field]
-        for name, group in groups.items()
-        for unit in group.units
-        for field in unit
-    }
+def _won_of(groups: Mapping[str, Group]) -> dict[str, Column]:
+    columns: dict[str, Column] = {}
+    for name, group in groups.items():
+        best = F.col(_best(name))
+        for unit in group.units:
+            prize = won(best, unit) if group.each_field else best
+            columns |= {field: prize[field] for field in unit}
     for name, default in DEFAULTS.items():
         if name in columns:
             columns[name] = F.coalesce(columns[name], F.lit(str(default)))
     return columns
 
 
-def _won(ranked: Column, unit: Sequence[str]) -> Column:
-    """The strongest candidate that has all fields of the unit, else the strongest with one."""
+def _sums() -> Column:
+    """A struct over `money`: `SUMS` and `last_money_at` in the row's currency, `others` counted."""
+    zero = F.lit(0).cast(_TOTAL)
+    nothing = [zero.alias(name) for name in SUMS]
+    nothing += [F.lit(None).cast("timestamp").alias("last_money_at"), F.lit(0).alias("others")]
 
-    def first_where(combine: Callable[[Column, Column], Column]) -> Column:
-        having = F.filter(ranked, lambda c: reduce(combine, [c[f].isNotNull() for f in unit]))
-        return F.get(having, F.lit(0))
+    def added(sums: Column, money: Column) -> Column:
+        counts = money["currency"] == F.col("currency")
+        amount = F.when(counts, F.coalesce(money["amount"], zero)).otherwise(zero)
+        totals = [
+            F.when(money["event_type"] == str(kind), (sums[name] + amount).cast(_TOTAL))
+            .otherwise(sums[name])
+            .alias(name)
+            for name, kind in SUMS.items()
+        ]
+        newest = F.greatest(sums["last_money_at"], F.when(counts, money["event_time"]))
+        others = sums["others"] + F.when(counts, 0).otherwise(1)
+        return F.struct(*totals, newest.alias("last_money_at"), others.alias("others"))
 
-    return first_where(and_) if len(unit) == 1 else F.coalesce(first_where(and_), first_where(or_))
-
-
-def _value(c: Column, field: str) -> Column:
-    """The contribution's value of a column of Gold."""
-    value = c[TAKEN_FROM.get(field, field)]
-    if field != "score_source":
-        return value
-    names = [F.lit(str(name)) for pair in SCORE_SOURCES.items() for name in pair]
-    return F.element_at(F.create_map(*names), value)
-
-
-def _sum_of(kind: str) -> Column:
-    return F.aggregate(
-        F.filter("counted", lambda m: m["event_type"] == str(kind)),
-        F.lit(0).cast(_TOTAL),
-        lambda total, m: (total + F.coalesce(m["amount"], F.lit(0))).cast(_TOTAL),
-    )
+    return F.aggregate("money", F.struct(*nothing), added)
 
 
 def _settlement_status() -> Column:
@@ -251,29 +191,11 @@ def _settlement_status() -> Column:
     )
 
 
-def _has_status_conflict() -> Column:
-    def declined_beside(authorized: Column) -> Column:
-        return F.exists(
-            "known",
-            lambda c: (
-                (c["transaction_status"] == str(TransactionStatus.DECLINED))
-                & c["sequence"].eqNullSafe(authorized["sequence"])
-            ),
-        )
-
-    is_authorized = str(TransactionStatus.AUTHORIZED)
-    return F.exists(
-        F.filter("known", lambda c: c["transaction_status"] == is_authorized),
-        declined_beside,
-    )
-
-
 def _exceptions() -> Column:
     is_declined = F.col("transaction_status") == str(TransactionStatus.DECLINED)
     holds = {
         ExceptionRule.STATUS_CONFLICT: F.col("has_conflict"),
-        ExceptionRule.CURRENCY_MISMATCH: F.col("currency").isNotNull()
-        & (F.size("counted") < F.size("money")),
+        ExceptionRule.CURRENCY_MISMATCH: F.col("currency").isNotNull() & (F.col("sums.others") > 0),
         ExceptionRule.MONEY_ON_DECLINED: is_declined & (F.size("money") > 0),
         ExceptionRule.REFUND_EXCEEDS_SETTLED: F.col("refunded_amount") > F.col("settled_amount"),
     }
@@ -281,10 +203,16 @@ def _exceptions() -> Column:
     return F.array_compact(F.array(*flags))
 
 
-def _winners(groups: Iterable[str]) -> Column:
+def _winners(groups: Mapping[str, Group]) -> Column:
     def winner(name: str) -> Column:
-        identity = F.get(F.col(_ranked(name)), F.lit(0))["identity"]
+        best = F.col(_best(name))
+        winning = F.get(best, F.lit(0)) if groups[name].each_field else best
+        identity = winning["identity"]
         pair = F.struct(F.lit(name).alias("field_group"), identity.alias("identity"))
         return F.when(identity.isNotNull(), pair)
 
     return F.array_compact(F.array(*[winner(name) for name in sorted(groups)]))
+
+
+def _best(group: str) -> str:
+    return f"best_{group}"

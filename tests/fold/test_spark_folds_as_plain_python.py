@@ -7,18 +7,18 @@ from random import Random
 from typing import Any
 
 from pydantic import BaseModel
-from pyspark.sql import Column, DataFrame, Row, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
+from gold.consolidation import LOCATED, changes
 from lakehouse.fold import pure
 from lakehouse.fold.rules import contribution_type
-from lakehouse.fold.spark import derive, reduce_contributions, union_sets
+from lakehouse.fold.spark import derivation, reduce_contributions
 from lakehouse.records.gold import Contribution
 from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.fold.contributions import a_random_contribution, the_precedence
+from tests.gold.rows import frame
 
-_GOLD = GOLD_TRANSACTIONS.schema
 _SETS = 300
 _ROWS = StructType(
     [StructField("transaction_id", StringType()), StructField("contribution", contribution_type())]
@@ -37,32 +37,26 @@ def test_spark_folds_as_plain_python(spark: SparkSession) -> None:
             halves[random.randint(0, 1)].append((transaction_id, _as_row(contribution)))
     for half in halves:
         random.shuffle(half)
-    left, right = (_sets(spark, half) for half in halves)
+    derived = derivation(the_precedence())
 
-    others = right.withColumnRenamed("contributions", "others")
-    both = left.join(others, "transaction_id", "full")
-    united = union_sets(_or_empty("contributions"), _or_empty("others"))
-    rows = derive(both.select("transaction_id", united.alias("contributions")), the_precedence())
+    known = derived(_sets(spark, halves[0])).localCheckpoint()
+    changed = changes(_sets(spark, halves[1]), known, derived).drop(*LOCATED)
 
-    assert rows.columns == GOLD_TRANSACTIONS.columns
-    actual = {row["transaction_id"]: _plain(row) for row in rows.collect()}
+    assert known.columns == changed.columns == GOLD_TRANSACTIONS.columns
+    assert _types(known) == _types(changed) == _types(frame(spark, GOLD_TRANSACTIONS, []))
+    rows = [*known.collect(), *changed.collect()]
+    folded = {row["transaction_id"]: _plain(row) for row in rows}
     for transaction_id, contributions in delivered.items():
         expected = pure.derive(transaction_id, pure.union((), contributions), the_precedence())
-        assert actual[transaction_id] == _plain(expected)
-
-
-def test_the_types_are_those_of_the_table(spark: SparkSession) -> None:
-    rows = derive(_sets(spark, []), the_precedence())
-    actual = {field.name: field.dataType.simpleString() for field in rows.schema}
-    assert actual == {field.name: field.dataType.simpleString() for field in _GOLD}
+        assert folded[transaction_id] == _plain(expected)
 
 
 def _sets(spark: SparkSession, rows: list[tuple[str, Any]]) -> DataFrame:
     return reduce_contributions(spark.createDataFrame(rows, _ROWS))
 
 
-def _or_empty(column: str) -> Column:
-    return F.coalesce(column, F.array())
+def _types(rows: DataFrame) -> dict[str, str]:
+    return {field.name: field.dataType.simpleString() for field in rows.schema}
 
 
 def _as_row(contribution: Contribution) -> tuple[Any, ...]:
