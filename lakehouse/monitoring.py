@@ -39,6 +39,7 @@ TOLD_IN_ONE_LINE = (
 Set-up switches them off on a laptop; `--debug` switches them on.
 """
 
+_INTERRUPTED = 130
 # what py4j puts before the fault itself
 _PREAMBLE = "An error occurred while calling"
 
@@ -102,7 +103,10 @@ def finish(work: Callable[[], object], debug: bool) -> NoReturn:
         print(f"error: {told(fault)}", file=sys.stderr)
         sys.exit(getattr(fault, "exit_code", FAILURE_EXIT_CODE))
     # typer gives an exit code where a command ended itself, and what it returned elsewhere
-    sys.exit(outcome if isinstance(outcome, int) else 0)
+    code = outcome if isinstance(outcome, int) else 0
+    if code == _INTERRUPTED:
+        print("interrupted", file=sys.stderr)
+    sys.exit(code)
 
 
 def told(fault: BaseException) -> str:

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.cli.topics import end_of
 from lakehouse.config import Config
 from lakehouse.delta import latest_version, path_of
-from lakehouse.kafka import end_offsets
 from lakehouse.records.gold import Reconciliation
 from lakehouse.serving import count_items
 from lakehouse.tables import (
@@ -73,7 +73,7 @@ def last_hops(spark: SparkSession, config: Config) -> list[Reconciliation]:
 def _landed(spark: SparkSession, config: Config, topic: str, table: Table) -> Reconciliation:
     rows = _read(spark, config, table).where(F.col("topic") == topic)
     landed = rows.select("partition", "offset").distinct().count()
-    sent = sum(end_offsets(config.kafka, topic).values())
+    sent = sum(end_of(config.kafka, topic).values())
     return _closed(spark, config, f"Kafka {topic} -> {table.name}", sent, landed)
 
 

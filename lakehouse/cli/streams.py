@@ -8,7 +8,6 @@ position. A version counts whatever is in it.
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.cli.topics import end_of
 from lakehouse.config import Config
 from lakehouse.delta import exists, latest_version, path_of
-from lakehouse.errors import ServiceError
-from lakehouse.kafka import end_offsets
+from lakehouse.errors import BrokerUnreachableError, ServiceError
 from lakehouse.tables import (
     BRONZE_FRAUD_SCORES,
     BRONZE_TRANSACTIONS,
@@ -35,7 +34,6 @@ from lakehouse.tables import (
     Table,
 )
 
-_PROBE_SECONDS = 1.0
 _NOTHING_YET = -1
 _READS: Mapping[str, tuple[Table, ...]] = {
     "enrich_live": (BRONZE_TRANSACTIONS, BRONZE_FRAUD_SCORES),
@@ -62,10 +60,10 @@ class StreamStatus:
 def stream_statuses(spark: SparkSession, config: Config) -> list[StreamStatus]:
     """Every stream, in the order of the flow."""
     lake = _Lake(spark, config)
-    topics, is_up = config.kafka.topics, _somebody_listens(config.kafka.bootstrap_servers)
+    topics = config.kafka.topics
     return [
-        _of_topic(lake, "ingest_transactions", topics.transactions, BRONZE_TRANSACTIONS, is_up),
-        _of_topic(lake, "ingest_fraud_scores", topics.fraud_scores, BRONZE_FRAUD_SCORES, is_up),
+        _of_topic(lake, "ingest_transactions", topics.transactions, BRONZE_TRANSACTIONS),
+        _of_topic(lake, "ingest_fraud_scores", topics.fraud_scores, BRONZE_FRAUD_SCORES),
         *(_of_tables(lake, job, tables) for job, tables in _READS.items()),
         _of_gold(lake, "record_history", lake.recorded_through()),
         _of_gold(lake, "sync_dynamodb", lake.pushed_through()),
@@ -138,14 +136,14 @@ class _Lake:
         return [status.getPath().getName() for status in found]
 
 
-def _of_topic(lake: _Lake, job: str, topic: str, table: Table, is_up: bool) -> StreamStatus:
-    last_batch, servers = lake.last_batch(job), lake.config.kafka.bootstrap_servers
-    if not is_up:
-        return StreamStatus(job, last_batch, None, f"unknown: no broker answers at {servers}")
+def _of_topic(lake: _Lake, job: str, topic: str, table: Table) -> StreamStatus:
+    last_batch = lake.last_batch(job)
     try:
-        ends = end_offsets(lake.config.kafka, topic)
+        ends = end_of(lake.config.kafka, topic)
+    except BrokerUnreachableError as fault:
+        return StreamStatus(job, last_batch, None, f"no broker answers at {fault.servers}")
     except ServiceError as fault:
-        return StreamStatus(job, last_batch, None, f"unknown: {fault}")
+        return StreamStatus(job, last_batch, None, str(fault))
     landed: dict[int, int] = {}
     if lake.newest(table) is not None:
         rows = lake.spark.read.format("delta").load(path_of(lake.config, table))
@@ -180,15 +178,3 @@ def _of_gold(lake: _Lake, job: str, through: int) -> StreamStatus:
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _somebody_listens(servers: str) -> bool:
-    """A quick look before the patient client: a closed port is known at once."""
-    for server in servers.split(","):
-        host, _, port = server.strip().rpartition(":")
-        with (
-            suppress(OSError, ValueError),
-            socket.create_connection((host.strip("[]"), int(port)), _PROBE_SECONDS),
-        ):
-            return True
-    return False
