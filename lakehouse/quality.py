@@ -48,11 +48,11 @@ def is_accepted() -> Column:
     return F.size("violations") == 0
 
 
-def quarantined(rows: DataFrame, source_table: str) -> DataFrame:
+def quarantined(rows: DataFrame, source_table: str | None = None) -> DataFrame:
     """One row per refused row of `rows`, with every rule it broke, as `Quarantined` says.
 
     `rows` has `violations`, `coordinates`, `payload` (binary) and `quarantine_date`; `identity`
-    and `transaction_id` where they are known.
+    and `transaction_id` where they are known; and `source_table`, unless one is named for all.
     """
     known = {
         name: F.col(name) if name in rows.columns else F.lit(None).cast("string")
@@ -63,7 +63,7 @@ def quarantined(rows: DataFrame, source_table: str) -> DataFrame:
         .withColumns(known)
         .withColumns(
             {
-                "source_table": F.lit(source_table),
+                "source_table": F.lit(source_table) if source_table else F.col("source_table"),
                 "rule_ids": F.col("violations.rule_id"),
                 "reasons": F.col("violations.reason"),
             }

@@ -7,11 +7,9 @@ checkpoint: what is committed stands, is asked for and decided no second time, a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import partial
+from functools import partial, reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -22,15 +20,15 @@ from lakehouse.config import Config
 from lakehouse.context import Batch, Lakehouse
 from lakehouse.decision import (
     DecisionRules,
-    Regions,
+    PolicyBook,
     decide,
     load_regions,
     load_rules,
-    longest_window_seconds,
     reason_code,
     region_of,
 )
 from lakehouse.dynamodb import ensure_table, push
+from lakehouse.frames import keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.quality import is_accepted, quarantined
@@ -50,6 +48,7 @@ from silver.live import Standing
 from silver.scoring import score_missing
 
 _PAYMENTS, _SCORES = BRONZE_TRANSACTIONS.name, BRONZE_FRAUD_SCORES.name
+_CONFLICT_RULES = {_PAYMENTS: "event_id_conflict", _SCORES: "identity_conflict"}
 _COUNTED = ("user_id", "transaction_id", "timestamp", "transaction_status")  # by velocity
 _DAY_SECONDS = 86_400
 
@@ -58,49 +57,63 @@ def enrich_live(lake: Lakehouse) -> StreamingQuery:
     """Decide each payment event once, and keep the Live Index at what Silver has committed."""
     ensure_table(lake.config.dynamodb)
     rules = load_rules(lake.config.rules.decision)
-    regions = load_regions(lake.config.rules.regions)
-    records = lake.stream(BRONZE_TRANSACTIONS).unionByName(lake.stream(BRONZE_FRAUD_SCORES))
-    return lake.each_batch(records, partial(enrich, lake, rules, regions))
+    deliveries = deliveries_of(
+        lake.config, lake.stream(BRONZE_TRANSACTIONS), lake.stream(BRONZE_FRAUD_SCORES)
+    )
+    return lake.each_batch(deliveries, partial(enrich, lake, rules))
 
 
-def enrich(
-    lake: Lakehouse, rules: DecisionRules, regions: Regions, records: DataFrame, batch: Batch
-) -> None:
-    """Take one micro-batch of Kafka records through to Silver and the Live Index.
+def deliveries_of(config: Config, transactions: DataFrame, fraud_scores: DataFrame) -> DataFrame:
+    """One row per Kafka record of Bronze: `source_table`, and the columns of its contract.
+
+    Parsed in the stream's own plan: a micro-batch then begins at parsed rows.
+    """
+    latest = live.latest_event_time(config.ingest.max_clock_ahead_hours)
+    regions = load_regions(config.rules.regions)
+    payments = parsed_payments(
+        live.delivered(transactions, _PAYMENTS),
+        latest=latest,
+        regions=partial(region_of, regions=regions),
+        with_event_id=True,
+    )
+    scores = parsed_scores(
+        live.delivered(fraud_scores, _SCORES), latest=latest, score_source=ScoreSource.TOPIC
+    )
+    return payments.unionByName(scores, allowMissingColumns=True).drop("fields")
+
+
+def enrich(lake: Lakehouse, rules: DecisionRules, deliveries: DataFrame, batch: Batch) -> None:
+    """Take one micro-batch of parsed Kafka records through to Silver and the Live Index.
 
     Scores are committed before payments, payments before quarantine, and the Live Index is told
     of committed rows only: after a crash anywhere between, the same batch completes itself.
     """
     now = lake.clock()
-    with _keeping() as keep:
-        payments = keep(_payments(lake.config, regions, records))
-        scores = keep(_scores(lake.config, records))
-        tally = _tallied(payments, scores)
+    with keeping() as keep:
+        delivered = keep(deliveries)
+        tally = _tallied(delivered)
         if not tally.delivery_days:
             return
         # API scores are of the day they were asked for, whatever the day of the payment
         days = _Days(tally.event_days | {now.date()}, lake.config.gold.locate_window_days)
-        own_payments = keep(_judged(lake, payments, SILVER_LIVE_TRANSACTIONS, tally.event_days))
-        own_scores = keep(_judged(lake, scores, SILVER_FRAUD_SCORES, tally.event_days))
-        standings = _standings(own_payments, own_scores)
-        new_payments = own_payments.where(live.are(Standing.NEW))
-        new_scores = own_scores.where(live.are(Standing.NEW))
+        judged = keep(_judged(lake, delivered, tally))
+        standings = _standings(judged)
+        new = judged.where(live.are(Standing.NEW))
+        payments, scores = _of(_PAYMENTS, new), _of(_SCORES, new)
         if standings[_PAYMENTS, Standing.NEW] or standings[_SCORES, Standing.NEW]:
-            answers = _answers(lake, days, new_payments, new_scores, now)
-            contributed = keep(_contributions(rules, new_scores, answers))
-            if not contributed.isEmpty():
+            answers = _answers(lake, days, payments, scores, now)
+            contributed = keep(_contributions(rules, scores, answers))
+            if standings[_SCORES, Standing.NEW] or not contributed.isEmpty():
                 lake.append(contributed, to=SILVER_FRAUD_SCORES, batch=batch)
         if standings[_PAYMENTS, Standing.NEW]:
-            decided = _decided(lake, rules, days, tally, new_payments, now)
+            decided = _decided(lake, rules, days, tally, payments, now)
             lake.append(decided, to=SILVER_LIVE_TRANSACTIONS, batch=batch)
         conflicts = standings[_PAYMENTS, Standing.CONFLICT] + standings[_SCORES, Standing.CONFLICT]
         if tally.refused or conflicts:
-            refused = _refused(lake, tally, (payments, own_payments), (scores, own_scores))
-            lake.append(refused, to=SILVER_QUARANTINE_LIVE, batch=batch)
-        pushed = _push(lake, days, payments, scores, now) if tally.event_days else 0
+            lake.append(_refused(lake, tally, judged), to=SILVER_QUARANTINE_LIVE, batch=batch)
+        pushed = _push(lake, days, judged, now) if tally.event_days else 0
     counts = {f"{table} {standing}": count for (table, standing), count in standings.items()}
-    log("enriched", job=lake.job, batch=batch.number, rows=pushed,
-        counts=counts | {"refused": tally.refused})  # fmt: skip
+    log("enriched", job=lake.job, batch=batch.number, rows=pushed, counts=counts)
 
 
 @dataclass(frozen=True)
@@ -125,74 +138,40 @@ class _Days:
         return rows.where(live.near("event_date", self.own, self.window, self.window))
 
 
-@contextmanager
-def _keeping() -> Iterator[Callable[[DataFrame], DataFrame]]:
-    """Keep frames that are used several times, until the block ends."""
-    with ExitStack() as kept:
-
-        def keep(frame: DataFrame) -> DataFrame:
-            kept.callback(frame.unpersist)
-            return frame.persist()
-
-        yield keep
+def _of(source_table: str, rows: DataFrame) -> DataFrame:
+    return rows.where(F.col("source_table") == source_table)
 
 
-def _payments(config: Config, regions: Regions, records: DataFrame) -> DataFrame:
-    return parsed_payments(
-        live.delivered(records.where(F.col("topic") == config.kafka.topics.transactions)),
-        latest=live.latest_event_time(config.ingest.max_clock_ahead_hours),
-        regions=partial(region_of, regions=regions),
-        with_event_id=True,
-    ).drop("fields")
-
-
-def _scores(config: Config, records: DataFrame) -> DataFrame:
-    return parsed_scores(
-        live.delivered(records.where(F.col("topic") == config.kafka.topics.fraud_scores)),
-        latest=live.latest_event_time(config.ingest.max_clock_ahead_hours),
-        score_source=ScoreSource.TOPIC,
-    ).drop("fields")
-
-
-def _tallied(payments: DataFrame, scores: DataFrame) -> _Tally:
-    def keyed(rows: DataFrame, table: str) -> DataFrame:
-        accepted = is_accepted().alias("accepted")
-        return rows.select(F.lit(table).alias("table"), accepted, "event_date", "quarantine_date")
-
+def _tallied(deliveries: DataFrame) -> _Tally:
     groups = (
-        keyed(payments, _PAYMENTS)
-        .unionByName(keyed(scores, _SCORES))
-        .groupBy("table", "accepted", "event_date", "quarantine_date")
+        deliveries.select("source_table", is_accepted().alias("accepted"), "event_date",
+                          "quarantine_date")
+        .groupBy("source_table", "accepted", "event_date", "quarantine_date")
         .count()
         .collect()
-    )
+    )  # fmt: skip
     return _Tally(
         event_days=frozenset(g["event_date"] for g in groups if g["accepted"]),
         payment_days=frozenset(
-            g["event_date"] for g in groups if g["accepted"] and g["table"] == _PAYMENTS
+            g["event_date"] for g in groups if g["accepted"] and g["source_table"] == _PAYMENTS
         ),
         delivery_days=frozenset(g["quarantine_date"] for g in groups),
         refused=sum(g["count"] for g in groups if not g["accepted"]),
     )
 
 
-def _judged(lake: Lakehouse, rows: DataFrame, silver: Table, days: frozenset[date]) -> DataFrame:
-    rule = "event_id_conflict" if silver is SILVER_LIVE_TRANSACTIONS else "identity_conflict"
-    # pinned: this frame is used after the table has grown by the batch itself
-    committed = lake.read(silver, version=_version(lake, silver))
-    on_days = committed.where(live.near("event_date", days, 0))
-    return live.judged(rows.where(is_accepted()), on_days, rule)
+def _judged(lake: Lakehouse, deliveries: DataFrame, tally: _Tally) -> DataFrame:
+    on_days = live.near("event_date", tally.event_days, 0)
+    committed = [
+        lake.read(table).where(on_days).select("identity", "content_hash")
+        for table in (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES)
+    ]
+    return live.judged(deliveries, reduce(DataFrame.unionByName, committed), _CONFLICT_RULES)
 
 
-def _standings(payments: DataFrame, scores: DataFrame) -> Counter[tuple[str, str]]:
-    groups = (
-        payments.select(F.lit(_PAYMENTS).alias("table"), "standing")
-        .unionByName(scores.select(F.lit(_SCORES).alias("table"), "standing"))
-        .groupBy("table", "standing")
-        .count()
-        .collect()
-    )
-    return Counter({(group["table"], group["standing"]): group["count"] for group in groups})
+def _standings(judged: DataFrame) -> Counter[tuple[str, str]]:
+    groups = judged.groupBy("source_table", "standing").count().collect()
+    return Counter({(group["source_table"], group["standing"]): group["count"] for group in groups})
 
 
 def _answers(
@@ -222,8 +201,8 @@ def _decided(
     now: datetime,
 ) -> DataFrame:
     """Rows of silver.live_transactions, from the scores that are committed."""
-    policies = lake.read(SILVER_POLICIES)
-    look_back = -(-longest_window_seconds(policies) // _DAY_SECONDS)
+    policies = PolicyBook.of(lake.read(SILVER_POLICIES))
+    look_back = -(-policies.longest_window_seconds // _DAY_SECONDS)
     earlier = (
         lake.read(SILVER_LIVE_TRANSACTIONS)
         .where(live.near("event_date", tally.payment_days, look_back))
@@ -233,26 +212,18 @@ def _decided(
     )
     scores = _of_transactions(days.filter(lake.read(SILVER_FRAUD_SCORES)), payments)
     decided = decide(payments, earlier=earlier, scores=scores, policies=policies, rules=rules)
-    return live.as_decided(decided, scores, now)
+    return live.as_decided(decided, now)
 
 
-def _refused(lake: Lakehouse, tally: _Tally, *judgements: tuple[DataFrame, DataFrame]) -> DataFrame:
-    """Rows of silver.quarantine_live that it does not hold yet: refused ones, then conflicts."""
-    (payments, own_payments), (scores, own_scores) = judgements
-    found = (
-        quarantined(payments, _PAYMENTS)
-        .unionByName(quarantined(own_payments, _PAYMENTS))
-        .unionByName(quarantined(scores, _SCORES))
-        .unionByName(quarantined(own_scores, _SCORES))
-    )
+def _refused(lake: Lakehouse, tally: _Tally, judged: DataFrame) -> DataFrame:
+    """Rows of silver.quarantine_live that it does not hold yet: refused ones, and conflicts."""
+    found = quarantined(judged)
     on_days = live.near("quarantine_date", tally.delivery_days, 0)
     held = lake.read(SILVER_QUARANTINE_LIVE).where(on_days).select("coordinates")
     return found.join(held, "coordinates", "left_anti")
 
 
-def _push(
-    lake: Lakehouse, days: _Days, payments: DataFrame, scores: DataFrame, now: datetime
-) -> int:
+def _push(lake: Lakehouse, days: _Days, judged: DataFrame, now: datetime) -> int:
     """Tell the Live Index of all transactions that the batch names, known ones included.
 
     The version of an item is the sum of both tables' versions: they have one writer and only
@@ -260,11 +231,8 @@ def _push(
     """
     payments_at = _version(lake, SILVER_LIVE_TRANSACTIONS)
     scores_at = _version(lake, SILVER_FRAUD_SCORES)
-    touched = (
-        payments.where(is_accepted())
-        .select("transaction_id")
-        .unionByName(scores.where(is_accepted()).select("transaction_id"))
-    )
+    is_known = ~live.are(Standing.REFUSED)
+    touched = judged.where(is_known).select("transaction_id").distinct()
     events = days.filter(lake.read(SILVER_LIVE_TRANSACTIONS, payments_at))
     known_scores = days.filter(lake.read(SILVER_FRAUD_SCORES, scores_at))
     settings = lake.config.dynamodb

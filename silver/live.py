@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from lakehouse.identity import kafka_coordinates
-from lakehouse.quality import RowRule, with_violations
+from lakehouse.quality import RowRule, is_accepted, with_violations
 from lakehouse.records.codes import ReasonCode, ScoreSource, TransactionStatus
 from silver.contract import json_fields, score_identity
 
@@ -30,11 +30,13 @@ class Standing(StrEnum):
     NEW = "NEW"
     DUPLICATE = "DUPLICATE"
     CONFLICT = "CONFLICT"
+    REFUSED = "REFUSED"  # it breaks a rule of its contract
 
 
-def delivered(records: DataFrame) -> DataFrame:
+def delivered(records: DataFrame, source_table: str) -> DataFrame:
     """One row per Kafka record of Bronze: its `fields`, and all that quarantine needs of it."""
     return records.select(
+        F.lit(source_table).alias("source_table"),
         "partition",
         "offset",
         F.col("timestamp").alias("delivered_at"),
@@ -50,39 +52,49 @@ def latest_event_time(hours_ahead: int) -> Column:
     return F.col("delivered_at") + F.make_dt_interval(hours=F.lit(hours_ahead))
 
 
-def judged(rows: DataFrame, committed: DataFrame, conflict_rule: str) -> DataFrame:
-    """Add `standing` to accepted rows; a conflict gets the violation `conflict_rule`.
+def judged(
+    deliveries: DataFrame, committed: DataFrame, conflict_rules: Mapping[str, str]
+) -> DataFrame:
+    """Add `standing`; a conflict gets the violation that `conflict_rules` has for its source table.
 
-    Per `identity`, what `committed` holds (identity, content_hash) stands for ever; else the row
-    at the lowest (partition, offset) does. Equal content is a duplicate, other content a conflict.
+    Per `identity`, what `committed` holds (identity, content_hash) stands for ever; else the
+    accepted row at the lowest (partition, offset) does. Equal content is a duplicate, other
+    content a conflict.
     """
     hashes = (
-        committed.join(rows.select("identity"), "identity", "left_semi")
+        committed.join(deliveries.select("identity"), "identity", "left_semi")
         .groupBy("identity")
         .agg(F.collect_set("content_hash").alias("_committed"))
     )
-    in_order = Window.partitionBy("identity").orderBy("partition", "offset")
+    # refused rows stand for nobody: each is a group of its own
+    key = F.when(is_accepted(), F.col("identity")).otherwise(F.col("coordinates"))
+    in_order = Window.partitionBy(key).orderBy("partition", "offset")
     is_first = F.row_number().over(in_order) == 1
     first = F.first("content_hash").over(in_order)
     standing = F.coalesce("_committed", F.array("_first"))
     is_other = ~F.array_contains(standing, F.col("content_hash"))
     is_new = F.col("_is_first") & F.col("_committed").isNull()
-    known = (
-        rows.join(hashes, "identity", "left")
+    conflicts = [
+        RowRule(
+            rule,
+            "other content stands under the same identity",
+            (F.col("standing") == str(Standing.CONFLICT)) & (F.col("source_table") == table),
+        )
+        for table, rule in conflict_rules.items()
+    ]
+    return (
+        deliveries.join(hashes, "identity", "left")
         .withColumns({"_is_first": is_first, "_first": first})
         .withColumn(
             "standing",
-            F.when(is_other, str(Standing.CONFLICT))
+            F.when(~is_accepted(), str(Standing.REFUSED))
+            .when(is_other, str(Standing.CONFLICT))
             .when(is_new, str(Standing.NEW))
             .otherwise(str(Standing.DUPLICATE)),
         )
+        .transform(with_violations, conflicts)
+        .select(*deliveries.columns, "standing")
     )
-    rule = RowRule(
-        conflict_rule,
-        "other content stands under the same identity",
-        F.col("standing") == str(Standing.CONFLICT),
-    )
-    return with_violations(known, [rule]).select(*rows.columns, "standing")
 
 
 def are(standing: Standing) -> Column:
@@ -118,18 +130,15 @@ def api_scores(answers: DataFrame) -> DataFrame:
     )
 
 
-def as_decided(decided: DataFrame, scores: DataFrame, decided_at: datetime) -> DataFrame:
+def as_decided(decided: DataFrame, decided_at: datetime) -> DataFrame:
     """Decided payments as rows of silver.live_transactions.
 
     `updated_at` is the newest event time that went in: the payment's, or its score's inference
     (of the topic: the API's inference is the wall clock of the call).
     """
-    used = scores.select(
-        F.col("identity").alias("score_id"), _event_time_of_score().alias("_scored_at")
-    )
-    return decided.join(used, "score_id", "left").withColumns(
+    return decided.withColumns(
         {
-            "updated_at": F.greatest("timestamp", "_scored_at"),  # passes over a null
+            "updated_at": F.greatest("timestamp", _event_time_of_score()),  # passes over a null
             "settlement_status": F.lit(None).cast("string"),
             "decided_at": F.lit(decided_at),
             "revision": F.lit(0),

@@ -9,12 +9,13 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Batch, Lakehouse
-from lakehouse.decision import load_regions, load_rules
+from lakehouse.decision import load_rules
 from lakehouse.tables import BRONZE_TRANSACTIONS
-from silver.enrich_live import enrich
+from silver.enrich_live import deliveries_of, enrich
 
 TRANSACTIONS, FRAUD_SCORES = "payments.transactions", "payments.fraud-scores"
 MORNING = datetime(2026, 3, 9, 8, 0, tzinfo=UTC)
@@ -85,8 +86,13 @@ def connected(
 def enriched(lake: Lakehouse, records: DataFrame, number: int = 0, query: str = "q1") -> None:
     """Run one micro-batch, as the stream of this query would."""
     rules = load_rules(lake.config.rules.decision)
-    regions = load_regions(lake.config.rules.regions)
-    enrich(lake, rules, regions, records, Batch(query, number))
+    deliveries = deliveries_of(
+        lake.config,
+        records.where(F.col("topic") == TRANSACTIONS),
+        records.where(F.col("topic") == FRAUD_SCORES),
+    )
+    # a stream hands over rows, not the plan that made them
+    enrich(lake, rules, deliveries.localCheckpoint(eager=False), Batch(query, number))
 
 
 def rows_of(frame: DataFrame, key: str = "coordinates") -> list[dict[str, Any]]:
