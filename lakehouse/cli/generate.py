@@ -90,8 +90,10 @@ def send(config: Config, world: GeneratedWorld, rate: float | None = None) -> in
     Raises:
         BrokerUnreachableError: no broker answers.
     """
+    from lakehouse.cli.topics import require_listener
     from lakehouse.local.generator.producer import produce
 
+    require_listener(config.kafka)
     topics = config.kafka.topics
     names = {
         "payments.transactions": topics.transactions,

@@ -22,8 +22,7 @@ def end_of(kafka: KafkaSettings, topic: str) -> dict[int, int]:
         BrokerUnreachableError: nobody listens there, which is known at once, or answers in time.
         ServiceError: the broker has no such topic.
     """
-    if not _somebody_listens(kafka.bootstrap_servers):
-        raise BrokerUnreachableError(kafka.bootstrap_servers)
+    require_listener(kafka)
     # joins no group and commits nothing: the library only wants a name
     consumer = Consumer(
         {"bootstrap.servers": kafka.bootstrap_servers, "group.id": "lakehouse", "log_level": 0}
@@ -41,13 +40,17 @@ def end_of(kafka: KafkaSettings, topic: str) -> dict[int, int]:
         consumer.close()
 
 
-def _somebody_listens(servers: str) -> bool:
-    """A quick look before the patient client."""
-    for server in servers.split(","):
+def require_listener(kafka: KafkaSettings) -> None:
+    """Look quickly, before a patient client waits for somebody who is not there.
+
+    Raises:
+        BrokerUnreachableError: every one of the configured ports is closed.
+    """
+    for server in kafka.bootstrap_servers.split(","):
         host, _, port = server.strip().rpartition(":")
         with (
             suppress(OSError, ValueError),
             socket.create_connection((host.strip("[]"), int(port)), _PROBE_SECONDS),
         ):
-            return True
-    return False
+            return
+    raise BrokerUnreachableError(kafka.bootstrap_servers)
