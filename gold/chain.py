@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -16,9 +17,6 @@ from lakehouse.records.gold import ChainLink
 GENESIS = "0" * 64
 """The previous hash of the first link."""
 
-_ACTIONS = """
-    add struct<path: string>, remove struct<path: string>,
-    commitInfo struct<operation: string, inCommitTimestamp: bigint>"""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -89,6 +87,11 @@ def verify(links: Iterable[ChainLink]) -> list[Break]:
     return breaks
 
 
+def is_of(one: ChainLink, commit: Commit) -> bool:
+    """Whether a link was made of this very commit, not of one with its number in another table."""
+    return (one.committed_at, one.files_hash) == (commit.committed_at, commit.files_hash)
+
+
 def links_of(chain: DataFrame) -> list[ChainLink]:
     """Rows of gold.history_chain by version, their instants in UTC."""
     rows = chain.orderBy("gold_version").collect()
@@ -99,38 +102,24 @@ def links_of(chain: DataFrame) -> list[ChainLink]:
     ]
 
 
-def commits_of(log_lines: DataFrame) -> list[Commit]:
-    """Commits from lines (`value`) of Delta's commit files (`file_name`), by version.
+def commit_of(version: int, lines: Iterable[str]) -> Commit:
+    """What a commit file of Delta's log, line by line, says of its version.
 
     `files_hash` is the SHA-256 over the sorted SHA-256s of the lines that add or remove a file.
     """
-    action = F.from_json("value", _ACTIONS)
-    is_file = F.col("action.add.path").isNotNull() | F.col("action.remove.path").isNotNull()
-    version = F.substring_index("file_name", ".", 1).cast("long")
-    commits = (
-        log_lines.select(version.alias("version"), "value", action.alias("action"))
-        .groupBy("version")
-        .agg(
-            F.first("action.commitInfo.operation", ignorenulls=True).alias("operation"),
-            F.first("action.commitInfo.inCommitTimestamp", ignorenulls=True).alias("millis"),
-            F.sha2(
-                F.concat_ws(
-                    "", F.sort_array(F.collect_list(F.when(is_file, F.sha2("value", 256))))
-                ),
-                256,
-            ).alias("files_hash"),
-        )
-        .orderBy("version")
+    info: dict[str, Any] = {}
+    of_files = []
+    for line in lines:
+        action = json.loads(line)
+        info = action.get("commitInfo", info)
+        if "add" in action or "remove" in action:
+            of_files.append(hashlib.sha256(line.encode("utf-8")).hexdigest())
+    return Commit(
+        gold_version=version,
+        committed_at=_EPOCH + timedelta(milliseconds=info["inCommitTimestamp"]),
+        operation=info["operation"],
+        files_hash=hashlib.sha256("".join(sorted(of_files)).encode("utf-8")).hexdigest(),
     )
-    return [
-        Commit(
-            gold_version=row["version"],
-            committed_at=_EPOCH + timedelta(milliseconds=row["millis"]),
-            operation=row["operation"],
-            files_hash=row["files_hash"],
-        )
-        for row in commits.collect()
-    ]
 
 
 def contents_of(history: DataFrame) -> dict[int, Content]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -68,3 +69,24 @@ def gold_table_id(lake: Lakehouse) -> str:
     path = path_of(lake.config, GOLD_TRANSACTIONS)
     detail = lake.spark.sql(f"DESCRIBE DETAIL delta.`{path}`").select("id").first()
     return str(detail["id"]) if detail else ""
+
+
+def commit_lines(lake: Lakehouse, version: int) -> list[str] | None:
+    """The lines of Delta's commit file of one Gold version; None where it is not there any more."""
+    log = f"{path_of(lake.config, GOLD_TRANSACTIONS)}/_delta_log"
+    commit, files = hadoop_path(lake, f"{log}/{version:020d}.json")
+    if not files.exists(commit):
+        return None
+    stream = files.open(commit)
+    try:
+        jvm: Any = lake.spark.sparkContext._jvm
+        return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")).splitlines()
+    finally:
+        stream.close()
+
+
+def hadoop_path(lake: Lakehouse, place: str) -> tuple[Any, Any]:
+    """A path, and the file system of this session that it is in: local, or S3 with credentials."""
+    context: Any = lake.spark.sparkContext
+    path = context._jvm.org.apache.hadoop.fs.Path(place)
+    return path, path.getFileSystem(context._jsc.hadoopConfiguration())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -18,6 +17,7 @@ GOLD_WITHOUT_PAYER = [name for name in GOLD_TRANSACTIONS.columns if name != "use
 
 _BEFORE = ("update_preimage", "delete")
 _AFTER = ("insert", "update_postimage")
+_SIDES = ("before", "after")
 
 
 def field_groups(precedence: Mapping[str, Any]) -> FieldGroups:
@@ -82,5 +82,5 @@ def _image(kinds: Sequence[str]) -> Column:
 
 
 def _differ(columns: Sequence[str]) -> Column:
-    same = [F.col(f"before.{name}").eqNullSafe(F.col(f"after.{name}")) for name in columns]
-    return ~reduce(Column.__and__, same)
+    before, after = (F.struct(*[f"{side}.{name}" for name in columns]) for side in _SIDES)
+    return ~before.eqNullSafe(after)

@@ -8,42 +8,57 @@ from __future__ import annotations
 
 from typing import Any
 
-from gold.following import NOTHING_YET
+from gold.following import NOTHING_YET, hadoop_path, newest_gold_version
 from lakehouse.context import Lakehouse
+from lakehouse.errors import FollowerAheadError
+from lakehouse.tables import GOLD_TRANSACTIONS
 
 _PREFIX = "through-"
 
 
 def position_of(lake: Lakehouse, table_id: str) -> int:
-    """The greatest version of the followed table that this job finished; -1 before the first."""
-    return max(_marked(lake, table_id), default=NOTHING_YET)
+    """The greatest version of the followed table that this job finished; -1 before the first.
+
+    Raises:
+        FollowerAheadError: this job has followed another table: Gold was made anew. Its versions
+            begin again, so that whatever was written of the old table would seem newer.
+    """
+    mine = _marked(lake, table_id)
+    if not mine:
+        of_others = [v for other in _followed(lake) for v in _marked(lake, other)]
+        if of_others:
+            newest = newest_gold_version(lake)
+            raise FollowerAheadError(GOLD_TRANSACTIONS.name, max(of_others), newest)
+    return max(mine, default=NOTHING_YET)
 
 
 def move_position(lake: Lakehouse, table_id: str, version: int) -> None:
     """Remember that this job finished everything up to `version`."""
     folder, files = _folder(lake, table_id)
-    files.create(_marker(lake, folder, version), True).close()
+    files.create(_marker(folder, version), True).close()
     for older in _marked(lake, table_id):
         if older < version:
-            files.delete(_marker(lake, folder, older), False)
+            files.delete(_marker(folder, older), False)
 
 
 def _marked(lake: Lakehouse, table_id: str) -> list[int]:
-    folder, files = _folder(lake, table_id)
-    if not files.exists(folder):
-        return []
-    names = [status.getPath().getName() for status in files.listStatus(folder)]
+    names = _names_in(*_folder(lake, table_id))
     return [int(name.removeprefix(_PREFIX)) for name in names if name.startswith(_PREFIX)]
 
 
-def _folder(lake: Lakehouse, table_id: str) -> tuple[Any, Any]:
-    # the session's own Hadoop file systems: a folder, or S3 with the session's credentials
-    context = lake.spark.sparkContext
-    place = f"{lake.config.lake.checkpoints}/{lake.job}/{table_id}"
-    folder = context._jvm.org.apache.hadoop.fs.Path(place)  # type: ignore[union-attr]
-    return folder, folder.getFileSystem(context._jsc.hadoopConfiguration())
+def _followed(lake: Lakehouse) -> list[str]:
+    return _names_in(*_folder(lake))
 
 
-def _marker(lake: Lakehouse, folder: Any, version: int) -> Any:
-    jvm = lake.spark.sparkContext._jvm
-    return jvm.org.apache.hadoop.fs.Path(folder, f"{_PREFIX}{version:020d}")  # type: ignore[union-attr]
+def _names_in(folder: Any, files: Any) -> list[str]:
+    if not files.exists(folder):
+        return []
+    return [status.getPath().getName() for status in files.listStatus(folder)]
+
+
+def _folder(lake: Lakehouse, *table_id: str) -> tuple[Any, Any]:
+    return hadoop_path(lake, "/".join((lake.config.lake.checkpoints, lake.job, *table_id)))
+
+
+def _marker(folder: Any, version: int) -> Any:
+    return folder.suffix(f"/{_PREFIX}{version:020d}")

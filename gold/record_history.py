@@ -9,8 +9,9 @@ from gold.chain import (
     GENESIS,
     Commit,
     Content,
-    commits_of,
+    commit_of,
     contents_of,
+    is_of,
     link,
     links_of,
 )
@@ -18,15 +19,16 @@ from gold.following import (
     NOTHING_YET,
     Span,
     changes_in,
+    commit_lines,
     follow,
     gold_table_id,
+    newest_gold_version,
     span_behind,
 )
 from gold.history import field_groups, history_as_of, history_rows
 from lakehouse.config import read_yaml
 from lakehouse.context import Batch, Lakehouse
-from lakehouse.delta import path_of
-from lakehouse.errors import BeyondKnownHistoryError
+from lakehouse.errors import BeyondKnownHistoryError, FollowerAheadError, VersionNotFoundError
 from lakehouse.job import run
 from lakehouse.records.gold import ChainLink
 from lakehouse.schema import spark_schema
@@ -62,31 +64,55 @@ def gold_as_of(lake: Lakehouse, version: int) -> DataFrame:
 
 def _record_new_versions(lake: Lakehouse) -> None:
     newest = _newest_link(lake)
-    span = span_behind(lake, newest.gold_version if newest else NOTHING_YET)
+    position = newest.gold_version if newest else NOTHING_YET
+    span = span_behind(lake, position)
+    if newest:
+        _check_follows(lake, newest)
     if span is None:
         return
+    commits = [commit_of(v, _lines(lake, v)) for v in range(span.after + 1, span.upto + 1)]
     # a run that is not alone any more writes the same batch: Delta skips the second
     batch = Batch(gold_table_id(lake), span.upto)
     _append_history(lake, span, batch)
-    links = _links(
-        newest.hash if newest else GENESIS,
-        commits_of(_log_lines(lake, span)),
-        contents_of(_recorded_behind(lake, span.after)),
-    )
+    contents = contents_of(_recorded_behind(lake, span.after))
+    links = _links(newest.hash if newest else GENESIS, commits, contents)
     rows = lake.spark.createDataFrame([one.model_dump() for one in links], spark_schema(ChainLink))
     lake.append(rows, GOLD_HISTORY_CHAIN, batch)
+
+
+def _check_follows(lake: Lakehouse, newest: ChainLink) -> None:
+    """Refuse a Gold in which the last chained version is not the one that was chained."""
+    version = newest.gold_version
+    lines = commit_lines(lake, version)
+    # Delta cleans its log behind the audit horizon: then nothing contradicts
+    if lines is not None and not is_of(newest, commit_of(version, lines)):
+        newest_version = newest_gold_version(lake)
+        raise FollowerAheadError(GOLD_TRANSACTIONS.name, version, newest_version)
+
+
+def _lines(lake: Lakehouse, version: int) -> list[str]:
+    lines = commit_lines(lake, version)
+    if lines is None:
+        newest = newest_gold_version(lake)
+        raise VersionNotFoundError(GOLD_TRANSACTIONS.name, version, newest)
+    return lines
 
 
 def _append_history(lake: Lakehouse, span: Span, batch: Batch) -> None:
     # a run that died between its two appends left history ahead of the chain; what it appended
     # is complete up to its last version, and the rest begins behind that
-    ahead = _recorded_behind(lake, span.after).agg(F.max("gold_version")).first()
-    recorded = ahead[0] if ahead and ahead[0] is not None else span.after
+    recorded = max(_recorded_through(lake), span.after)
     if recorded == span.upto:
         return
     groups = field_groups(read_yaml(lake.config.rules.precedence))
     rows = changes_in(lake, Span(recorded, span.upto)).transform(history_rows(groups))
     lake.append(rows, GOLD_TRANSACTION_HISTORY, batch)
+
+
+def _recorded_through(lake: Lakehouse) -> int:
+    # of the whole table, so that Delta answers from its statistics
+    greatest = lake.read(GOLD_TRANSACTION_HISTORY).agg(F.max("gold_version")).first()
+    return NOTHING_YET if greatest is None or greatest[0] is None else int(greatest[0])
 
 
 def _links(
@@ -108,14 +134,6 @@ def _newest_link(lake: Lakehouse) -> ChainLink | None:
     chain = lake.read(GOLD_HISTORY_CHAIN)
     newest = links_of(chain.orderBy(F.desc("gold_version")).limit(1))
     return newest[0] if newest else None
-
-
-def _log_lines(lake: Lakehouse, span: Span) -> DataFrame:
-    log = f"{path_of(lake.config, GOLD_TRANSACTIONS)}/_delta_log"
-    files = [f"{log}/{version:020d}.json" for version in range(span.after + 1, span.upto + 1)]
-    return lake.spark.read.text(files).select(
-        "value", F.col("_metadata.file_name").alias("file_name")
-    )
 
 
 if __name__ == "__main__":

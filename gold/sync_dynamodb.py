@@ -26,7 +26,8 @@ def _push_new_versions(lake: Lakehouse) -> None:
     lake.lease.check()
     report = push(items_of(rows, lake.config, lake.clock()), "gold", lake.config.dynamodb)
     move_position(lake, table_id, span.upto)
-    log("pushed", job=lake.job, version=span.upto, rows=report.written)
+    refused = {"refused": report.refused}  # an equal or newer version stood there already
+    log("pushed", job=lake.job, version=span.upto, rows=report.written, counts=refused)
 
 
 if __name__ == "__main__":

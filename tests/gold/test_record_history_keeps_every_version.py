@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from functools import reduce
+from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -30,7 +32,7 @@ from gold.record_history import (
 from lakehouse.config import Config, read_yaml
 from lakehouse.context import Batch, Lakehouse, Trigger
 from lakehouse.delta import latest_version, path_of
-from lakehouse.errors import BeyondKnownHistoryError
+from lakehouse.errors import BeyondKnownHistoryError, FollowerAheadError
 from lakehouse.tables import (
     GOLD_HISTORY_CHAIN,
     GOLD_TRANSACTION_HISTORY,
@@ -120,7 +122,9 @@ def test_a_history_row_names_the_field_groups_that_changed(
     ]
 
 
-def test_a_crash_between_history_and_chain_doubles_nothing(lake_for: Opener) -> None:
+def test_a_crash_between_history_and_chain_doubles_nothing_and_another_gold_is_refused(
+    lake_for: Opener, tmp_path: Path
+) -> None:
     gold, history = lake_for("consolidate"), lake_for("record_history")
     append(gold, GOLD_TRANSACTIONS, a_gold_row("a"))
     span = Span(after=-1, upto=1)
@@ -137,6 +141,15 @@ def test_a_crash_between_history_and_chain_doubles_nothing(lake_for: Opener) -> 
     assert [link.rows_changed for link in links] == [0, 1, 1]
     assert verify(links) == []
 
+    # the same history and chain beside a Gold that was built anew, with as many versions
+    elsewhere = _lake_in(tmp_path / "rebuilt", history)
+    for table in (GOLD_TRANSACTION_HISTORY, GOLD_HISTORY_CHAIN):
+        copytree(path_of(history.config, table), path_of(elsewhere.config, table))
+    append(elsewhere, GOLD_TRANSACTIONS, a_gold_row("a"))
+    append(elsewhere, GOLD_TRANSACTIONS, a_gold_row("b"))
+    with pytest.raises(FollowerAheadError, match="the table was replaced"):
+        record_history(elsewhere)
+
 
 @pytest.mark.parametrize(("mode", "steps"), [("once", 1), ("continuous", 3)])
 def test_a_follower_steps_once_or_until_it_is_interrupted(
@@ -151,6 +164,11 @@ def test_a_follower_steps_once_or_until_it_is_interrupted(
 
     follow(replace(lake_for("record_history"), trigger=Trigger(mode, 1)), step)
     assert len(taken) == steps
+
+
+def _lake_in(root: Path, lake: Lakehouse) -> Lakehouse:
+    place = lake.config.lake.model_copy(update={"root": str(root)})
+    return replace(lake, config=lake.config.model_copy(update={"lake": place}))
 
 
 def _remembered(lake: Lakehouse, versions: range) -> list[str]:

@@ -19,7 +19,16 @@ from lakehouse.context import Lakehouse
 from lakehouse.dynamodb import lookup
 from lakehouse.errors import DynamoDbError, FollowerAheadError
 from lakehouse.tables import GOLD_TRANSACTIONS, WAITING_DAY
-from tests.gold.rows import MORNING, a_decision, a_gold_row, append, frame, merge_gold
+from tests.gold.rows import (
+    MORNING,
+    Row,
+    a_contribution,
+    a_decision,
+    a_gold_row,
+    append,
+    frame,
+    merge_gold,
+)
 
 Opener = Callable[[str], Lakehouse]
 
@@ -39,7 +48,14 @@ def test_an_outcome_is_final_only_when_nothing_ordinary_can_change_it(spark: Spa
         "settled lately": a_gold_row(timestamp=LATELY, last_money_at=LATELY, **SETTLED),
         "never settled": a_gold_row(timestamp=LONG_AGO),
         "pending": a_gold_row(transaction_status="PENDING"),
-    }
+        "declined and authorised": a_gold_row(
+            transaction_status="DECLINED", exceptions=["STATUS_CONFLICT"]
+        ),
+        "money on a declined one": a_gold_row(
+            transaction_status="DECLINED", timestamp=LONG_AGO, last_money_at=LONG_AGO,
+            exceptions=["MONEY_ON_DECLINED"], **SETTLED,
+        ),
+    }  # fmt: skip
     rows = [row | {"transaction_id": name} for name, row in cases.items()]
     judged = frame(spark, GOLD_TRANSACTIONS, rows).withColumn("finality", finality(NOW, HORIZON))
     assert {row.transaction_id: row.finality for row in judged.collect()} == {
@@ -49,6 +65,8 @@ def test_an_outcome_is_final_only_when_nothing_ordinary_can_change_it(spark: Spa
         "settled lately": "PROVISIONAL",
         "never settled": "PROVISIONAL",
         "pending": "PROVISIONAL",
+        "declined and authorised": "PROVISIONAL",
+        "money on a declined one": "PROVISIONAL",
     }
 
 
@@ -63,10 +81,16 @@ def test_the_store_holds_the_newest_row_of_each_changed_transaction(
         GOLD_TRANSACTIONS,
         a_gold_row("a", fraud_score="0.25", decision=a_decision()),
         a_gold_row("b"),
-        a_gold_row("waits", timestamp=None, event_date=WAITING_DAY, region=None),
+        a_gold_row("gone"),
+        a_waiting_row("waits", a_contribution(source="MONEY_EVENT")),
         a_gold_row("old", timestamp=expired, event_date=date(2025, 2, 1)),
     )
-    merge_gold(gold, a_gold_row("a", fraud_score="0.25", decision=a_decision(), **SETTLED))
+    sync_dynamodb(lake)
+    merge_gold(
+        gold,
+        a_gold_row("a", fraud_score="0.25", decision=a_decision(), **SETTLED),
+        a_waiting_row("gone", a_contribution(source="BATCH_LOG", revision=1, withdrawn=True)),
+    )
     sync_dynamodb(lake)
 
     item = lookup(dynamodb, "a")
@@ -79,7 +103,15 @@ def test_the_store_holds_the_newest_row_of_each_changed_transaction(
         "recommended_action": "ALLOW", "settled_amount": 1200, "refunded_amount": 0,
         "chargeback_amount": 0, "country": "DE", "region": "EU", "user_id": "payer-1",
         "merchant_id": "m-1", "timestamp": "2026-03-08T09:00:00.000000Z",
-        "as_of": "2026-03-08T09:00:00.000000Z", "finality": "PROVISIONAL",
+        "as_of": "2026-03-08T09:00:00.000000Z", "event_as_of": "2026-03-08T09:00:00.000000Z",
+        "finality": "PROVISIONAL", "final_from": "2026-09-04T09:00:00.000000Z",
+    }  # fmt: skip
+    withdrawn = lookup(dynamodb, "gone")
+    assert withdrawn is not None
+    assert withdrawn["gold"] == {
+        "withdrawn": True, "score_source": "NONE", "settled_amount": 0, "refunded_amount": 0,
+        "chargeback_amount": 0, "region": "UNKNOWN", "as_of": "2026-03-08T09:00:00.000000Z",
+        "finality": "PROVISIONAL",
     }  # fmt: skip
     unchanged = lookup(dynamodb, "b")
     assert unchanged is not None
@@ -104,15 +136,28 @@ def test_a_push_that_fails_is_taken_up_again_from_the_same_position(
     assert position_of(opened, gold_table_id(opened)) == 1
 
 
-def test_a_position_beyond_gold_is_named(lake_for: Opener, dynamodb: DynamoDbSettings) -> None:
+def test_a_position_beyond_gold_or_in_another_gold_is_named(
+    lake_for: Opener, dynamodb: DynamoDbSettings
+) -> None:
     lake = _serving_from(lake_for("sync_dynamodb"), dynamodb)
     table_id = gold_table_id(lake)
     move_position(lake, table_id, 4)
     move_position(lake, table_id, 7)
     assert position_of(lake, table_id) == 7
-    assert position_of(lake, "another-table") == -1
     with pytest.raises(FollowerAheadError, match="version 0, but a follower has read it through 7"):
         sync_dynamodb(lake)
+    with pytest.raises(FollowerAheadError, match="through 7: the table was replaced"):
+        position_of(lake, "the table that came after it")
+
+
+def a_waiting_row(transaction_id: str, *contributions: Row) -> Row:
+    """What Gold holds where no contribution that counts says what the payment was."""
+    nothing_known = dict.fromkeys(
+        ("user_id", "timestamp", "amount", "currency", "transaction_status", "updated_at",
+         "country", "merchant_id")
+    )  # fmt: skip
+    waits = {"event_date": WAITING_DAY, "region": "UNKNOWN", "contributions": [*contributions]}
+    return a_gold_row(transaction_id, **nothing_known, **waits)
 
 
 def _serving_from(lake: Lakehouse, dynamodb: DynamoDbSettings) -> Lakehouse:
