@@ -12,6 +12,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 CODE := lakehouse bronze silver gold tests requirements
 # pytest arguments: make test ARGS="-k gold -x"
 ARGS ?=
+# test processes, each with a Spark of its own: make test WORKERS=0 ARGS="-k gold" for a few tests
+WORKERS ?= 2
 
 .PHONY: help
 help: ## Show this list
@@ -38,7 +40,7 @@ demo: setup ## Run the whole platform on this machine and show the result
 
 .PHONY: test
 test: setup ## Run the tests, with the same real services
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
 
 .PHONY: check
 check: setup ## Lint, types, architecture, lock files

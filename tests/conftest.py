@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,14 @@ LOCAL = ROOT / "conf" / "local.yaml"
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file together, and those on the generated week: first, they are long."""
+    items.sort(key=lambda item: "tests/e2e/" not in item.nodeid)  # stable
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group("e2e" if "tests/e2e/" in file else file))
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """The engine, as the local configuration sets it up."""
@@ -34,22 +42,45 @@ def spark() -> Iterator[SparkSession]:
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     """Kafka, DynamoDB Local and the scoring service, real and on free ports, for this whole run."""
-    kafka, controller, dynamodb, scoring = free_ports(4)
     with pytest.MonkeyPatch.context() as patch:
-        for key, value in {
-            "LAKE__ROOT": tmp_path_factory.mktemp("services"),
-            "SERVICES__KAFKA__PORT": kafka,
-            "SERVICES__KAFKA__CONTROLLER_PORT": controller,
-            "SERVICES__DYNAMODB__PORT": dynamodb,
-            "SERVICES__SCORING__PORT": scoring,
-            "KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{kafka}",
-            "DYNAMODB__ENDPOINT_URL": f"http://127.0.0.1:{dynamodb}",
-            "SCORING__URL": f"http://127.0.0.1:{scoring}/score",
-        }.items():
-            patch.setenv(f"LAKEHOUSE__{key}", str(value))
+        override(patch, {"LAKE__ROOT": tmp_path_factory.mktemp("services"), **_on_free_ports()})
         config = Config.load(LOCAL)
-        with running_services(config):
-            yield config
+    with running_services(config):
+        yield config
+
+
+def override(patch: pytest.MonkeyPatch, settings: Mapping[str, object]) -> None:
+    """Set `LAKEHOUSE__SECTION__KEY` for each setting, until the patch ends."""
+    for key, value in settings.items():
+        patch.setenv(f"LAKEHOUSE__{key}", str(value))
+
+
+def addresses(services: Config) -> dict[str, object]:
+    """Settings that let another configuration, or another process, reach these services."""
+    local = services.services
+    assert local is not None
+    return {
+        "SERVICES__KAFKA__PORT": local.kafka.port,
+        "SERVICES__KAFKA__CONTROLLER_PORT": local.kafka.controller_port,
+        "SERVICES__DYNAMODB__PORT": local.dynamodb.port,
+        "SERVICES__SCORING__PORT": local.scoring.port,
+        "KAFKA__BOOTSTRAP_SERVERS": services.kafka.bootstrap_servers,
+        "DYNAMODB__ENDPOINT_URL": services.dynamodb.endpoint_url,
+        "SCORING__URL": services.scoring.url,
+    }
+
+
+def _on_free_ports() -> dict[str, object]:
+    kafka, controller, dynamodb, scoring = free_ports(4)
+    return {
+        "SERVICES__KAFKA__PORT": kafka,
+        "SERVICES__KAFKA__CONTROLLER_PORT": controller,
+        "SERVICES__DYNAMODB__PORT": dynamodb,
+        "SERVICES__SCORING__PORT": scoring,
+        "KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{kafka}",
+        "DYNAMODB__ENDPOINT_URL": f"http://127.0.0.1:{dynamodb}",
+        "SCORING__URL": f"http://127.0.0.1:{scoring}/score",
+    }
 
 
 @pytest.fixture
@@ -70,14 +101,18 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     """The local configuration over an empty lake of this test alone."""
-    for section, key, value in (
-        ("LAKE", "ROOT", tmp_path / "lake"),
-        ("LAKE", "LANDING", tmp_path / "landing"),
-        ("LEASE", "LOCATION", tmp_path / "leases"),
-        ("CARDS", "TOKEN_KEY", f"generated-file:{tmp_path / 'card-token.key'}"),
-    ):
-        monkeypatch.setenv(f"LAKEHOUSE__{section}__{key}", str(value))
+    override(monkeypatch, in_folder(tmp_path))
     return Config.load(LOCAL)
+
+
+def in_folder(folder: Path) -> dict[str, object]:
+    """Settings that keep all of a lake in one folder."""
+    return {
+        "LAKE__ROOT": folder / "lake",
+        "LAKE__LANDING": folder / "landing",
+        "LEASE__LOCATION": folder / "leases",
+        "CARDS__TOKEN_KEY": f"generated-file:{folder / 'card-token.key'}",
+    }
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ _COMMANDS = ("spark-submit", "spark-sql", "spark-shell", "pyspark", "spark-class
 
 _DEFAULTS = """\
 # Written by set-up. What decides results is in lakehouse/session.py, not here.
-spark.driver.memory              1g
+spark.driver.memory              2g
 spark.ui.showConsoleProgress     false
 """
 

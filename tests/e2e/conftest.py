@@ -18,7 +18,7 @@ from lakehouse.config import Config
 from lakehouse.job import execute, job_named
 from lakehouse.local.generator import GeneratedWorld, GeneratorSettings, generate, write_drops
 from lakehouse.tables import Table
-from tests.conftest import LOCAL, ROOT
+from tests.conftest import LOCAL, ROOT, addresses, in_folder, override
 
 TIMEOUT_SECONDS = 900  # the first test of a run waits for the whole week
 SEED = int(os.environ.get("LAKEHOUSE_TEST_SEED", "20260302"))
@@ -81,14 +81,8 @@ def platform(
     print(f"replay with LAKEHOUSE_TEST_SEED={SEED}")
     folder = tmp_path_factory.mktemp("platform")
     with pytest.MonkeyPatch.context() as patch:
-        for key, value in {
-            "LAKE__ROOT": folder / "lake",
-            "LAKE__LANDING": folder / "landing",
-            "LEASE__LOCATION": folder / "leases",
-            "CARDS__TOKEN_KEY": f"generated-file:{folder / 'card-token.key'}",
-            "DYNAMODB__TABLE": "end-to-end",
-        }.items():
-            patch.setenv(f"LAKEHOUSE__{key}", str(value))
+        # the environment stays so: jobs started as processes of their own read it too
+        override(patch, {**addresses(services), **in_folder(folder), "DYNAMODB__TABLE": "e2e"})
         config = Config.load(LOCAL)
         world = generate(GeneratorSettings(seed=SEED, transactions=400))
         platform = Platform(config, spark, world)
