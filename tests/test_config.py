@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,17 +60,53 @@ def test_an_override_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, vari
 
 
 @pytest.mark.parametrize(
+    "variable, value, told",
+    [
+        param("GOLD__LOCATE_WINDOW_DAYS", "0", "greater than 0, got '0'", id="wrong value"),
+        param("GOLD", "no json", "expected JSON", id="a section that is no JSON"),
+        param("KAFKA__OPTIONS", "x", "expected JSON", id="a mapping that is no JSON"),
+        param("LAKE__ROOT__X", "3", "valid string", id="a key inside a value"),
+        param("SCORING__URL", "nowhere", "http://HOST:PORT", id="no address"),
+        param("DYNAMODB__ENDPOINT_URL", "http://here:99999", "http://HOST:PORT", id="no port"),
+    ],
+)
+def test_a_wrong_override_is_named_by_its_variable_and_not_by_the_file(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(f"LAKEHOUSE__{variable}", value)
+    with pytest.raises(ConfigError, match=told) as fault:
+        Config.load(LOCAL)
+    assert str(fault.value).startswith(f"environment: LAKEHOUSE__{variable}: ")
+    assert str(LOCAL) not in str(fault.value)
+
+
+def test_an_override_can_say_null(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE__SCORING__URL", "null")
+    assert Config.load(LOCAL).scoring.url is None
+
+
+def test_a_secret_that_was_written_out_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE__CARDS__TOKEN_KEY", "hunter2")
+    with pytest.raises(ConfigError, match="named, never written") as fault:
+        Config.load(LOCAL)
+    assert "hunter2" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
     "content, told",
     [
         param(None, "no such file", id="absent"),
         param("a: [", "not YAML", id="not YAML"),
         param("- a", "mapping", id="a list"),
+        param(b"a: \xff", "UTF-8", id="no text"),
     ],
 )
-def test_a_file_that_is_no_config_is_named(tmp_path: Path, content: str | None, told: str) -> None:
+def test_a_file_that_is_no_config_is_named(
+    tmp_path: Path, content: str | bytes | None, told: str
+) -> None:
     path = tmp_path / "conf.yaml"
     if content is not None:
-        path.write_text(content)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(ConfigError, match=told):
         Config.load(path)
 
@@ -80,6 +117,14 @@ def test_a_generated_secret_is_made_once_and_is_private(config: Config) -> None:
     assert len(made) == 64
     path = Path(config.cards.token_key.partition(":")[2])
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_all_who_race_for_a_secret_read_the_same(config: Config) -> None:
+    with ThreadPoolExecutor(8) as racers:
+        keys = set(racers.map(secret, [config.cards.token_key] * 64))
+    assert len(keys) == 1
+    folder = Path(config.cards.token_key.partition(":")[2]).parent
+    assert [path.name for path in folder.iterdir() if "card-token" not in path.name] == []
 
 
 def test_a_secret_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

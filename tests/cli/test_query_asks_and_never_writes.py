@@ -13,7 +13,7 @@ from pytest import param
 from typer.testing import CliRunner
 
 from lakehouse.cli import app
-from lakehouse.cli.questions import answered
+from lakehouse.cli.questions import answered, named_faults
 from lakehouse.cli.rows import records_of, rows_of
 from lakehouse.config import Config
 from lakehouse.context import Lakehouse
@@ -25,7 +25,11 @@ Ask = Callable[[str], list[list[object]]]
 
 @pytest.fixture
 def ask(spark: SparkSession, config: Config) -> Ask:
-    return lambda sql: rows_of(answered(spark, config, sql))
+    def asked(sql: str) -> list[list[object]]:
+        with named_faults():
+            return rows_of(answered(spark, config, sql))
+
+    return asked
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from pydantic import ValidationError
@@ -81,10 +80,8 @@ def test_without_duplicates_the_other_records_stay_as_they_were() -> None:
     assert without == [r for r in generate_feed(SMALL) if r.fault not in copies]
 
 
-def test_the_default_week_is_quick_and_of_the_promised_size() -> None:
-    begin = time.perf_counter()
+def test_the_default_week_is_of_the_promised_size() -> None:
     world = generate()
-    assert time.perf_counter() - begin < 6, "one second alone; machines are shared"
     assert len(world.truth.payments) == 2000
     assert 2400 <= len(world.transactions) <= 2800
 

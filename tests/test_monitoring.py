@@ -1,0 +1,98 @@
+"""Monitoring never fails a job, says nothing that is not allowed, and has the last word."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+
+import pytest
+from pytest import param
+
+from lakehouse.errors import ConfigError, UnknownJobError
+from lakehouse.monitoring import configure_logging, finish, log, told, watched
+
+Lines = Callable[[], list[dict[str, object]]]
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str]) -> Lines:
+    """Log lines that were written so far."""
+    configure_logging()
+    return lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_field_that_is_not_allowed_is_dropped(lines: Lines) -> None:
+    log("pushed", job="sync_dynamodb", rows=3, user_id="u-1", payload="{...}", token="tok")
+    (line,) = lines()
+    assert line.pop("timestamp")
+    assert line == {"event": "pushed", "level": "info", "job": "sync_dynamodb", "rows": 3}
+
+
+@pytest.mark.usefixtures("lines")
+def test_a_job_goes_on_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", closed)
+        with watched("audit"):
+            log("goes on", rows=1)
+
+
+@pytest.mark.usefixtures("lines")
+def test_a_job_goes_on_where_a_field_is_no_json() -> None:
+    log("goes on", counts={("a", "tuple"): 1})
+
+
+def test_a_failed_run_is_logged_by_the_class_of_its_fault(lines: Lines) -> None:
+    with pytest.raises(ValueError, match="a payload"), watched("audit"):
+        raise ValueError("a payload")
+    started, failed = lines()
+    assert (started["event"], failed["event"], failed["error"]) == (
+        "started",
+        "failed",
+        "ValueError",
+    )
+    assert "a payload" not in json.dumps(failed)
+
+
+@pytest.mark.parametrize(
+    "fault, line",
+    [
+        param(UnknownJobError("x", ["audit"]), "there is no job 'x'. Jobs: audit.", id="ours"),
+        param(
+            ValueError("\n  first\nsecond"),
+            "ValueError: first (--debug shows the stack trace)",
+            id="foreign",
+        ),
+        param(
+            OSError("An error occurred while calling o7.collect.\n: it broke\n\tat Scala"),
+            "OSError: it broke (--debug shows the stack trace)",
+            id="of the JVM",
+        ),
+        param(
+            KeyError(),
+            "KeyError: it says nothing more (--debug shows the stack trace)",
+            id="silent",
+        ),
+    ],
+)
+def test_every_fault_is_told_in_one_line(fault: Exception, line: str) -> None:
+    assert told(fault) == line
+
+
+@pytest.mark.parametrize(
+    "fault, code", [(ConfigError("conf.yaml", ["wrong"]), 2), (RuntimeError("broken"), 1)]
+)
+def test_a_process_ends_with_the_code_of_its_fault(
+    capsys: pytest.CaptureFixture[str], fault: Exception, code: int
+) -> None:
+    def work() -> None:
+        raise fault
+
+    with pytest.raises(SystemExit) as end:
+        finish(work, debug=False)
+    assert end.value.code == code
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: ") and shown.count("\n") == 1
