@@ -40,7 +40,7 @@ def union(left: Iterable[Contribution], right: Iterable[Contribution]) -> Contri
     for contribution in (*left, *right):
         who = (contribution.identity, contribution.source)
         rival = standing.get(who)
-        if rival is None or _revision_order(contribution) < _revision_order(rival):
+        if rival is None or _stands_before(contribution, rival):
             standing[who] = contribution
     return tuple(standing[who] for who in sorted(standing))
 
@@ -190,9 +190,13 @@ def _utc_day(instant: datetime | None) -> date:
     return instant.astimezone(UTC).date() if instant else WAITING_DAY
 
 
-def _revision_order(contribution: Contribution) -> Any:
-    content = [getattr(contribution, field) for field in contribution_fields()]
-    return -contribution.revision, contribution.version, _comparable(content)
+def _stands_before(one: Contribution, rival: Contribution) -> bool:
+    mine, theirs = (-one.revision, one.version), (-rival.revision, rival.version)
+    return mine < theirs or (mine == theirs and _content(one) < _content(rival))
+
+
+def _content(contribution: Contribution) -> Any:
+    return _comparable([getattr(contribution, field) for field in contribution_fields()])
 
 
 def _comparable(value: Any) -> Any:

@@ -19,7 +19,7 @@ from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.fold.contributions import a_random_contribution, the_precedence
 from tests.gold.rows import frame
 
-_SETS = 300
+_SETS = 150
 _ROWS = StructType(
     [StructField("transaction_id", StringType()), StructField("contribution", contribution_type())]
 )

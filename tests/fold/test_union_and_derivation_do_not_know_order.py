@@ -1,6 +1,6 @@
 """The pure fold: order, batching and repetition cannot matter.
 
-`FOLD_CASES=10000 pytest tests/fold` looks longer.
+`FOLD_CASES=10000 pytest tests/fold` looks longer: some two minutes.
 """
 
 from __future__ import annotations
@@ -21,25 +21,19 @@ _PRECEDENCE = the_precedence()
 
 deliveries = st.lists(st.sampled_from(_POOL), max_size=12)
 sets = deliveries.map(lambda delivered: union((), delivered))
-many_cases = settings(max_examples=int(os.environ.get("FOLD_CASES", "400")), deadline=None)
+many_cases = settings(max_examples=int(os.environ.get("FOLD_CASES", "150")), deadline=None)
 
 
 @many_cases
 @given(sets, sets, sets)
-def test_union_is_associative(a: ContributionSet, b: ContributionSet, c: ContributionSet) -> None:
-    assert union(union(a, b), c) == union(a, union(b, c))
-
-
-@many_cases
-@given(sets, sets)
-def test_union_is_commutative(a: ContributionSet, b: ContributionSet) -> None:
-    assert union(a, b) == union(b, a)
-
-
-@many_cases
-@given(sets)
-def test_union_is_idempotent(a: ContributionSet) -> None:
+def test_union_is_associative_commutative_and_idempotent(
+    a: ContributionSet, b: ContributionSet, c: ContributionSet
+) -> None:
+    both = union(a, b)
+    assert union(both, c) == union(a, union(b, c))
+    assert both == union(b, a)
     assert union(a, a) == a == union(a, ())
+    assert union(both, a) == both == union(both, b)  # whatever is delivered again
 
 
 @many_cases
@@ -76,7 +70,6 @@ def test_a_withdrawn_contribution_counts_for_nothing_and_stays(members: Contribu
     assert {**row, "contributions": ()} == {**without, "contributions": ()}
 
 
-@many_cases
-@given(sets)
-def test_the_derivation_fills_every_column_of_gold(members: ContributionSet) -> None:
-    assert set(derive("t", members, _PRECEDENCE)) == set(GoldTransaction.model_fields)
+def test_the_derivation_fills_every_column_of_gold() -> None:
+    for members in ((), union((), _POOL[:1]), union((), _POOL)):
+        assert set(derive("t", members, _PRECEDENCE)) == set(GoldTransaction.model_fields)
