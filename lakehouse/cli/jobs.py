@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
+
+from lakehouse.cli.terminal import step
 
 
 class _Jobs(TyperGroup):
@@ -21,8 +24,15 @@ class _Jobs(TyperGroup):
     def get_command(self, _: Any, name: str) -> Any:
         from lakehouse.job import command_of, job_named
 
+        run = command_of(job_named(name))
+
+        @wraps(run)
+        def shown(**options: Any) -> None:
+            with step(name):
+                run(**options)
+
         command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        command.command(name)(command_of(job_named(name)))
+        command.command(name)(shown)
         return typer.main.get_command(command)
 
 

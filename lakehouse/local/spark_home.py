@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lakehouse.errors import SetupError
 from lakehouse.local.java import Java
+from lakehouse.monitoring import TOLD_IN_ONE_LINE
 
 _COMMANDS = ("spark-submit", "spark-sql", "spark-shell", "pyspark", "spark-class")
 
@@ -93,13 +94,16 @@ def _command(home: Path, name: str) -> str:
 
 
 def _quiet() -> str:
+    told = "the fault reaches the command, which tells it in one line"
+    quiet = [(logger, noise, "error") for logger, noise in _NOISE.items()]
+    quiet += [(logger, told, "off") for logger in TOLD_IN_ONE_LINE]
     lines = []
-    for number, (logger, noise) in enumerate(_NOISE.items()):
+    for number, (logger, noise, level) in enumerate(quiet):
         lines += [
             "",
             f"# {noise}",
             f"logger.noise{number}.name = {logger}",
-            f"logger.noise{number}.level = error",
+            f"logger.noise{number}.level = {level}",
         ]
     return "\n".join(lines) + "\n"
 
