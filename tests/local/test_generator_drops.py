@@ -23,7 +23,6 @@ from lakehouse.local.generator import (
     generate,
     later_life,
     write_drops,
-    write_to_landing,
 )
 from lakehouse.local.generator.drop_mess import MALFORMED_ROWS
 from lakehouse.local.generator.log import LOG_AMOUNT, LOG_MIDNIGHT, LOG_MISSING, LOG_ONLY
@@ -292,17 +291,17 @@ def test_a_world_too_small_to_correct_says_so() -> None:
 
 def test_the_landing_folder_holds_the_bytes_and_is_written_once(tmp_path: Path) -> None:
     world = generate(GeneratorSettings(transactions=200))
-    written = write_to_landing(world, tmp_path)
+    written = write_drops(world.drops, tmp_path)
     assert len(written) == len(world.drops)
     assert all((tmp_path / drop.path).read_bytes() == drop.content for drop in world.drops)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == len(world.drops), "no partial file is left"
-    assert write_to_landing(world, tmp_path) == []
+    assert write_drops(world.drops, tmp_path) == []
 
 
 def test_a_correction_rewrites_only_what_changed_and_marks_its_days_again(tmp_path: Path) -> None:
     world = generate(GeneratorSettings(transactions=200))
-    write_to_landing(world, tmp_path)
+    write_drops(world.drops, tmp_path)
     correction = corrected_drop(world)
     written = [str(path.relative_to(tmp_path)) for path in write_drops(correction.drops, tmp_path)]
     assert len(written) == 6

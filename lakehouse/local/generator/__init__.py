@@ -1,6 +1,6 @@
 """A seeded generator of payments, their later life, and the mess of real feeds.
 
-`generate(GeneratorSettings())` is pure; `write_to_landing` and `lakehouse.local.generator.producer`
+`generate(GeneratorSettings())` is pure; `write_drops` and `lakehouse.local.generator.producer`
 bring its result into the world.
 """
 
@@ -13,7 +13,7 @@ from lakehouse.local.generator.generated import (
     generate,
     generate_feed,
 )
-from lakehouse.local.generator.landing import write_drops, write_to_landing
+from lakehouse.local.generator.landing import write_drops
 from lakehouse.local.generator.payments import Payment
 from lakehouse.local.generator.settings import GeneratorSettings
 from lakehouse.local.generator.sheets import DropFile
@@ -31,5 +31,4 @@ __all__ = [
     "generate",
     "generate_feed",
     "write_drops",
-    "write_to_landing",
 ]

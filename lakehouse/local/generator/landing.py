@@ -7,13 +7,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from lakehouse.local.generator.generated import GeneratedWorld
 from lakehouse.local.generator.sheets import SUCCESS, DropFile
-
-
-def write_to_landing(world: GeneratedWorld, landing_dir: Path | str) -> list[Path]:
-    """Write the drops of a generated world; return the files that were new or different."""
-    return write_drops(world.drops, landing_dir)
 
 
 def write_drops(drops: Iterable[DropFile], landing_dir: Path | str) -> list[Path]:

@@ -1,0 +1,30 @@
+"""What waits for a stream, from what lies in its checkpoint and from who answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from lakehouse.cli.streams import next_versions
+from lakehouse.cli.topics import end_of
+from lakehouse.config import Config
+from lakehouse.errors import BrokerUnreachableError
+
+# as Delta 3.3 writes it: a source that has read nothing yet is a dash
+OFFSETS = """v1
+{"batchWatermarkMs":0,"batchTimestampMs":1764000000000,"conf":{}}
+{"sourceVersion":1,"reservoirId":"table-a","reservoirVersion":3,"index":-1,"isStartingVersion":false}
+-
+{"sourceVersion":1,"reservoirId":"table-b","reservoirVersion":8,"index":-1,"isStartingVersion":false}
+"""
+
+
+def test_a_checkpoint_says_which_version_comes_next() -> None:
+    assert next_versions(OFFSETS) == {"table-a": 3, "table-b": 8}
+
+
+def test_a_broker_that_is_down_is_named(
+    config: Config,
+) -> None:
+    down = config.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
+    with pytest.raises(BrokerUnreachableError):
+        end_of(down, down.topics.transactions)
