@@ -35,7 +35,9 @@ def follow(lake: Lakehouse, step: Callable[[Lakehouse], None]) -> None:
             time.sleep(lake.trigger.interval_seconds)
             step(lake)
     except KeyboardInterrupt:
-        return
+        # how a continuous run ends; a single step was broken off
+        if lake.trigger.mode != "continuous":
+            raise
 
 
 def span_behind(lake: Lakehouse, position: int) -> Span | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from lakehouse.config import KafkaSettings
 from lakehouse.errors import BrokerUnreachableError, ServiceError
@@ -47,19 +47,6 @@ def partitions_of(kafka: KafkaSettings, topic: str) -> list[int]:
             "kafka.topics in the config."
         )
     return sorted(found.partitions)
-
-
-def end_offsets(kafka: KafkaSettings, topic: str) -> dict[int, int]:
-    """The next offset of each partition, read committed.
-
-    Raises:
-        BrokerUnreachableError: no broker answers within ten seconds.
-    """
-    asked = {
-        TopicPartition(topic, number): OffsetSpec.latest() for number in partitions_of(kafka, topic)
-    }
-    answers = _admin(kafka).list_offsets(asked, request_timeout=_TIMEOUT_SECONDS)
-    return {partition.partition: answer.result().offset for partition, answer in answers.items()}
 
 
 def starting_offsets(topic: str, partitions: list[int], landed: Mapping[int, int]) -> str:

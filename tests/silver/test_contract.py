@@ -31,7 +31,7 @@ EVENT = "aaaaaaaa-1111-4111-8111-111111111111"
 TRANSACTION = "bbbbbbbb-1111-4111-8111-111111111111"
 LATEST = datetime(2026, 3, 10, tzinfo=UTC)
 MORNING = datetime(2026, 3, 9, 4, 30)
-ABSENT = object()
+ABSENT = ...  # its name is the same in every test process
 
 PAYMENT: dict[str, Any] = {
     "event_id": EVENT,
