@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 
@@ -85,13 +85,13 @@ def _commit(lake: Lakehouse, changed: DataFrame) -> None:
         new = changed.drop(*LOCATED).repartition(*GOLD_TRANSACTIONS.partitioned_by)
         lake.append(new, to=GOLD_TRANSACTIONS)
     elif kinds:
-        columns: dict[str, str | Column] = {name: f"s.{name}" for name in GOLD_TRANSACTIONS.columns}
         gold = lake.writable(GOLD_TRANSACTIONS).alias("t")
         merge = gold.merge(changed.alias("s"), replaces(replaced))
         if any(kind.is_removal for kind in kinds):
             merge = merge.whenMatchedDelete("s.is_removal")
-        merge = merge.whenMatchedUpdate(set=columns)
-        merge.whenNotMatchedInsert("NOT s.is_removal", values=columns).execute()
+        # all columns of Gold, that is: those of LOCATED are none of it
+        merge = merge.whenMatchedUpdateAll().whenNotMatchedInsertAll("NOT s.is_removal")
+        merge.execute()
 
 
 def _places(located: DataFrame) -> set[Place]:

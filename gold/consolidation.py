@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.config import GoldSettings
 from lakehouse.fold.spark import Derivation, standing
-from lakehouse.tables import GOLD_TRANSACTIONS, WAITING_DAY
+from lakehouse.tables import WAITING_DAY
 
 Days = tuple[date, date]
 Place = tuple[date, str]
@@ -90,7 +90,7 @@ def changes(new: DataFrame, existing: DataFrame, derived: Derivation) -> DataFra
     is_doubled = F.size("places") > 1
     changed = united.where(is_doubled | ~F.col("contributions").eqNullSafe(F.col("old")))
     rows = derived(changed, carrying=["places"])
-    return rows.select(*GOLD_TRANSACTIONS.columns, F.inline(_replacements()))
+    return rows.select("*", F.inline(_replacements())).drop("places")
 
 
 def _replacements() -> Column:

@@ -65,8 +65,8 @@ def _contributions(
     columns = {name: F.col(name) for name in (*_PROVENANCE, *same_name)} | known
     columns["source"] = F.lit(str(source)) if isinstance(source, Source) else source
     columns["version"] = F.col("_commit_version")
-    fields = [
-        columns.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name)
-        for field in contribution_type()
-    ]
-    return rows.select("transaction_id", F.struct(*fields).alias("contribution"))
+    nothing, kind = F.lit(None), contribution_type()
+    fields = [columns.get(name, nothing).alias(name) for name in kind.fieldNames()]
+    # one cast for all fields: each would be several calls into the JVM
+    contribution = F.struct(*fields).cast(kind.simpleString())
+    return rows.select("transaction_id", contribution.alias("contribution"))

@@ -33,11 +33,12 @@ def history_rows(groups: FieldGroups) -> Callable[[DataFrame], DataFrame]:
     """
 
     def rows(changes: DataFrame) -> DataFrame:
+        row = F.struct(*GOLD_TRANSACTIONS.columns)
         version_of_row = changes.groupBy(
             "transaction_id",
             F.col("_commit_version").alias("gold_version"),
             F.col("_commit_timestamp").alias("known_from"),
-        ).agg(_image(_BEFORE).alias("before"), _image(_AFTER).alias("after"))
+        ).agg(_image(row, _BEFORE).alias("before"), _image(row, _AFTER).alias("after"))
         return (
             version_of_row.where("after IS NOT NULL")
             .select(
@@ -74,10 +75,9 @@ def history_as_of(history: DataFrame, version: int) -> DataFrame:
     return known.groupBy("transaction_id").agg(latest).select("latest.*")
 
 
-def _image(kinds: Sequence[str]) -> Column:
+def _image(row: Column, kinds: Sequence[str]) -> Column:
     # a row that moves to another partition may be a delete and an insert; a healed double is two
     # rows before and one after, and any of the two tells what changed
-    row = F.struct(*GOLD_TRANSACTIONS.columns)
     return F.first(F.when(F.col("_change_type").isin(*kinds), row), ignorenulls=True)
 
 
