@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.identity import drop_coordinates, kafka_coordinates
 from lakehouse.records.codes import Verdict
+from lakehouse.texts import csv_cell, instant_of
 
 IDENTIFIED_BY = {
     "live_transactions": ("event_id",),
@@ -27,9 +28,6 @@ IDENTIFIED_BY = {
 """Which delivered fields say who a record is, by topic or by kind of drop."""
 
 _IDS = ("event_id", "transaction_id")
-_INSTANTS = ("inference_time", "effective_date")
-# a cell is quoted (with "" for a quote) or plain; a leading comma keeps matches from being empty
-_CSV_CELL = r',("(?:[^"]|"")*+"|[^,]*+)'
 
 
 def delivered_messages(bronze: DataFrame, keys: Sequence[str]) -> DataFrame:
@@ -37,7 +35,7 @@ def delivered_messages(bronze: DataFrame, keys: Sequence[str]) -> DataFrame:
     text = F.col("value").cast("string")
     return bronze.select(
         kafka_coordinates().alias("coordinates"),
-        _identity({key: F.get_json_object(text, f"$.{key}") for key in keys}).alias("identity"),
+        _identity([_read(key, F.get_json_object(text, f"$.{key}")) for key in keys]),
         F.lit(False).alias("superseded"),
     )
 
@@ -45,30 +43,40 @@ def delivered_messages(bronze: DataFrame, keys: Sequence[str]) -> DataFrame:
 def delivered_rows(drops: DataFrame, files: DataFrame, keys: Sequence[str]) -> DataFrame:
     """One row per delivered row of a loaded file: `coordinates`, `identity`, `superseded`.
 
-    A row is superseded when a greater revision of its file was loaded.
+    A row is superseded when a greater revision of its file was loaded. Where that is the same
+    content, put back, both have the same coordinates: the older rows get others.
     """
+    content = ("path", "file_sha256", "file_revision")
     newest = F.max("file_revision").over(Window.partitionBy("path"))
-    loaded = files.where(F.col("verdict") == Verdict.LOADED.value).select(
-        "path", "file_sha256", (F.col("file_revision") < newest).alias("superseded")
+    newest_of_content = F.max("file_revision").over(Window.partitionBy("path", "file_sha256"))
+    loaded = (
+        files.where(F.col("verdict") == Verdict.LOADED.value)
+        # a file that was touched is there again
+        .dropDuplicates([*content])
+        .select(
+            *content,
+            (F.col("file_revision") < newest).alias("superseded"),
+            (F.col("file_revision") < newest_of_content).alias("put_back"),
+        )
     )
+    place = drop_coordinates()
+    older = F.concat(place, F.lit("/"), F.col("file_revision").cast("string"))
     is_csv = F.col("format") == "csv"
-    fields = {
-        key: F.when(is_csv, _csv_cell(key)).otherwise(F.get_json_object("raw", f"$.{key}"))
+    header, raw = F.col("header"), F.col("raw")
+    fields = [
+        F.when(is_csv, csv_cell(header, raw, key)).otherwise(F.get_json_object(raw, f"$.{key}"))
         for key in keys
-    }
-    return drops.join(F.broadcast(loaded), ["path", "file_sha256"]).select(
-        drop_coordinates().alias("coordinates"),
-        _identity(fields).alias("identity"),
+    ]
+    return drops.join(F.broadcast(loaded), [*content]).select(
+        F.when(F.col("put_back"), older).otherwise(place).alias("coordinates"),
+        _identity([_read(key, field) for key, field in zip(keys, fields, strict=True)]),
         "superseded",
     )
 
 
 def accepted_rows(silver: DataFrame, keys: Sequence[str]) -> DataFrame:
     """One row per Silver row: `coordinates` and the `identity` that the delivered record has."""
-    return silver.select(
-        "coordinates",
-        _identity({key: F.col(key).cast("string") for key in keys}).alias("identity"),
-    )
+    return silver.select("coordinates", _identity([F.col(key).cast("string") for key in keys]))
 
 
 def silver_revisions(contributions: Sequence[DataFrame]) -> DataFrame:
@@ -148,11 +156,19 @@ def closing(
 
 
 def manifest_counts(files: DataFrame) -> DataFrame:
-    """Per kind of drop: rows `delivered` in files, and those of them that are `held`."""
-    is_held = F.col("verdict") == Verdict.HELD.value
-    return files.groupBy("kind").agg(
-        F.sum("row_count").alias("delivered"),
-        F.sum(F.when(is_held, F.col("row_count")).otherwise(0)).alias("held"),
+    """Per kind of drop: rows `delivered` in files, and those of them that are `held`.
+
+    A content of a path counts once, however often the manifest names it: as loaded if it ever
+    was, else as held.
+    """
+    is_loaded = F.col("verdict") == Verdict.LOADED.value
+    contents = files.groupBy("kind", "path", "file_sha256", "file_revision").agg(
+        # loaded over held; a file that could not be read was held with no rows
+        F.max(F.struct(is_loaded.alias("is_loaded"), "row_count")).alias("known")
+    )
+    held = F.when(F.col("known.is_loaded"), 0).otherwise(F.col("known.row_count"))
+    return contents.groupBy("kind").agg(
+        F.sum("known.row_count").alias("delivered"), F.sum(held).alias("held")
     )
 
 
@@ -169,32 +185,21 @@ def _greatest_revisions(revisions: DataFrame) -> DataFrame:
     )
 
 
-def _identity(fields: dict[str, Column]) -> Column:
-    """The fields in one text, ids in lower case, instants in UTC; null where one is missing."""
-    texts = []
-    for name, value in fields.items():
-        text = F.trim(value)
-        text = F.lower(text) if name in _IDS else text
-        texts.append(_instant(text).cast("string") if name in _INSTANTS else text)
+def _identity(texts: Sequence[Column]) -> Column:
+    """The texts in one, as `identity`; null where one is missing."""
     between = [part for text in texts for part in (text, F.lit("|"))]
-    return F.concat(*between[:-1])
+    return F.concat(*between[:-1]).alias("identity")
 
 
-def _instant(text: Column) -> Column:
-    is_millis = text.rlike("^-?[0-9]{1,15}$")
-    millis = F.when(is_millis, text.cast("long"))
-    return F.coalesce(F.timestamp_millis(millis), F.try_to_timestamp(F.upper(text)))
-
-
-def _csv_cell(name: str) -> Column:
-    place = F.array_position(_csv_cells(F.col("header")), name)
-    # element_at takes no place 0, and fails beyond the end
-    return F.get(_csv_cells(F.col("raw")), F.when(place > 0, place - 1).cast("int"))
-
-
-def _csv_cells(line: Column) -> Column:
-    cells = F.regexp_extract_all(
-        F.concat(F.lit(","), F.regexp_replace(line, r"\r$", "")), F.lit(_CSV_CELL), F.lit(1)
-    )
-    unquoted = F.transform(cells, lambda cell: F.regexp_replace(cell, '^"|"$', ""))
-    return F.transform(unquoted, lambda cell: F.replace(cell, F.lit('""'), F.lit('"')))
+def _read(name: str, sent: Column) -> Column:
+    """A delivered field as Silver's contract reads it, in text: ids in lower case, UTC instants."""
+    text = F.trim(sent)
+    if name in _IDS:
+        return F.lower(text)
+    match name:
+        case "inference_time":
+            return instant_of(text).cast("string")
+        case "effective_date":
+            return instant_of(text, or_day=True).cast("string")
+        case _:
+            return text

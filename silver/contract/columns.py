@@ -1,29 +1,25 @@
 """One field of a contract: its typed value, and the rules that its text can break.
 
-Every reader looks into the column `fields: map<string,string>`. A blank text counts as missing.
-No text can make a query fail: each is checked before it is cast.
+Every reader looks into the column `fields: map<string,string>`. A blank text counts as missing:
+its value is null, and of its rules only `<name>_missing` is broken. No text can make a query fail:
+each is checked before it is cast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from lakehouse.quality import RowRule
+from lakehouse.texts import instant_of
 from silver.contract.fields import json_fields
 
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
-_INSTANT = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
-    r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
-)
-_NO_SECONDS = r"^[0-9-]{10}[T ][0-9]{2}:[0-9]{2}(?=Z|[+-])"
-_EPOCH_MILLIS = r"^-?[0-9]{1,15}$"
 # bounded: a cast of 1e-999999999 to a decimal would compute for minutes
 _NUMBER = r"^[+-]?[0-9]{1,40}([.][0-9]{1,40})?([eE][+-]?[0-9]{1,3})?$"
 # no negative exponent and no endless fraction: rounding must not make an amount whole
@@ -32,30 +28,47 @@ _INTEGER = r"^-?[0-9]{1,18}([.]0+)?$"
 _NESTED = r"^[\[{]"
 _AMOUNT_LIMIT = 10**13
 EARLIEST = "2000-01-01 00:00:00Z"
+LATEST = "_latest"
+"""A row's newest plausible event time: no instant may be behind it."""
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """One typed column and its rules; `hashed` is its canonical text for the content hash."""
+    """One typed column and its rules; `hashed` is its canonical text for the content hash.
+
+    `prepared` are columns that value, rules and hash refer to: each is computed once.
+    """
 
     name: str
     value: Column
     rules: tuple[RowRule, ...]
     hashed: Column
+    prepared: Mapping[str, Column] = field(default_factory=dict)
 
 
-def text_of(name: str) -> Column:
+def _text_of(name: str) -> Column:
     """The text of a field, trimmed; null if it is absent or blank."""
     trimmed = F.trim(F.element_at("fields", name))
     return F.when(trimmed != "", trimmed)
 
 
+def _text_column(name: str) -> str:
+    """The prepared column that holds the text of a field."""
+    return f"_text_{name}"
+
+
+def _found(name: str) -> Column:
+    return F.col(_text_column(name))
+
+
 def _try_cast(name: str, kind: str) -> Column:
-    return F.expr(f"try_cast(trim(element_at(fields, '{name}')) AS {kind})")
+    return F.expr(f"try_cast({_text_column(name)} AS {kind})")
 
 
-def _missing(name: str) -> RowRule:
-    return RowRule(f"{name}_missing", f"{name} is missing", text_of(name).isNull())
+def _missing(name: str, rule_id: str | None = None) -> RowRule:
+    # of something that is no object at all, the missing fields are no news
+    is_missing = F.col("fields").isNotNull() & _found(name).isNull()
+    return RowRule(rule_id or f"{name}_missing", f"{name} is missing", is_missing)
 
 
 def _parsed(
@@ -64,15 +77,17 @@ def _parsed(
     *rules: RowRule,
     required: bool,
     hashed: Column | None = None,
+    prepared: Mapping[str, Column] | None = None,
 ) -> Parsed:
     all_rules = (_missing(name), *rules) if required else rules
     canonical = F.col(name).cast("string") if hashed is None else hashed
-    return Parsed(name, value, all_rules, canonical)
+    columns = {_text_column(name): _text_of(name)} | dict(prepared or {})
+    return Parsed(name, value, all_rules, canonical, columns)
 
 
 def uuid(name: str) -> Parsed:
     """A UUID in lower case; `<name>_missing`, `<name>_malformed`."""
-    text = F.lower(text_of(name))
+    text = F.lower(_found(name))
     readable = text.rlike(_UUID)
     malformed = RowRule(f"{name}_malformed", f"{name} is not a UUID", ~readable)
     return _parsed(name, F.when(readable, text), malformed, required=True)
@@ -80,7 +95,7 @@ def uuid(name: str) -> Parsed:
 
 def text(name: str, *, required: bool) -> Parsed:
     """Any text or number; `<name>_missing`, `<name>_malformed` for an object or a list."""
-    found = text_of(name)
+    found = _found(name)
     nested = found.rlike(_NESTED)
     malformed = RowRule(f"{name}_malformed", f"{name} is not a text or a number", nested)
     return _parsed(name, F.when(~nested, found), malformed, required=required)
@@ -88,12 +103,12 @@ def text(name: str, *, required: bool) -> Parsed:
 
 def code(name: str, codes: type[StrEnum] | Iterable[str], what: str) -> Parsed:
     """One of the codes; `<what>_missing`, `<what>_unknown` (`what` is the rule's short name)."""
-    found = text_of(name)
+    found = _found(name)
     known = found.isin([str(member) for member in codes])
     return _parsed(
         name,
         F.when(known, found),
-        RowRule(f"{what}_missing", f"{name} is missing", found.isNull()),
+        _missing(name, f"{what}_missing"),
         RowRule(f"{what}_unknown", f"{name} is not a code of the contract", ~known),
         required=False,
     )
@@ -101,7 +116,7 @@ def code(name: str, codes: type[StrEnum] | Iterable[str], what: str) -> Parsed:
 
 def pattern(name: str, regex: str, meaning: str) -> Parsed:
     """A text of one form; `<name>_missing`, `<name>_malformed`."""
-    found = text_of(name)
+    found = _found(name)
     fits = found.rlike(regex)
     malformed = RowRule(f"{name}_malformed", f"{name} is not {meaning}", ~fits)
     return _parsed(name, F.when(fits, found), malformed, required=True)
@@ -109,7 +124,7 @@ def pattern(name: str, regex: str, meaning: str) -> Parsed:
 
 def integer(name: str) -> Parsed:
     """An optional whole number (BIGINT); `<name>_malformed`."""
-    found = text_of(name)
+    found = _found(name)
     readable = found.rlike(_INTEGER)
     malformed = RowRule(f"{name}_malformed", f"{name} is not a whole number", ~readable)
     whole = F.regexp_replace(found, "[.]0+$", "")
@@ -121,7 +136,7 @@ def amount(name: str = "amount") -> Parsed:
 
     `_missing`, `_malformed`, `_overflow`, `_negative`, `_not_whole`.
     """
-    found = text_of(name)
+    found = _found(name)
     readable = found.rlike(_AMOUNT)
     exact = F.when(readable, _try_cast(name, "DECIMAL(38,18)"))
     too_great = exact.isNull() | (F.abs(exact) >= F.lit(_AMOUNT_LIMIT))
@@ -140,7 +155,7 @@ def amount(name: str = "amount") -> Parsed:
 
 def probability(name: str) -> Parsed:
     """DECIMAL(7,6) in 0..1; `_missing`, `_malformed`, `_out_of_range`."""
-    found = text_of(name)
+    found = _found(name)
     readable = found.rlike(_NUMBER)
     within = F.when(readable, _try_cast(name, "DOUBLE").between(0, 1))
     value = F.when(within, _try_cast(name, "DECIMAL(7,6)"))
@@ -160,7 +175,7 @@ def probability(name: str) -> Parsed:
 
 def rate(name: str) -> Parsed:
     """DECIMAL(18,8) above zero; `_missing`, `_malformed`, `_overflow`, `_not_positive`."""
-    found = text_of(name)
+    found = _found(name)
     readable = found.rlike(_NUMBER)
     exact = F.when(readable, _try_cast(name, "DECIMAL(18,8)"))
     return _parsed(
@@ -173,37 +188,33 @@ def rate(name: str) -> Parsed:
     )
 
 
-def instant(name: str, latest: Column | None, *, or_day: bool = False) -> Parsed:
+def instant(name: str, *, bounded: bool = True, or_day: bool = False) -> Parsed:
     """An instant, UTC: ISO-8601 with an offset, or epoch milliseconds; perhaps a day's midnight.
 
-    `_missing`, `_unreadable`, and `_absurd`: before the year 2000, or behind `latest`.
+    `_missing`, `_unreadable`, and `_absurd`: before the year 2000, or behind the row's LATEST.
     """
-    # Spark reads no instant without seconds
-    found = F.regexp_replace(F.upper(text_of(name)), _NO_SECONDS, "$0:00")
-    is_iso = found.rlike(_INSTANT)
-    read = F.when(
-        is_iso | found.rlike(_DATE) if or_day else is_iso, F.try_to_timestamp(found)
-    ).when(found.rlike(_EPOCH_MILLIS), F.timestamp_millis(found.cast("bigint")))
+    read = F.col(f"_{name}")
     absurd = read < F.lit(EARLIEST).cast("timestamp")
-    if latest is not None:
-        absurd = absurd | (read > latest)
+    if bounded:
+        absurd = absurd | (read > F.col(LATEST))
     return _parsed(
         name,
         F.when(~F.coalesce(absurd, F.lit(False)), read),
         RowRule(
             f"{name}_unreadable",
             f"{name} is neither ISO-8601 with an offset nor epoch milliseconds",
-            found.isNotNull() & read.isNull(),
+            _found(name).isNotNull() & read.isNull(),
         ),
         RowRule(f"{name}_absurd", f"{name} is before 2000 or too far ahead", absurd),
         required=True,
         hashed=F.unix_micros(name).cast("string"),
+        prepared={f"_{name}": instant_of(_text_of(name), or_day=or_day)},
     )
 
 
 def day(name: str, *, required: bool) -> Parsed:
     """An ISO-8601 date; `_missing`, `_malformed`."""
-    found = text_of(name)
+    found = _found(name)
     read = F.when(found.rlike(_DATE), _try_cast(name, "DATE"))
     malformed = RowRule(
         f"{name}_malformed",
@@ -214,9 +225,8 @@ def day(name: str, *, required: bool) -> Parsed:
 
 
 def json_object(name: str, *, required: bool) -> Parsed:
-    """The text of a JSON object; `_missing`, `_malformed`."""
-    found = text_of(name)
-    fields = json_fields(found)
+    """The text of a JSON object; `_missing`, `_malformed`. Its fields are prepared as `_<name>`."""
+    found, fields = _found(name), F.col(f"_{name}")
     malformed = RowRule(
         f"{name}_malformed",
         f"{name} is not a JSON object",
@@ -227,7 +237,8 @@ def json_object(name: str, *, required: bool) -> Parsed:
         F.when(fields.isNotNull(), found),
         malformed,
         required=required,
-        hashed=sorted_entries(json_fields(F.col(name))),
+        hashed=sorted_entries(fields),
+        prepared={f"_{name}": json_fields(_text_of(name))},
     )
 
 

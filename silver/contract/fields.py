@@ -5,12 +5,12 @@ from __future__ import annotations
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from lakehouse.texts import csv_cells
+
 _STRICT = {"allowSingleQuotes": "false"}
 _STRING = r'"(?:[^"\\]|\\.)*+"'
 # from the end of the last number over strings and punctuation up to the next number
 _NEXT_NUMBER = rf'\G((?:[^"0-9-]++|{_STRING})*+)(-?[0-9][0-9.eE+-]*+)'
-# three alternatives would do, but a match must never be empty: hence the leading comma
-_CSV_CELL = r',("(?:[^"]|"")*+"(?=,|$)|[^,]*+)'
 
 
 def is_utf8(text: Column) -> Column:
@@ -41,9 +41,9 @@ def json_fields(text: Column) -> Column:
 def csv_fields(header: Column, line: Column) -> Column:
     """Cells of a CSV line by the names in its header; null unless there is one cell per name.
 
-    Quotes as in RFC 4180, but a row is one line; an empty cell is null.
+    An empty cell is null.
     """
-    names, cells = _csv_cells(header), _csv_cells(line)
+    names, cells = csv_cells(header), csv_cells(line)
     fits = (F.size(names) == F.size(cells)) & (F.size(F.array_distinct(names)) == F.size(names))
     return F.when(
         is_utf8(line) & fits,
@@ -70,18 +70,3 @@ def _only_object(text: Column) -> Column:
     )
     alone = (F.size(values) == 2) & F.element_at(values, 2).isNull()
     return F.when(alone, F.element_at(values, 1))
-
-
-def _csv_cells(line: Column) -> Column:
-    found = F.regexp_extract_all(
-        F.concat(F.lit(","), F.regexp_replace(line, r"\r$", "")),
-        F.lit(_CSV_CELL),
-        F.lit(1),
-    )
-    return F.transform(
-        found,
-        lambda cell: F.when(
-            cell.rlike(r'(?s)^".*"$') & (F.length(cell) >= 2),
-            F.replace(cell.substr(F.lit(2), F.length(cell) - 2), F.lit('""'), F.lit('"')),
-        ).otherwise(cell),
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -10,7 +11,7 @@ from pyspark.sql import functions as F
 from lakehouse.identity import named_uuid
 from lakehouse.records.codes import TransactionStatus
 from silver.contract import columns
-from silver.contract.assemble import assembled
+from silver.contract.assemble import Contract, assembled
 from silver.contract.currencies import CURRENCIES
 
 COUNTRY = "^[A-Z]{2}$"
@@ -29,10 +30,16 @@ def parsed_payments(
     into its region (`region_of` of the decision rules). The identity is the `event_id`, or for a
     log row the UUID of (transactions, transaction_id).
     """
-    contract = [
+    region = regions(F.col("country"))
+    return assembled(rows, _contract(with_event_id), latest, region=region)
+
+
+@cache
+def _contract(with_event_id: bool) -> Contract:
+    fields = [
         columns.uuid("transaction_id"),
         columns.text("user_id", required=True),
-        columns.instant("timestamp", latest),
+        columns.instant("timestamp"),
         columns.amount(),
         columns.code("currency", CURRENCIES, "currency"),
         columns.pattern("country", COUNTRY, "an ISO 3166-1 alpha-2 code"),
@@ -41,18 +48,10 @@ def parsed_payments(
         columns.code("transaction_status", TransactionStatus, "status"),
         columns.integer("sequence"),
     ]
+    event_date = F.to_date("timestamp")
     if with_event_id:
-        contract.insert(0, columns.uuid("event_id"))
+        fields.insert(0, columns.uuid("event_id"))
+        return Contract.of(fields, identity=F.col("event_id"), event_date=event_date)
     of_log_row = named_uuid(F.lit("transactions"), F.col("transaction_id"))
-    identity = (
-        F.col("event_id")
-        if with_event_id
-        else F.when(F.col("transaction_id").isNotNull(), of_log_row)
-    )
-    return assembled(rows, contract).withColumns(
-        {
-            "region": regions(F.col("country")),
-            "identity": identity,
-            "event_date": F.to_date("timestamp"),
-        }
-    )
+    identity = F.when(F.col("transaction_id").isNotNull(), of_log_row)
+    return Contract.of(fields, identity=identity, event_date=event_date)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.quality import RowRule
 from silver.contract import columns
-from silver.contract.assemble import assembled
+from silver.contract.assemble import Contract, assembled
 from silver.contract.currencies import CURRENCIES
-from silver.contract.fields import json_fields
 
 _WHOLE = "^[0-9]{1,13}$"
 _POSITIVE = "^[1-9][0-9]{0,12}$"
@@ -22,30 +22,44 @@ def parsed_policies(rows: DataFrame) -> DataFrame:
 
     `policy_data` must name a rule that is known, with parameters of the right kind.
     """
-    contract = [
-        columns.text("policy_id", required=True),
-        columns.text("policy_name", required=True),
-        columns.json_object("policy_data", required=True),
-        columns.instant("effective_date", None, or_day=True),
-    ]
-    data = json_fields(columns.text_of("policy_data"))
-    unusable = RowRule(
-        "policy_data_malformed",
-        "policy_data names no known rule, or a parameter is missing or of the wrong kind",
-        data.isNotNull() & ~F.coalesce(_is_usable(data), F.lit(False)),
-    )
-    return assembled(rows, contract, [unusable])
+    return assembled(rows, _policy_contract())
 
 
 def parsed_fx_rates(rows: DataFrame) -> DataFrame:
     """One row per row of `rows`: units of `currency` per unit of `base` on one day."""
-    contract = [
-        columns.day("rate_date", required=True),
-        columns.code("base", CURRENCIES, "base"),
-        columns.code("currency", CURRENCIES, "currency"),
-        columns.rate("rate"),
-    ]
-    return assembled(rows, contract)
+    return assembled(rows, _rate_contract())
+
+
+@cache
+def _policy_contract() -> Contract:
+    data = columns.json_object("policy_data", required=True)
+    fields = F.col("_policy_data")
+    unusable = RowRule(
+        "policy_data_malformed",
+        "policy_data names no known rule, or a parameter is missing or of the wrong kind",
+        fields.isNotNull() & ~F.coalesce(_is_usable(fields), F.lit(False)),
+    )
+    return Contract.of(
+        [
+            columns.text("policy_id", required=True),
+            columns.text("policy_name", required=True),
+            data,
+            columns.instant("effective_date", bounded=False, or_day=True),
+        ],
+        [unusable],
+    )
+
+
+@cache
+def _rate_contract() -> Contract:
+    return Contract.of(
+        [
+            columns.day("rate_date", required=True),
+            columns.code("base", CURRENCIES, "base"),
+            columns.code("currency", CURRENCIES, "currency"),
+            columns.rate("rate"),
+        ]
+    )
 
 
 def _is_usable(data: Column) -> Column:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.identity import named_uuid
 from lakehouse.records.codes import ScoreSource
 from silver.contract import columns
-from silver.contract.assemble import assembled
+from silver.contract.assemble import Contract, assembled
 
 
 def score_identity(
@@ -32,21 +34,23 @@ def parsed_scores(rows: DataFrame, *, latest: Column, score_source: ScoreSource)
     `fraud_reason_code` is not among the columns: the decision rules add it. The UTC day of
     `inference_time` is the `event_date`.
     """
-    contract = [
-        columns.text("model_version", required=True),
-        columns.uuid("transaction_id"),
-        columns.probability("fraud_score"),
-        columns.json_object("explanations", required=False),
-        columns.instant("inference_time", latest),
-    ]
+    return assembled(rows, _contract(score_source), latest)
+
+
+@cache
+def _contract(score_source: ScoreSource) -> Contract:
     source = F.lit(str(score_source))
-    identity = score_identity(
-        F.col("transaction_id"), F.col("model_version"), F.col("inference_time"), source
-    )
-    return assembled(rows, contract).withColumns(
-        {
-            "score_source": source,
-            "identity": identity,
-            "event_date": F.to_date("inference_time"),
-        }
+    return Contract.of(
+        [
+            columns.text("model_version", required=True),
+            columns.uuid("transaction_id"),
+            columns.probability("fraud_score"),
+            columns.json_object("explanations", required=False),
+            columns.instant("inference_time"),
+        ],
+        score_source=source,
+        identity=score_identity(
+            F.col("transaction_id"), F.col("model_version"), F.col("inference_time"), source
+        ),
+        event_date=F.to_date("inference_time"),
     )

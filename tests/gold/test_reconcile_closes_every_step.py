@@ -80,15 +80,16 @@ def test_each_count_is_made_for_itself_and_what_is_nowhere_is_unexplained(
     _scores(lake)
     _money_events(lake)
     # Gold has the live event and the score, but only an old revision of the money event
-    contributions = [a_contribution("e-1"), a_contribution("score-1"), a_contribution("m-1")]
+    known = ("e-1", "score-1", "score-2", "m-1")
+    contributions = [a_contribution(identity) for identity in known]
     append(lake, GOLD_TRANSACTIONS, a_gold_row("t-1", contributions=contributions))
 
     steps = {row.step: row for row in reconcile(lake)}
 
     assert _counts(steps[LIVE]) == (4, 1, 1, 1, 0, 1)  # offset 3 is nowhere
-    assert _counts(steps[SCORES]) == (2, 1, 1, 0, 0, 0)
-    assert _counts(steps[MONEY]) == (4 + 7, 1, 2, 1, 7, 0)
-    assert _counts(steps[SILVER_TO_GOLD]) == (3, 2, 0, 0, 0, 1)
+    assert _counts(steps[SCORES]) == (4, 2, 2, 0, 0, 0)
+    assert _counts(steps[MONEY]) == (4 + 7 + 2, 1, 4, 1, 7, 0)
+    assert _counts(steps[SILVER_TO_GOLD]) == (4, 3, 0, 0, 0, 1)
     assert len(steps) == 8  # those without a record as well, all zero
     assert _counts(steps["bronze.drops_policies -> silver.policies"]) == (0,) * 6
 
@@ -122,24 +123,36 @@ def _scores(lake: Lakehouse) -> None:
         lake, BRONZE_FRAUD_SCORES,
         a_message(0, text % as_millis, "scores"),
         a_message(1, text % '"2026-03-08T10:00:00.250+01:00"', "scores"),
+        a_message(2, text % '"2026-03-08T09:00Z"', "scores"),
+        a_message(3, text % '"2026-03-08T10:00:00+01"', "scores"),
     )  # fmt: skip
-    accepted = in_silver("score-1", "kafka:scores/0/0") | {
+    score = {
         "model_version": "m1", "inference_time": inferred, "score_source": "TOPIC",
         "fraud_score": "0.5", "fraud_reason_code": "NONE",
     }  # fmt: skip
-    append(lake, SILVER_FRAUD_SCORES, accepted)
+    append(
+        lake, SILVER_FRAUD_SCORES,
+        in_silver("score-1", "kafka:scores/0/0") | score,
+        in_silver("score-2", "kafka:scores/0/2") | score | {"inference_time": MORNING},
+    )  # fmt: skip
 
 
 def _money_events(lake: Lakehouse) -> None:
-    """A file, its correction in which m-2 vanished, both before Silver looked; a held file."""
+    """A file, its correction in which m-2 vanished, both put back and forth; and a held file.
+
+    The file was held before it was loaded, and its last content was touched afterwards.
+    """
     append(
         lake, BRONZE_DROP_FILES,
-        a_file("old", 0, 2), a_file("new", 1, 2), a_file("bad", 0, 7, "HELD", name="b"),
+        a_file("new", 0, 0, "HELD"), a_file("new", 0, 2, "HELD"), a_file("new", 0, 2),
+        a_file("old", 1, 2), a_file("new", 2, 2), a_file("new", 2, 2),
+        a_file("bad", 0, 7, "HELD", name="b"),
     )  # fmt: skip
     append(
         lake, DROPS["money_events"],
-        a_csv_row("old", 0, 1, '100,m-1,"a, ""quoted"" note"'), a_csv_row("old", 0, 2, "5,m-2,"),
-        a_csv_row("new", 1, 1, '"90","m-1",corrected\r'), a_csv_row("new", 1, 2, "x,m-3,"),
+        a_csv_row("new", 0, 1, '"90","m-1",corrected\r'), a_csv_row("new", 0, 2, "x,m-3,"),
+        a_csv_row("old", 1, 1, '100,m-1,"a, ""quoted"" note"'), a_csv_row("old", 1, 2, "5,m-2,"),
+        a_csv_row("new", 2, 1, '"90","m-1",corrected\r'), a_csv_row("new", 2, 2, "x,m-3,"),
     )  # fmt: skip
     place = "file:money_events/a.csv@new#"
     accepted = in_silver("m-1", f"{place}1", revision=1) | {

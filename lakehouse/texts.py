@@ -1,0 +1,58 @@
+"""How delivered texts are read, in every layer alike: the cells of a CSV line, and instants."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+# quoted (with "" for a quote) or plain; with a comma before the first too, no match is empty
+_CELL = r',("(?:[^"]|"")*+"(?=,|$)|[^,]*+)'
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_INSTANT = (
+    rf"^{_DAY}[T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.][0-9]{{1,9}})?)?"
+    r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+)
+_NO_SECONDS = r"^[0-9-]{10}[T ][0-9]{2}:[0-9]{2}(?=Z|[+-])"
+_EPOCH_MILLIS = r"^-?[0-9]{1,15}$"
+
+
+def csv_pieces(line: Column) -> Column:
+    """Cells of a CSV line as they stand there, a comma before each: joined, a comma and the line.
+
+    Quotes as in RFC 4180, but a row is one line.
+    """
+    return F.regexp_extract_all(F.concat(F.lit(","), line), F.lit(_CELL), F.lit(0))
+
+
+def csv_cells(line: Column) -> Column:
+    """What each cell of a CSV line says, without its quotes."""
+    whole = F.concat(F.lit(","), F.regexp_replace(line, r"\r$", ""))
+    written = F.regexp_extract_all(whole, F.lit(_CELL), F.lit(1))
+    return F.transform(written, _unquoted)
+
+
+def csv_cell(header: Column, line: Column, name: str) -> Column:
+    """What the cell under `name` says; null where there is no such name or no such cell."""
+    place = F.array_position(csv_cells(header), name)
+    # no place is 0
+    return F.get(csv_cells(line), F.when(place > 0, place - 1).cast("int"))
+
+
+def instant_of(text: Column, *, or_day: bool = False) -> Column:
+    """ISO-8601 with an offset, or epoch milliseconds; `or_day`: also a day, its midnight in UTC.
+
+    Null for any other text. Blanks around it are the caller's matter.
+    """
+    # Spark reads no instant without seconds
+    whole = F.regexp_replace(F.upper(text), _NO_SECONDS, "$0:00")
+    is_iso = whole.rlike(f"{_INSTANT}|^{_DAY}$" if or_day else _INSTANT)
+    is_millis = whole.rlike(_EPOCH_MILLIS)
+    return F.when(is_iso, F.try_to_timestamp(whole)).when(
+        is_millis, F.timestamp_millis(whole.cast("bigint"))
+    )
+
+
+def _unquoted(cell: Column) -> Column:
+    is_quoted = cell.startswith('"') & cell.endswith('"') & (F.length(cell) >= 2)
+    inner = cell.substr(F.lit(2), F.length(cell) - 2)
+    return F.when(is_quoted, F.replace(inner, F.lit('""'), F.lit('"'))).otherwise(cell)
