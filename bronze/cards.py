@@ -17,6 +17,8 @@ import hashlib
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from lakehouse.texts import csv_cells, csv_pieces
+
 _BLOCK_BYTES = 64
 _LENGTHS = range(13, 20)
 # by scheme: Visa, Mastercard (two ranges), American Express, Discover, JCB, Diners Club
@@ -47,7 +49,6 @@ _JSON_STRING = r'"(?:[^"\\]|\\.)*+"'
 _EXEMPT = rf'"(?:{"|".join(EXEMPT_FIELDS)})"\s*+:\s*+(?:{_JSON_STRING}|[^"\[{{,}}\]]++)'
 # every character of a text belongs to exactly one piece
 _JSON_PIECE = rf'(?s){_EXEMPT}|{_JSON_STRING}|[^"]++|"'
-_CSV_CELL = r',(?:"(?:[^"]|"")*+"(?=,|$)|[^,]*+)'
 
 
 def redacted(value: Column, key: bytes) -> Column:
@@ -88,26 +89,14 @@ def redacted_text(text: Column, key: bytes) -> Column:
 
 def redacted_csv(header: Column, line: Column, key: bytes) -> Column:
     """`struct<value string, redactions int>` of a CSV line; its header names the exempt cells."""
-    names = F.transform(csv_cells(header), unquoted)
+    names = csv_cells(header)
 
     def of_cell(cell: Column, index: Column) -> Column:
         is_exempt = F.get(names, index).isin(list(EXEMPT_FIELDS))
         return F.when(is_exempt, _unchanged(cell)).otherwise(_without_cards(cell, F.lit(""), key))
 
-    # `_csv_pieces` has put a comma before the first
-    return _joined_if_suspicious(line, F.transform(_csv_pieces(line), of_cell), skip=1)
-
-
-def csv_cells(line: Column) -> Column:
-    """Cells of a CSV line as they stand there, with their quotes."""
-    return F.transform(_csv_pieces(line), lambda piece: piece.substr(F.lit(2), F.length(piece)))
-
-
-def unquoted(cell: Column) -> Column:
-    """What a CSV cell says."""
-    inner = cell.substr(F.lit(2), F.length(cell) - 2)
-    is_quoted = cell.rlike(r'(?s)^".*"$') & (F.length(cell) >= 2)
-    return F.when(is_quoted, F.replace(inner, F.lit('""'), F.lit('"'))).otherwise(cell)
+    # each piece has its comma, the first one too
+    return _joined_if_suspicious(line, F.transform(csv_pieces(line), of_cell), skip=1)
 
 
 def token_of(digits: Column, key: bytes) -> Column:
@@ -122,11 +111,6 @@ def _pads(key: bytes) -> tuple[bytearray, bytearray]:
     short = hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key
     block = short.ljust(_BLOCK_BYTES, b"\0")
     return bytearray(byte ^ 0x36 for byte in block), bytearray(byte ^ 0x5C for byte in block)
-
-
-def _csv_pieces(line: Column) -> Column:
-    # with a comma before the first cell too, no piece is empty
-    return F.regexp_extract_all(F.concat(F.lit(","), line), F.lit(_CSV_CELL), F.lit(0))
 
 
 def _unchanged(piece: Column) -> Column:

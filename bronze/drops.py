@@ -5,18 +5,19 @@ Text files are read line by line: a row with a line break inside a quoted cell i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from bronze.cards import csv_cells, redacted_csv, redacted_text, unquoted
+from bronze.cards import redacted_csv, redacted_text
 from bronze.control import Totals
 from bronze.landing import LandedFile
+from bronze.manifest import Content
 from lakehouse.tables import DROPS
+from lakehouse.texts import csv_cell
 
 _INSTANTS = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 _NUMBER = r"^\s*[+-]?[0-9]{1,20}([.][0-9]{1,18})?\s*$"
@@ -33,29 +34,34 @@ def raw_rows(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
     return reduce(DataFrame.unionByName, frames)
 
 
-def drop_rows(
-    rows: DataFrame, revisions: Sequence[tuple[str, date, str, int]], card_key: bytes
-) -> DataFrame:
+def drop_rows(rows: DataFrame, contents: Iterable[Content], card_key: bytes) -> DataFrame:
     """One row per raw row, as `DropRow` says, card numbers as tokens.
 
-    `revisions` has path, delivery day, SHA-256 and revision of each file; rows of other files are
-    left out.
+    Rows of files that are not among `contents` have no hash and no revision: they are there to be
+    counted.
     """
-    known = "path string, delivery_date date, file_sha256 string, file_revision int"
-    files = rows.sparkSession.createDataFrame(list(revisions), known)
+    known = rows.sparkSession.createDataFrame(
+        list(contents), "path string, file_sha256 string, file_revision int"
+    )
     redaction = F.when(
         F.col("format") == "csv", redacted_csv(F.col("header"), F.col("raw"), card_key)
     ).otherwise(redacted_text(F.col("raw"), card_key))
     return (
-        rows.join(F.broadcast(files), "path")
+        rows.join(F.broadcast(known), "path", "left")
         .withColumn("redaction", redaction)
-        .withColumns({"raw": F.col("redaction.value"), "redactions": F.col("redaction.redactions")})
+        .withColumns(
+            {
+                "delivery_date": F.regexp_extract("path", "/date=([^/]+)/", 1).cast("date"),
+                "raw": F.col("redaction.value"),
+                "redactions": F.col("redaction.redactions"),
+            }
+        )
         .select(*DROPS["transactions"].columns)
     )
 
 
 def totals_by_path(rows: DataFrame) -> dict[str, Totals]:
-    """Rows and amounts per file, from raw rows; an amount that is no number counts nothing."""
+    """Rows and amounts per file; an amount that is no number counts nothing."""
     amount = _field("amount")
     counted = (
         rows.select(
@@ -78,12 +84,12 @@ def _text_rows(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
     lines = (
         spark.read.text([file.glob for file in files])
         .select(
-            _place().alias("place"),
+            _path().alias("path"),
             F.col("_metadata.file_block_start").alias("block"),
             F.monotonically_increasing_id().alias("line"),
             "value",
         )
-        .join(F.broadcast(_places(spark, files)), "place")
+        .join(F.broadcast(_formats(spark, files)), "path")
     )
     # a file may be read in several blocks, each in the order of its lines
     in_file = Window.partitionBy("path").orderBy("block", "line")
@@ -112,21 +118,19 @@ def _parquet_rows(spark: SparkSession, file: LandedFile) -> DataFrame:
     )
 
 
-def _places(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
+def _formats(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
     return spark.createDataFrame(
-        [("/".join(file.uri.split("/")[-3:]), file.path, file.format) for file in files],
-        "place string, path string, format string",
+        [(file.path, file.format) for file in files], "path string, format string"
     )
 
 
-def _place() -> Column:
-    # file systems write one path with one slash or three: its end is the same
-    return F.regexp_extract(F.col("_metadata.file_path"), "([^/]+/[^/]+/[^/]+)$", 1)
+def _path() -> Column:
+    # file systems write one location with one slash or three: its end is the same
+    encoded = F.regexp_extract(F.col("_metadata.file_path"), "([^/]+/[^/]+/[^/]+)$", 1)
+    # a plus stands for itself there, not for a blank as in forms
+    return F.url_decode(F.replace(encoded, F.lit("+"), F.lit("%2B")))
 
 
 def _field(name: str) -> Column:
-    names = F.transform(csv_cells(F.col("header")), unquoted)
-    index = F.array_position(names, name)
-    cell = unquoted(F.get(csv_cells(F.col("raw")), (index - 1).cast("int")))
-    is_csv = F.col("format") == "csv"
-    return F.when(is_csv, F.when(index > 0, cell)).otherwise(F.get_json_object("raw", f"$.{name}"))
+    cell = csv_cell(F.col("header"), F.col("raw"), name)
+    return F.when(F.col("format") == "csv", cell).otherwise(F.get_json_object("raw", f"$.{name}"))

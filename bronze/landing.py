@@ -6,7 +6,7 @@ Through Hadoop's file systems, so that a local folder and an s3a:// prefix are t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 COMPLETE = "_SUCCESS"
 CONTROL = "_CONTROL.json"
-_DAY = re.compile(r"date=(\d{4}-\d{2}-\d{2})")
+_PLACE = re.compile(r"([^/]+)/date=(\d{4}-\d{2}-\d{2})/([^/]+)")
 _ENDINGS = {
     ".csv": "csv", ".csv.gz": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet",
 }  # fmt: skip
@@ -30,7 +30,7 @@ class LandedFile:
     kind: str
     delivery_date: date
     name: str
-    uri: str  # encoded, as Spark's metadata columns give it
+    location: str  # with its file system, not encoded
     size_bytes: int
     modified_ms: int  # epoch milliseconds
 
@@ -51,14 +51,13 @@ class LandedFile:
 
     @property
     def glob(self) -> str:
-        """For Spark's readers, which take a path for a pattern."""
-        folder, _, _ = self.uri.rpartition("/")
-        return f"{folder}/" + re.sub(r"([\[\]{}*?\\])", r"\\\1", self.name)
+        """For Spark's readers, which take a location for a pattern."""
+        return re.sub(r"([\[\]{}*?\\])", r"\\\1", self.location)
 
 
 @dataclass(frozen=True)
 class LandedDay:
-    """A complete day of one kind; `control` is the text of the sender's totals."""
+    """A complete day of one kind; at `control` lies the text of the sender's totals."""
 
     files: tuple[LandedFile, ...]
     control: str | None
@@ -73,58 +72,73 @@ class Landing:
         self._root = self._jvm.org.apache.hadoop.fs.Path(root)
         self._files = self._root.getFileSystem(hadoop)
 
-    def complete_days(self, kind: str) -> list[LandedDay]:
-        """Days of a kind that have `_SUCCESS`, oldest first; a kind that never came has none."""
-        folder = self._jvm.org.apache.hadoop.fs.Path(self._root, kind)
-        if not self._files.exists(folder):
-            return []
-        found = []
-        for entry in sorted(self._files.listStatus(folder), key=lambda e: e.getPath().getName()):
-            day = _DAY.fullmatch(entry.getPath().getName())
-            if entry.isDirectory() and day:
-                found.append(self._day(kind, date.fromisoformat(day[1]), entry.getPath()))
-        return [day for day in found if day is not None]
+    def complete_days(self, kinds: Collection[str]) -> list[LandedDay]:
+        """Days of these kinds that have `_SUCCESS`, oldest first; a kind that never came has none.
 
-    def _day(self, kind: str, day: date, folder: Any) -> LandedDay | None:
-        entries = {e.getPath().getName(): e for e in self._files.listStatus(folder) if e.isFile()}
-        if COMPLETE not in entries:
-            return None
-        files = tuple(
-            LandedFile(
-                kind,
-                day,
-                name,
-                entry.getPath().toUri().toString(),
-                entry.getLen(),
-                entry.getModificationTime(),
-            )
-            for name, entry in sorted(entries.items())
-            if not name.startswith(("_", "."))
-        )
-        return LandedDay(files, self._text(entries[CONTROL]) if CONTROL in entries else None)
+        One listing of everything: an object store has no folders to look into.
+        """
+        days: dict[tuple[str, str], dict[str, Any]] = {}
+        for entry, place in self._entries():
+            kind, day, name = place
+            if kind in kinds and (name in (COMPLETE, CONTROL) or not name.startswith(("_", "."))):
+                days.setdefault((kind, day), {})[name] = entry
+        return [
+            self._day(kind, date.fromisoformat(day), entries)
+            for (kind, day), entries in sorted(days.items())
+            if COMPLETE in entries
+        ]
+
+    def text(self, location: str) -> str:
+        """The text of a small file."""
+        with self._opened(location) as stream:
+            read = self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream)
+        return bytes(read).decode("utf-8", errors="replace")
 
     def sha256(self, file: LandedFile) -> str:
         """SHA-256 of a file's bytes, in hexadecimal."""
-        with self._opened(file.uri) as stream:
+        with self._opened(file.location) as stream:
             return str(self._jvm.org.apache.commons.codec.digest.DigestUtils.sha256Hex(stream))
 
     def gzip_fault(self, file: LandedFile) -> str | None:
         """Why a compressed file cannot be read to its end; None if it can."""
         try:
-            with self._opened(file.uri) as stream:
+            with self._opened(file.location) as stream:
                 unpacked = self._jvm.java.util.zip.GZIPInputStream(stream)
                 self._jvm.org.apache.commons.codec.digest.DigestUtils.sha256Hex(unpacked)
         except Py4JJavaError as error:
             return f"the gzip file is damaged: {error.java_exception.getMessage()}"
         return None
 
-    def _text(self, entry: Any) -> str:
-        with self._opened(entry.getPath().toUri().toString()) as stream:
-            read = self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream)
-        return bytes(read).decode("utf-8", errors="replace")
+    def _entries(self) -> Iterator[tuple[Any, tuple[str, ...]]]:
+        """Files that lie where files of a day lie: status; kind, day, name."""
+        if not self._files.exists(self._root):
+            return
+        root = self._files.makeQualified(self._root).toString()
+        found = self._files.listFiles(self._root, True)
+        while found.hasNext():
+            entry = found.next()
+            place = _PLACE.fullmatch(entry.getPath().toString().removeprefix(f"{root}/"))
+            if place:
+                yield entry, place.groups()
+
+    def _day(self, kind: str, day: date, entries: Mapping[str, Any]) -> LandedDay:
+        files = tuple(
+            LandedFile(
+                kind,
+                day,
+                name,
+                entry.getPath().toString(),
+                entry.getLen(),
+                entry.getModificationTime(),
+            )
+            for name, entry in sorted(entries.items())
+            if name not in (COMPLETE, CONTROL)
+        )
+        control = entries.get(CONTROL)
+        return LandedDay(files, control.getPath().toString() if control else None)
 
     @contextmanager
-    def _opened(self, uri: str) -> Iterator[Any]:
-        path = self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri))
+    def _opened(self, location: str) -> Iterator[Any]:
+        path = self._jvm.org.apache.hadoop.fs.Path(location)
         with closing(self._files.open(path)) as stream:
             yield stream

@@ -1,15 +1,18 @@
 """landing/ -> bronze.drops_* and the file manifest, each content of each file once.
 
 The rows of all files of a kind are one commit, the manifest follows: a run that dies between the
-two finds its rows in Bronze and writes the manifest only.
+two finds its rows in Bronze and writes the manifest only. Rows whose content the manifest never
+names, since their file was replaced in the meantime, count for nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from bronze.control import Totals, unmet
@@ -18,6 +21,8 @@ from bronze.landing import LandedDay, LandedFile, Landing
 from bronze.manifest import Content, Judgement, Manifest, Pending, manifest_rows
 from lakehouse.config import secret
 from lakehouse.context import Lakehouse
+from lakehouse.delta import latest_version, path_of
+from lakehouse.frames import Keep, keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.tables import BRONZE_DROP_FILES, DROPS
@@ -28,65 +33,100 @@ def load_drops(lake: Lakehouse) -> None:
     files = lake.read(BRONZE_DROP_FILES)
     manifest = Manifest.of(files)
     landing = Landing(lake.spark, lake.config.lake.landing)
-    judgements = [
-        judgement for kind in DROPS for judgement in _load_kind(lake, landing, manifest, kind)
-    ]
+    days = landing.complete_days(DROPS)
+    hashes = {
+        file: landing.sha256(file)
+        for file in (file for day in days for file in day.files)
+        if not manifest.is_settled(file)
+    }
+    touched = [found for file in hashes if (found := manifest.touched(file, hashes[file]))]
+    for judgement in touched:
+        del hashes[judgement.pending.file]
+    landed = _landed(lake, list(hashes))
+    pending = {
+        file.path: Pending(file, manifest.content_of(file.path, sha256, landed))
+        for file, sha256 in hashes.items()
+    }
+    judgements = _loaded(lake, landing, days, pending, landed) if pending else []
     news = [judgement for judgement in judgements if not manifest.says(judgement)]
-    if news:
-        lake.append(manifest_rows(files, news), to=BRONZE_DROP_FILES)
+    if news or touched:
+        lake.append(manifest_rows(files, news + touched), to=BRONZE_DROP_FILES)
     held = sum(judgement.reason is not None for judgement in judgements)
-    log("drops", job=lake.job, counts={"loaded": len(judgements) - held, "held": held})
+    counts = {"loaded": len(judgements) - held, "held": held, "touched": len(touched)}
+    log("drops", job=lake.job, counts=counts)
 
 
-def _load_kind(lake: Lakehouse, landing: Landing, manifest: Manifest, kind: str) -> list[Judgement]:
-    days = [
-        day
-        for day in landing.complete_days(kind)
-        if not all(manifest.is_settled(file) for file in day.files)
+def _landed(lake: Lakehouse, files: Sequence[LandedFile]) -> set[Content]:
+    """Contents of these files whose rows Bronze holds already."""
+    kinds = [
+        kind
+        for kind in sorted({file.kind for file in files})
+        # version 0 is an empty table
+        if latest_version(lake.spark, path_of(lake.config, DROPS[kind])) > 0
     ]
-    if not days:
-        return []
-    landed = _landed(lake, kind, days)
-    pending = {}
-    for file in (file for day in days for file in day.files if not manifest.is_settled(file)):
-        content = manifest.content_of(file.path, landing.sha256(file), landed)
-        # a file that was only touched is loaded
-        if not manifest.is_loaded(content):
-            pending[file.path] = Pending(file, content)
-    judgements = _judged(lake, landing, days, pending)
-    accepted = [judgement.pending for judgement in judgements if judgement.reason is None]
-    _append(lake, kind, [p for p in accepted if p.content not in landed])
+    if not kinds:
+        return set()
+    rows = reduce(
+        DataFrame.unionByName,
+        [lake.read(DROPS[kind]).select("delivery_date", *Content._fields) for kind in kinds],
+    )
+    days = sorted({file.delivery_date for file in files})
+    paths = [file.path for file in files]
+    asked = rows.where(F.col("delivery_date").isin(days) & F.col("path").isin(paths))
+    return {Content(*row) for row in asked.select(*Content._fields).distinct().collect()}
+
+
+def _loaded(
+    lake: Lakehouse,
+    landing: Landing,
+    days: Sequence[LandedDay],
+    pending: Mapping[str, Pending],
+    landed: set[Content],
+) -> list[Judgement]:
+    """Append the rows of pending files to Bronze; say what becomes of each file."""
+    days = [day for day in days if any(file.path in pending for file in day.files)]
+    faults = {path: fault for path, p in pending.items() if (fault := _fault(landing, p.file))}
+    # the sender's totals are those of all files of a day: the loaded ones count too
+    readable = [
+        file
+        for day in days
+        for file in day.files
+        if file.path not in faults and (file.path in pending or day.control)
+    ]
+    with keeping() as keep:
+        rows, totals, damaged = _read(lake, keep, readable, pending)
+        judgements = [
+            judgement
+            for day in days
+            for judgement in _judged(landing, day, pending, totals, faults | damaged)
+        ]
+        accepted = [judgement.pending for judgement in judgements if judgement.reason is None]
+        for kind in DROPS:
+            paths = [
+                p.file.path for p in accepted if p.file.kind == kind and p.content not in landed
+            ]
+            if rows is not None and paths:
+                lake.append(rows.where(F.col("path").isin(paths)), to=DROPS[kind])
     return judgements
-
-
-def _landed(lake: Lakehouse, kind: str, days: Sequence[LandedDay]) -> set[Content]:
-    """Contents whose rows Bronze holds, of the days in question."""
-    dates = sorted({file.delivery_date for day in days for file in day.files})
-    rows = lake.read(DROPS[kind]).where(F.col("delivery_date").isin(dates))
-    return {Content(*row) for row in rows.select(*Content._fields).distinct().collect()}
 
 
 def _judged(
-    lake: Lakehouse, landing: Landing, days: Sequence[LandedDay], pending: dict[str, Pending]
+    landing: Landing,
+    day: LandedDay,
+    pending: Mapping[str, Pending],
+    totals: Mapping[str, Totals],
+    faults: Mapping[str, str],
 ) -> list[Judgement]:
-    """Row count of each pending file, and why it is held, if it is.
+    """Row count of each pending file of a day, and why it is held, if it is.
 
-    The sender's totals are those of all files of a day: the loaded ones count too, and a day that
-    misses them holds all that is pending in it.
+    A day that misses its totals holds all that is pending in it.
     """
-    days = [day for day in days if any(file.path in pending for file in day.files)]
-    faults = {path: _fault(landing, p.file) for path, p in pending.items()}
-    readable = [file for day in days for file in day.files if not faults.get(file.path)]
-    totals, damaged = _totals(lake, readable)
-    judgements = []
-    for day in days:
-        found = sum((totals.get(file.path, Totals()) for file in day.files), Totals())
-        miss = unmet(day.control, found)
-        for path in (file.path for file in day.files if file.path in pending):
-            reason = faults[path] or damaged.get(path) or miss
-            rows = totals.get(path, Totals()).rows
-            judgements.append(Judgement(pending[path], rows, reason))
-    return judgements
+    found = sum((totals.get(file.path, Totals()) for file in day.files), Totals())
+    miss = unmet(landing.text(day.control) if day.control else None, found)
+    return [
+        Judgement(pending[path], totals.get(path, Totals()).rows, faults.get(path) or miss)
+        for path in (file.path for file in day.files if file.path in pending)
+    ]
 
 
 def _fault(landing: Landing, file: LandedFile) -> str | None:
@@ -97,38 +137,37 @@ def _fault(landing: Landing, file: LandedFile) -> str | None:
     return landing.gzip_fault(file) if file.is_gzip else None
 
 
-def _totals(
-    lake: Lakehouse, files: Sequence[LandedFile]
-) -> tuple[dict[str, Totals], dict[str, str]]:
-    """Totals by path; and by path, why Spark cannot read a file."""
-    if not files:
-        return {}, {}
+def _read(
+    lake: Lakehouse, keep: Keep, files: Sequence[LandedFile], pending: Mapping[str, Pending]
+) -> tuple[DataFrame | None, dict[str, Totals], dict[str, str]]:
+    """Rows of all readable files, their totals by path, and why others cannot be read."""
+    card_key = secret(lake.config.cards.token_key).encode()
+    contents = [p.content for p in pending.values()]
+    damaged: dict[str, str] = {}
+    while files:
+        try:
+            rows = keep(drop_rows(raw_rows(lake.spark, files), contents, card_key))
+            return rows, totals_by_path(rows), damaged
+        # which of the two it is depends on how deep in the engine a file failed
+        except (PySparkException, Py4JJavaError):
+            found = _damaged(lake, files)
+            if not found:
+                raise
+            damaged |= found
+            files = [file for file in files if file.path not in damaged]
+    return None, {}, damaged
+
+
+def _damaged(lake: Lakehouse, files: Sequence[LandedFile]) -> dict[str, str]:
+    """Why Spark cannot read files, by path. One fails the query of all: halves are asked alone."""
     try:
-        return totals_by_path(raw_rows(lake.spark, files)), {}
-    # which of the two it is depends on how deep in the engine a file failed
+        totals_by_path(raw_rows(lake.spark, files))
     except (PySparkException, Py4JJavaError) as error:
         if len(files) == 1:
-            return {}, {files[0].path: f"the file cannot be read ({type(error).__name__})"}
-    # one damaged file fails the query of all: ask for each alone
-    totals: dict[str, Totals] = {}
-    damaged: dict[str, str] = {}
-    for file in files:
-        of_file, fault = _totals(lake, [file])
-        totals |= of_file
-        damaged |= fault
-    return totals, damaged
-
-
-def _append(lake: Lakehouse, kind: str, accepted: Sequence[Pending]) -> None:
-    if not accepted:
-        return
-    card_key = secret(lake.config.cards.token_key).encode()
-    rows = raw_rows(lake.spark, [p.file for p in accepted])
-    revisions = [
-        (p.content.path, p.file.delivery_date, p.content.file_sha256, p.content.file_revision)
-        for p in accepted
-    ]
-    lake.append(drop_rows(rows, revisions, card_key), to=DROPS[kind])
+            return {files[0].path: f"the file cannot be read ({type(error).__name__})"}
+        middle = len(files) // 2
+        return _damaged(lake, files[:middle]) | _damaged(lake, files[middle:])
+    return {}
 
 
 if __name__ == "__main__":

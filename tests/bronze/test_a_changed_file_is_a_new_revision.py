@@ -18,7 +18,7 @@ def a_file(size: int = 10, modified_ms: int = 1000) -> LandedFile:
 
 
 def an_entry(sha: str = "A", revision: int = 0, **changes: Any) -> Entry:
-    known = Entry(Content(PATH, sha, revision), 10, 1000, "LOADED", None)
+    known = Entry(Content(PATH, sha, revision), 10, 1000, 7, "LOADED", None)
     return known._replace(**changes)
 
 
@@ -62,6 +62,25 @@ def test_only_a_loaded_untouched_file_is_settled(
     entries: list[Entry], file: LandedFile, settled: bool
 ) -> None:
     assert manifest(*entries).is_settled(file) is settled
+
+
+@pytest.mark.parametrize(
+    ("entries", "sha", "touched"),
+    [
+        pytest.param([an_entry("A")], "A", True, id="same content"),
+        pytest.param([an_entry("A")], "B", False, id="other content"),
+        pytest.param([an_entry("A"), an_entry("B", 1)], "A", False, id="put back"),
+        pytest.param([an_entry("A", verdict="HELD")], "A", False, id="not loaded yet"),
+        pytest.param([], "A", False, id="unknown"),
+    ],
+)
+def test_a_touched_file_is_written_down_as_it_looks_now(
+    entries: list[Entry], sha: str, touched: bool
+) -> None:
+    file = a_file(modified_ms=2000)
+    found = manifest(*entries).touched(file, sha)
+    expected = Judgement(Pending(file, Content(PATH, "A", 0)), 7, None)
+    assert found == (expected if touched else None)
 
 
 def test_a_reason_is_written_down_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,8 @@ def test_every_format_lands_what_is_damaged_is_held_and_again_is_nothing(
     lake: Lakehouse, tmp_path: Path
 ) -> None:
     landing = lake.config.lake.landing
-    deliver(landing, "a.csv", csv('1,100,EUR,"x, y"', "", "2,200,USD,pan 4111 1111 1111 1111"))
+    name = "a [1]+b.csv"
+    deliver(landing, name, csv('1,100,EUR,"x, y"', "", "2,200,USD,pan 4111 1111 1111 1111"))
     deliver(landing, "b.csv.gz", gzip.compress(csv("4111111111111111,300,EUR,z").encode()))
     deliver(landing, "c.json", '{"event_id": "4", "amount": 1.00}\n{"event_id"\n')
     table = lake.spark.createDataFrame([("5", 5)], "event_id string, amount long")
@@ -60,8 +62,8 @@ def test_every_format_lands_what_is_damaged_is_held_and_again_is_nothing(
     found = sorted_rows(rows, "row_number", "redactions", "header", "raw")
     token = found[1][-1].partition("pan ")[2]
     assert found == [
-        ("a.csv", 1, 0, HEADER, '1,100,EUR,"x, y"'),
-        ("a.csv", 3, 1, HEADER, f"2,200,USD,pan {token}"),
+        (name, 1, 0, HEADER, '1,100,EUR,"x, y"'),
+        (name, 3, 1, HEADER, f"2,200,USD,pan {token}"),
         ("b.csv.gz", 1, 0, HEADER, "4111111111111111,300,EUR,z"),  # an id may look like a card
         ("c.json", 1, 0, None, '{"event_id": "4", "amount": 1.00}'),
         ("c.json", 2, 0, None, '{"event_id"'),
@@ -70,7 +72,7 @@ def test_every_format_lands_what_is_damaged_is_held_and_again_is_nothing(
     assert token.startswith("tok_")
     files = sorted_rows(lake.read(BRONZE_DROP_FILES), "verdict", "row_count", "reason")
     assert [file[:3] for file in files if file[1] == "LOADED"] == [
-        ("a.csv", "LOADED", 2),
+        (name, "LOADED", 2),
         ("b.csv.gz", "LOADED", 1),
         ("c.json", "LOADED", 2),
         ("d [1].parquet", "LOADED", 1),
@@ -82,10 +84,18 @@ def test_every_format_lands_what_is_damaged_is_held_and_again_is_nothing(
     assert "format is unknown" in held["sheet.xls"]
 
     paths = [delta.path_of(lake.config, table) for table in (MONEY_EVENTS, BRONZE_DROP_FILES)]
-    before = [delta.latest_version(lake.spark, path) for path in paths]
-    deliver(landing, "a.csv", csv('1,100,EUR,"x, y"', "", "2,200,USD,pan 4111 1111 1111 1111"))
+
+    def versions() -> list[int]:
+        return [delta.latest_version(lake.spark, path) for path in paths]
+
+    rows_at, files_at = versions()
     load_drops(lake)
-    assert [delta.latest_version(lake.spark, path) for path in paths] == before
+    assert versions() == [rows_at, files_at]
+    # the same bytes again, at another time: that is written down, and looked at no second time
+    os.utime(deliver(landing, "c.json", '{"event_id": "4", "amount": 1.00}\n{"event_id"\n'), (1, 1))
+    load_drops(lake)
+    load_drops(lake)
+    assert versions() == [rows_at, files_at + 1]
 
 
 def test_a_day_waits_for_its_totals_and_a_correction_is_a_revision(lake: Lakehouse) -> None:
@@ -127,7 +137,7 @@ def test_rows_are_numbered_over_the_blocks_of_a_file(spark: SparkSession, tmp_pa
     before = str(spark.conf.get(setting))
     spark.conf.set(setting, "10000")
     try:
-        (day,) = Landing(spark, str(tmp_path)).complete_days("money_events")
+        (day,) = Landing(spark, str(tmp_path)).complete_days(["money_events"])
         rows = raw_rows(spark, day.files).select("row_number", "raw").collect()
     finally:
         spark.conf.set(setting, before)
@@ -136,9 +146,9 @@ def test_rows_are_numbered_over_the_blocks_of_a_file(spark: SparkSession, tmp_pa
 
 def test_a_day_without_its_mark_is_left_for_later(spark: SparkSession, tmp_path: Path) -> None:
     landing = Landing(spark, str(tmp_path))
-    assert landing.complete_days("money_events") == []
+    assert landing.complete_days(["money_events"]) == []
     deliver(str(tmp_path), "a.csv", csv("1,1,EUR,"), day="2026-03-08", done=False)
     deliver(str(tmp_path), ".b.csv.partial", csv("1,1,EUR,"), day="2026-03-09")
     deliver(str(tmp_path), "b.csv", csv("1,1,EUR,"), day="2026-03-09")
-    found = [file.path for day in landing.complete_days("money_events") for file in day.files]
+    found = [file.path for day in landing.complete_days(["money_events"]) for file in day.files]
     assert found == ["money_events/date=2026-03-09/b.csv"]
