@@ -184,7 +184,7 @@ SILVER_POLICIES = Table(
     record=Policy,
     written_by="build_batch",
     audited=True,
-    constraints={"interval_not_empty": "effective_to IS NULL OR effective_to > effective_date"},
+    constraints={"interval_forward": "effective_to IS NULL OR effective_to >= effective_date"},
 )
 SILVER_FX_RATES = Table(
     name="silver.fx_rates",

@@ -17,9 +17,10 @@ from lakehouse.tables import SILVER_BATCH_TRANSACTIONS
 from silver.contract import drop_fields
 from silver.revisions import differs
 
-LOG_ORDER = ("delivery_date", "sequence", "timestamp", "path", "row_number")
-MONEY_ORDER = ("delivery_date", "timestamp", "path", "row_number")
-SCORE_ORDER = ("delivery_date", "inference_time", "path", "row_number")
+_PLACE = ("path", "file_revision", "row_number")
+LOG_ORDER = ("delivery_date", "sequence", "timestamp", *_PLACE)
+MONEY_ORDER = ("delivery_date", "timestamp", *_PLACE)
+SCORE_ORDER = ("delivery_date", "inference_time", *_PLACE)
 """Which of several rows of one identity stands: the greatest, column after column."""
 
 MONEY = tuple(spark_schema(NormalisedMoney).fieldNames())
@@ -33,21 +34,20 @@ FACTS = [name for name in SILVER_BATCH_TRANSACTIONS.columns if name not in _DERI
 """What a row of the log says by itself; everything else is computed from it."""
 
 
-def computed_once(rows: DataFrame) -> DataFrame:
-    """Compute rows at first use, and keep them as rows: several queries read them.
+def same_rows(these: DataFrame, those: DataFrame) -> bool:
+    """Whether two frames have equal rows, in whatever order: their counts and sums of row hashes.
 
-    A cache would keep their plan as well. Plans here are long (a contract is hundreds of
-    expressions), and Spark would copy them into every filter and every plan that reads them.
+    Runs one query.
     """
-    return rows.localCheckpoint(eager=False)
-
-
-def fingerprint(rows: DataFrame) -> tuple[int, int]:
-    """Row count and a sum of row hashes: equal for equal rows in whatever order."""
+    columns = sorted(these.columns)
     # decimal: a sum of hashes does not overflow
-    hashes = F.xxhash64(*sorted(rows.columns)).cast("decimal(38,0)")
-    found = rows.agg(F.count("*"), F.coalesce(F.sum(hashes), F.lit(0))).first()
-    return (int(found[0]), int(found[1])) if found else (0, 0)
+    row_hash = F.xxhash64(*columns).cast("decimal(20,0)")
+    signed = these.select(F.lit(1).alias("sign"), row_hash.alias("hash")).unionAll(
+        those.select(F.lit(-1), -row_hash)
+    )
+    sums = [F.coalesce(F.sum(name), F.lit(0)) == 0 for name in ("sign", "hash")]
+    found = signed.agg(*sums).first()
+    return found is not None and all(found)
 
 
 def delivered(rows: DataFrame) -> DataFrame:

@@ -23,7 +23,8 @@ from lakehouse.decision import (
     region_of,
     with_base_amount,
 )
-from lakehouse.delta import path_of
+from lakehouse.delta import latest_version, path_of
+from lakehouse.frames import Keep, keeping
 from lakehouse.job import run
 from lakehouse.records.codes import ScoreSource, Verdict
 from lakehouse.tables import (
@@ -67,34 +68,46 @@ def absorb(lake: Lakehouse, files: DataFrame) -> None:
     Stopped between two tables and started again with the same files, it does the rest: what a
     table needs of another is derived from the files, not from what that table lacked before.
     """
-    arrived, loaded = _manifests(files), _manifests(lake.read(BRONZE_DROP_FILES))
-    contracts = _contracts(lake)
-    drops = {
-        kind: Drops.of(lake.read(DROPS[kind]), loaded[kind], new.paths, contracts[kind])
-        for kind, new in arrived.items()
-    }
-    if "fx_rates" in drops:
-        _replace(lake, standing_rates(drops["fx_rates"].standing()), SILVER_FX_RATES)
-    if "policies" in drops:
-        _replace(lake, policy_versions(drops["policies"].standing()), SILVER_POLICIES)
-    if "fraud_scores" in drops:
-        _append(lake, _new_scores(lake, drops["fraud_scores"]), SILVER_OFFLINE_SCORES)
-    if "money_events" in drops:
-        _append(lake, _new_money(lake, drops["money_events"]), SILVER_MONEY_EVENTS)
-    if drops.keys() & {"transactions", "fraud_scores", "fx_rates"}:
-        _append(lake, _new_transactions(lake, drops), SILVER_BATCH_TRANSACTIONS)
-    if drops:
-        _append(lake, _new_refusals(lake, drops), SILVER_QUARANTINE_BATCH)
+    with keeping() as keep:
+        drops = _drops(lake, files, keep)
+        if "fx_rates" in drops:
+            rates = standing_rates(drops["fx_rates"].standing())
+            _replace(lake, keep, rates, SILVER_FX_RATES)
+        if "policies" in drops:
+            published = lake.read(SILVER_POLICIES)
+            versions = policy_versions(drops["policies"].standing(), published)
+            _replace(lake, keep, versions, SILVER_POLICIES)
+        if "fraud_scores" in drops:
+            _append(lake, keep, _new_scores(lake, drops["fraud_scores"]), SILVER_OFFLINE_SCORES)
+        if "money_events" in drops:
+            _append(lake, keep, _new_money(lake, drops["money_events"]), SILVER_MONEY_EVENTS)
+        if _concern_log(lake, drops):
+            rows = _new_transactions(lake, keep, drops)
+            _append(lake, keep, rows, SILVER_BATCH_TRANSACTIONS)
+        if drops:
+            _append(lake, keep, _new_refusals(lake, drops), SILVER_QUARANTINE_BATCH)
 
 
-def _manifests(files: DataFrame) -> dict[str, Manifest]:
-    """Loaded files, by kind."""
-    is_loaded = F.col("verdict") == Verdict.LOADED.value
-    found = files.where(is_loaded).select("kind", "path", "file_revision").collect()
-    return {
-        kind: Manifest.of((file.path, file.file_revision) for file in found if file.kind == kind)
-        for kind in sorted({file.kind for file in found})
-    }
+def _drops(lake: Lakehouse, files: DataFrame, keep: Keep) -> dict[str, Drops]:
+    """Delivered rows of the kinds of which `files` has loaded ones, by kind."""
+    columns = ("kind", "path", "file_revision", "verdict")
+    manifest = (
+        files.select(*columns, F.lit(True).alias("is_new"))
+        .unionByName(lake.read(BRONZE_DROP_FILES).select(*columns, F.lit(False).alias("is_new")))
+        .where(F.col("verdict") == Verdict.LOADED.value)
+        .collect()
+    )
+    contracts, drops = _contracts(lake), {}
+    for kind in sorted({file["kind"] for file in manifest if file["is_new"]}):
+        own = [file for file in manifest if file["kind"] == kind]
+        drops[kind] = Drops.of(
+            lake.read(DROPS[kind]),
+            Manifest(frozenset((file["path"], file["file_revision"]) for file in own)),
+            frozenset(file["path"] for file in own if file["is_new"]),
+            contracts[kind],
+            keep,
+        )
+    return drops
 
 
 def _contracts(lake: Lakehouse) -> dict[str, Parse]:
@@ -131,7 +144,15 @@ def _changes(lake: Lakehouse, wanted: DataFrame, touched: DataFrame, table: Tabl
     return next_revisions(wanted, known, differs("content_hash"), table)
 
 
-def _new_transactions(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:
+def _concern_log(lake: Lakehouse, drops: dict[str, Drops]) -> bool:
+    """Whether the files bring log rows, or what the log rows that are there depend on."""
+    # version 0 is an empty table
+    is_empty = latest_version(lake.spark, path_of(lake.config, SILVER_BATCH_TRANSACTIONS)) < 1
+    inputs = {"transactions"} if is_empty else {"transactions", "fraud_scores", "fx_rates"}
+    return bool(drops.keys() & inputs)
+
+
+def _new_transactions(lake: Lakehouse, keep: Keep, drops: dict[str, Drops]) -> DataFrame:
     """Next revisions of all log rows that the new files can have changed.
 
     Those are the rows delivered, the rows whose score or rate is other now, and later payments
@@ -139,15 +160,15 @@ def _new_transactions(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:
     """
     money, decision = lake.config.money, load_rules(lake.config.rules.decision)
     rates, policies = lake.read(SILVER_FX_RATES), PolicyBook.of(lake.read(SILVER_POLICIES))
-    stored = batch.computed_once(latest(lake.read(SILVER_BATCH_TRANSACTIONS)))
+    stored = keep(latest(lake.read(SILVER_BATCH_TRANSACTIONS)))
     counted = stored.where(~F.col("withdrawn"))
 
     log, affected = counted.select(*batch.FACTS), []
     if "transactions" in drops:
         touched = drops["transactions"].touched()
-        delivered = drops["transactions"].chosen(batch.LOG_ORDER).select(*batch.FACTS)
+        delivered = keep(drops["transactions"].chosen(batch.LOG_ORDER).select(*batch.FACTS))
         untouched = log.join(touched, "identity", "left_anti")
-        log = batch.computed_once(delivered.unionByName(untouched))
+        log = keep(delivered.unionByName(untouched))
         before = stored.join(touched, "identity", "left_semi").select(*batch.FACTS)
         near = batch.neighbours(log, delivered.unionByName(before), policies.longest_window_seconds)
         affected += [touched, near]
@@ -156,7 +177,7 @@ def _new_transactions(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:
         affected.append(log.join(rescored, "transaction_id", "left_semi").select("identity"))
     if "fx_rates" in drops:
         affected.append(batch.restated(counted, rates, money))
-    identities = batch.computed_once(reduce(DataFrame.union, affected).distinct())
+    identities = keep(reduce(DataFrame.union, affected).distinct())
 
     payments = log.join(identities, "identity", "left_semi")
     scores = latest(lake.read(SILVER_OFFLINE_SCORES)).where(~F.col("withdrawn"))
@@ -185,18 +206,18 @@ def _new_refusals(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:
     return rows.join(known, "coordinates", "left_anti")
 
 
-def _append(lake: Lakehouse, rows: DataFrame, to: Table) -> None:
+def _append(lake: Lakehouse, keep: Keep, rows: DataFrame, to: Table) -> None:
     """Append rows in one commit, one file per partition; without rows there is no commit."""
-    found = batch.computed_once(rows)
+    found = keep(rows)
     if not found.isEmpty():
         order = (*to.partitioned_by, "coordinates")
         lake.append(found.repartition(*to.partitioned_by).sortWithinPartitions(*order), to)
 
 
-def _replace(lake: Lakehouse, rows: DataFrame, table: Table) -> None:
+def _replace(lake: Lakehouse, keep: Keep, rows: DataFrame, table: Table) -> None:
     """Make a table hold exactly `rows`, in one commit; where it does already, in none."""
-    wanted = batch.computed_once(rows.coalesce(1))
-    if batch.fingerprint(wanted) != batch.fingerprint(lake.read(table)):
+    wanted = keep(rows.coalesce(1))
+    if not batch.same_rows(wanted, lake.read(table)):
         lake.writable(table)
         overwriting = wanted.write.format("delta").mode("overwrite")
         overwriting.save(path_of(lake.config, table))

@@ -4,65 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Self
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from lakehouse.frames import Keep
 from lakehouse.quality import is_accepted, quarantined
-from silver.batch import computed_once, delivered
+from silver.batch import delivered
 from silver.revisions import chosen
 
 Parse = Callable[[DataFrame], DataFrame]
+Content = tuple[str, int]
+"""A path and a revision of its file."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Loaded files of one kind: their paths, and which of their revisions are superseded."""
+    """Loaded contents of one kind. What Bronze holds beside them was never loaded to its end."""
 
-    paths: frozenset[str]
-    superseded: frozenset[tuple[str, int]]
+    loaded: frozenset[Content]
 
-    @classmethod
-    def of(cls, revisions: Iterable[tuple[str, int]]) -> Self:
-        """Read (path, file_revision) of every file; a path's greatest revision stands."""
-        known = set(revisions)
-        greatest: dict[str, int] = {}
-        for path, revision in known:
-            greatest[path] = max(revision, greatest.get(path, revision))
-        old = {(path, revision) for path, revision in known if revision < greatest[path]}
-        return cls(frozenset(greatest), frozenset(old))
+    @property
+    def paths(self) -> frozenset[str]:
+        """Where something was loaded."""
+        return frozenset(path for path, _ in self.loaded)
 
-    def is_superseded(self) -> Column:
-        """Whether a row of a file is of a revision that a later one replaced."""
-        revision = F.concat_ws("@", F.col("file_revision").cast("string"), "path")
-        return revision.isin([f"{number}@{path}" for path, number in sorted(self.superseded)])
+    @property
+    def standing(self) -> frozenset[Content]:
+        """The greatest loaded revision of each path; it supersedes the others."""
+        # of equal keys a dictionary keeps the last
+        return frozenset(dict(sorted(self.loaded)).items())
 
 
 @dataclass(frozen=True)
 class Drops:
-    """Delivered rows of a kind as its contract reads them, and the paths that a run found new.
+    """Delivered rows of a kind as its contract reads them, with `stands` and `is_new`.
 
-    At a new path something came: rows of every revision there are looked at, what came and what
-    it supersedes.
+    A row stands if its content does. It is new if something came at its path in this run: rows of
+    every revision there are looked at, what came and what it supersedes.
     """
 
     rows: DataFrame
-    manifest: Manifest
-    new_paths: frozenset[str]
+    all_are_new: bool
 
     @classmethod
     def of(
-        cls, rows: DataFrame, manifest: Manifest, new_paths: frozenset[str], parse: Parse
-    ) -> Self:
+        cls,
+        rows: DataFrame,
+        manifest: Manifest,
+        new_paths: frozenset[str],
+        parse: Parse,
+        keep: Keep,
+    ) -> Drops:
         """Read rows of a bronze.drops_* table by the kind's contract."""
-        return cls(computed_once(parse(delivered(rows))), manifest, new_paths)
+        loaded = rows.where(_is_of(manifest.loaded)).withColumns(
+            {
+                "stands": _is_of(manifest.standing),
+                "is_new": F.col("path").isin(sorted(new_paths)),
+            }
+        )
+        return cls(keep(parse(delivered(loaded))), manifest.paths == new_paths)
 
     def new(self) -> DataFrame:
         """Rows at the new paths, accepted or not."""
-        if self.manifest.paths == self.new_paths:
-            return self.rows
-        return self.rows.where(F.col("path").isin(sorted(self.new_paths)))
+        return self.rows.where("is_new")
 
     def refused(self, source_table: str) -> DataFrame:
         """Rows of silver.quarantine_batch: the new rows that break a rule."""
@@ -70,7 +75,7 @@ class Drops:
 
     def standing(self) -> DataFrame:
         """Accepted rows of all paths that no later revision of their file supersedes."""
-        return self.rows.where(is_accepted() & ~self.manifest.is_superseded())
+        return self.rows.where(is_accepted() & F.col("stands"))
 
     def touched(self) -> DataFrame:
         """Identities that accepted new rows carry: all that the new files can have changed."""
@@ -82,6 +87,12 @@ class Drops:
         An identity is absent when no standing row carries it any more.
         """
         rows = self.standing()
-        if self.manifest.paths != self.new_paths:
+        if not self.all_are_new:
             rows = rows.join(self.touched(), "identity", "left_semi")
         return chosen(rows, ("identity",), order)
+
+
+def _is_of(contents: Iterable[Content]) -> Column:
+    """Whether a row is of one of these contents."""
+    content = F.concat_ws("@", F.col("file_revision").cast("string"), "path")
+    return content.isin([f"{revision}@{path}" for path, revision in sorted(contents)])

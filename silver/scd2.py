@@ -2,54 +2,81 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from lakehouse.tables import SILVER_FX_RATES, SILVER_POLICIES
 from silver.revisions import RECORDING_ORDER, chosen
 
+_CONTENT = ("policy_id", "effective_date", "policy_name", "policy_data")
 
-def policy_versions(delivered: DataFrame) -> DataFrame:
+
+def policy_versions(delivered: DataFrame, published: DataFrame) -> DataFrame:
     """Rows of silver.policies: from when until when each version of each policy is in force.
 
-    Per policy, versions are numbered in the order of recording; a delivery that repeats what
-    stands is no version. Of two versions with one `effective_date` the later recorded stands,
-    and the other's number is not used again: decisions refer to it. Intervals of a policy
-    follow each other without gap or overlap, whatever order they were delivered in.
+    A version is a content, and keeps the number that it has in `published` (silver.policies as it
+    stands), for recorded decisions refer to it; new contents get the next numbers, in the order of
+    recording. Of all contents with one `effective_date` the last recorded stands. Intervals of what
+    stands follow each other without gap or overlap, whatever order they were delivered in; what
+    does not stand, or is delivered no more, has an empty interval.
     """
-    key = ("policy_id", "effective_date")
-    of_policy = Window.partitionBy("policy_id")
-    as_recorded = of_policy.orderBy(*RECORDING_ORDER)
-    versions = _without_repeats(delivered, key, ("policy_name", "policy_data")).withColumn(
-        "version", F.row_number().over(as_recorded)
+    recorded = F.struct(*RECORDING_ORDER)
+    contents = delivered.groupBy(*_CONTENT).agg(
+        F.min(F.struct(*RECORDING_ORDER, "coordinates")).alias("first"),
+        F.max(recorded).alias("last"),
     )
-    return (
-        chosen(versions, key, ("version",))
-        .withColumns(
-            {
-                "effective_to": F.lead("effective_date").over(of_policy.orderBy("effective_date")),
-                "recorded_at": F.col("delivery_date").cast("timestamp"),
-            }
-        )
-        .select(*SILVER_POLICIES.columns)
+    known = published.select(
+        *_CONTENT,
+        F.col("version").alias("number"),
+        F.struct("recorded_at", "coordinates").alias("before"),
     )
+    numbered = contents.join(known, [*_CONTENT], "full_outer").withColumn("version", _number())
+    last_of_date = F.max("last").over(Window.partitionBy("policy_id", "effective_date"))
+    standing = numbered.withColumn(
+        "stands", F.coalesce(F.col("last") == last_of_date, F.lit(False))
+    )
+    return standing.withColumns(
+        {
+            "effective_to": F.when(F.col("stands"), _next_start()).otherwise(
+                F.col("effective_date")
+            ),
+            "recorded_at": F.coalesce(
+                F.col("first.delivery_date").cast("timestamp"), "before.recorded_at"
+            ),
+            "coordinates": F.coalesce("first.coordinates", "before.coordinates"),
+        }
+    ).select(*SILVER_POLICIES.columns)
 
 
 def standing_rates(delivered: DataFrame) -> DataFrame:
-    """Rows of silver.fx_rates: per day, base and currency the rate that was recorded last."""
+    """Rows of silver.fx_rates: per day, base and currency the rate that was recorded last.
+
+    A delivery that repeats what stands changes nothing, its coordinates neither.
+    """
     key = ("rate_date", "base", "currency")
-    rates = _without_repeats(delivered, key, ("rate",))
+    before = F.lag("rate").over(Window.partitionBy(*key).orderBy(*RECORDING_ORDER))
+    rates = delivered.withColumn("repeats", before.eqNullSafe(F.col("rate"))).where(
+        ~F.col("repeats")
+    )
     return chosen(rates, key, RECORDING_ORDER).select(*SILVER_FX_RATES.columns)
 
 
-def _without_repeats(
-    delivered: DataFrame, key: tuple[str, ...], content: tuple[str, ...]
-) -> DataFrame:
-    """Rows that say something else than the row of the same key recorded before them."""
-    said = F.struct(*content)
-    before = F.lag(said).over(Window.partitionBy(*key).orderBy(*RECORDING_ORDER))
-    return (
-        delivered.withColumn("_repeats", before.eqNullSafe(said))
-        .where(~F.col("_repeats"))
-        .drop("_repeats")
+def _of_policy() -> WindowSpec:
+    return Window.partitionBy("policy_id")
+
+
+def _number() -> Column:
+    """The published number, else the next of the policy."""
+    greatest = F.coalesce(F.max("number").over(_of_policy()), F.lit(0))
+    new_first = _of_policy().orderBy(F.col("number").isNotNull(), "first")
+    return F.coalesce("number", greatest + F.row_number().over(new_first))
+
+
+def _next_start() -> Column:
+    """When the next standing version of the policy begins; null for the last."""
+    later = (
+        _of_policy()
+        .orderBy(F.unix_micros("effective_date"))
+        .rangeBetween(1, Window.unboundedFollowing)
     )
+    return F.min(F.when(F.col("stands"), F.col("effective_date"))).over(later)

@@ -141,14 +141,18 @@ class MoneyEvent(Provenance):
 
 
 class Policy(Record):
-    """One version of one policy (SCD type 2): the seed's Policy & Control Schema."""
+    """One version of one policy (SCD type 2): the seed's Policy & Control Schema.
+
+    A version that a later one replaced from its first instant on, or that a correction took back,
+    is in force never more, and stays: `effective_to` is its `effective_date`.
+    """
 
     policy_id: str
     policy_name: str
     policy_data: str  # JSON
     effective_date: datetime
     effective_to: datetime | None  # exclusive; null while in force
-    version: int  # 1, 2, ... in the order of recording
+    version: int  # 1, 2, ... as published; a number never means another content
     recorded_at: datetime  # midnight of the delivery day
     coordinates: str
 

@@ -9,7 +9,6 @@ from pyspark.sql import SparkSession
 
 from lakehouse.schema import Long, Record
 from lakehouse.tables import Table
-from silver.drops import Manifest
 from silver.revisions import chosen, differs, latest, next_revisions
 
 
@@ -27,73 +26,51 @@ PARCELS = Table("silver.parcels", Parcel, written_by="nobody")
 _WANTED = "identity string, content string, weight bigint"
 
 
-@pytest.mark.parametrize(
-    ("wanted", "known", "appended"),
-    [
-        pytest.param([("a", "x", 1)], [], [("a", 0, False, "x", 1)], id="new: revision 0"),
-        pytest.param(
-            [("a", "y", 1)],
-            [("a", 0, False, "x", 1)],
-            [("a", 1, False, "y", 1)],
-            id="changed",
-        ),
-        pytest.param(
-            [("a", None, 1)],
-            [("a", 0, False, "x", 1)],
-            [("a", 1, False, None, 1)],
-            id="changed to null",
-        ),
-        pytest.param([("a", None, 1)], [("a", 0, False, None, 1)], [], id="null as before"),
-        pytest.param(
-            [("a", "x", 2)],
-            [("a", 0, False, "x", 1)],
-            [],
-            id="equal in what is compared",
-        ),
-        pytest.param(
-            [],
-            [("a", 3, False, "x", 1)],
-            [("a", 4, True, "x", 1)],
-            id="vanished: withdrawn with its facts as last known",
-        ),
-        pytest.param([], [("a", 4, True, "x", 1)], [], id="vanished already"),
-        pytest.param(
-            [("a", "x", 1)],
-            [("a", 4, True, "x", 1)],
-            [("a", 5, False, "x", 1)],
-            id="came back",
-        ),
-    ],
-)
-def test_the_next_revision(
-    spark: SparkSession,
-    wanted: list[tuple[object, ...]],
-    known: list[tuple[object, ...]],
-    appended: list[tuple[object, ...]],
-) -> None:
+Fact = tuple[object, ...]
+
+CASES: dict[str, tuple[list[Fact], list[Fact], list[Fact]]] = {
+    # wanted (content, weight), known and appended (revision, withdrawn, content, weight)
+    "new: revision 0": ([("x", 1)], [], [(0, False, "x", 1)]),
+    "changed": ([("y", 1)], [(0, False, "x", 1)], [(1, False, "y", 1)]),
+    "changed to null": ([(None, 1)], [(0, False, "x", 1)], [(1, False, None, 1)]),
+    "null as before": ([(None, 1)], [(0, False, None, 1)], []),
+    "equal in what is compared": ([("x", 2)], [(0, False, "x", 1)], []),
+    "vanished: withdrawn with its facts as last known": (
+        [],
+        [(3, False, "x", 1)],
+        [(4, True, "x", 1)],
+    ),
+    "vanished already": ([], [(4, True, "x", 1)], []),
+    "came back": ([("x", 1)], [(4, True, "x", 1)], [(5, False, "x", 1)]),
+}
+
+
+@pytest.fixture(scope="module")
+def appended(spark: SparkSession) -> dict[str, list[Fact]]:
+    """What each case appends: its name is the identity, so one query judges all."""
+    wanted = [(case, *row) for case, (rows, _, _) in CASES.items() for row in rows]
+    known = [(case, *row) for case, (_, rows, _) in CASES.items() for row in rows]
     rows = next_revisions(
         spark.createDataFrame(wanted, _WANTED),
         spark.createDataFrame(known, PARCELS.schema),
         differs("content"),
         PARCELS,
     )
-    assert [tuple(row) for row in rows.collect()] == appended
+    found: dict[str, list[Fact]] = {case: [] for case in CASES}
+    for identity, *fact in rows.collect():
+        found[identity].append(tuple(fact))
+    return found
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_next_revision(appended: dict[str, list[Fact]], case: str) -> None:
+    assert appended[case] == CASES[case][-1]
 
 
 def test_the_greatest_revision_stands(spark: SparkSession) -> None:
     rows = [("a", 0, False, "x", 1), ("a", 1, True, "x", 1), ("b", 0, False, "y", 1)]
     found = latest(spark.createDataFrame(rows, PARCELS.schema)).collect()
     assert sorted((row.identity, row.revision) for row in found) == [("a", 1), ("b", 0)]
-
-
-def test_only_the_greatest_loaded_revision_of_a_path_counts(spark: SparkSession) -> None:
-    manifest = Manifest.of([("p", 0), ("p", 1), ("q", 0)])
-    rows = spark.createDataFrame(
-        [("p", 0, "old"), ("p", 1, "new"), ("q", 0, "other")],
-        "path string, file_revision int, raw string",
-    )
-    found = rows.where(~manifest.is_superseded()).collect()
-    assert sorted(row.raw for row in found) == ["new", "other"]
 
 
 def test_the_declared_order_chooses_and_a_missing_sequence_is_least(
