@@ -25,6 +25,7 @@ _SHORT_LIFE = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file together, and those on the generated week: first, they are long."""
     items.sort(key=lambda item: "tests/e2e/" not in item.nodeid)  # stable
