@@ -25,13 +25,15 @@ _SHORT_LIFE = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep the tests of a file in one process, and all those on the generated week."""
+    file = item.nodeid.partition("::")[0]
+    item.add_marker(pytest.mark.xdist_group("e2e" if "tests/e2e/" in file else file))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together, and those on the generated week: first, they are long."""
+    """Begin with the generated week: the longest group."""
     items.sort(key=lambda item: "tests/e2e/" not in item.nodeid)  # stable
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group("e2e" if "tests/e2e/" in file else file))
 
 
 @pytest.fixture(scope="session")
