@@ -40,7 +40,7 @@ demo: setup ## Run the whole platform on this machine and show the result
 
 .PHONY: test
 test: setup ## Run the tests, with the same real services
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: setup ## Lint, types, architecture, lock files

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from pyspark.sql import SparkSession
+from xdist.scheduler import LoadScopeScheduling
 
 from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.context import Lakehouse, Trigger
@@ -25,14 +27,20 @@ _SHORT_LIFE = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep the tests of a file in one process, and all those on the generated week."""
-    file = item.nodeid.partition("::")[0]
-    item.add_marker(pytest.mark.xdist_group("e2e" if "tests/e2e/" in file else file))
+class _WeekAndFiles(LoadScopeScheduling):
+    """Test processes take whole files; all on the generated week are one, and the first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/e2e" if nodeid.startswith("tests/e2e/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _WeekAndFiles:
+    """Tests share what their file set up, whichever process they run in."""
+    return _WeekAndFiles(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the generated week: the longest group."""
+    """Begin with the generated week: it takes longest."""
     items.sort(key=lambda item: "tests/e2e/" not in item.nodeid)  # stable
 
 
