@@ -227,7 +227,8 @@ def _push(lake: Lakehouse, days: _Days, judged: DataFrame, now: datetime) -> int
     """Tell the Live Index of all transactions that the batch names, known ones included.
 
     The version of an item is the sum of both tables' versions: they have one writer and only
-    rise, so a greater sum has seen at least as much, and an equal one exactly the same.
+    rise, so a greater sum stands for newer tables. Of those tables it holds what lies within
+    `gold.locate_window_days` of the batch's days: an older event or a later score is not in it.
     """
     payments_at = _version(lake, SILVER_LIVE_TRANSACTIONS)
     scores_at = _version(lake, SILVER_FRAUD_SCORES)
