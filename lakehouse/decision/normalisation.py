@@ -27,7 +27,8 @@ def with_base_amount(payments: DataFrame, rates: DataFrame, money: MoneySettings
 
     `rates` are rows of records.silver.FxRate. Where their base is another than `base_currency`,
     the two rates of one day are crossed: `amount_base` follows from both unrounded, `fx_rate` is
-    their quotient to eight decimals.
+    their quotient to eight decimals; a quotient that eight decimals or DECIMAL(18,8) cannot tell
+    counts as no rate of that day.
 
     Raises:
         ContractError: ISO 4217 gives `base_currency` no smallest unit.

@@ -126,6 +126,12 @@ def test_an_amount_is_normalised_at_the_rate_of_its_day(
     assert row.amount_base == (None if amount_base is None else Decimal(amount_base))
 
 
+def _told(rate: Fraction) -> Decimal:
+    """A rate as it is told: to eight decimals."""
+    exact = Decimal(rate.numerator) / Decimal(rate.denominator)
+    return exact.quantize(Decimal("1e-8"), ROUND_HALF_EVEN)
+
+
 def _plain(
     payment: dict[str, Any], rates: Rates, via: str, money: MoneySettings
 ) -> tuple[Any, ...]:
@@ -143,12 +149,26 @@ def _plain(
         rate, base_rate = quoted(on, code), quoted(on, base)
         if rate is None or base_rate is None:
             continue
+        # a crossed rate that eight decimals cannot tell is no rate
+        if not Decimal("1e-8") <= _told(rate / base_rate) <= 9_999_999_999:
+            continue
         if (day - on).days > money.max_rate_age_days:
             return None, rate / base_rate, on, "STALE"
         major = Fraction(payment["amount"]) / 10 ** minor_digits()[code]
         minor = major / rate * base_rate * 10 ** minor_digits()[base]
         return Decimal(round(minor)), rate / base_rate, on, "OK"  # Python rounds half-even
     return None, None, None, "MISSING"
+
+
+def test_a_crossed_rate_of_nothing_at_eight_decimals_is_no_rate(spark: SparkSession) -> None:
+    rates = {(_day(-1), "USD"): "1", (_day(-1), "JPY"): "160", (FRIDAY, "USD"): "190000"} | {
+        (FRIDAY, "JPY"): "0.0005"
+    }
+    payment = a_payment(currency="JPY", amount="160", timestamp=_at(FRIDAY))
+    in_usd = MoneySettings(base_currency="USD", max_rate_age_days=7)
+    row = with_base_amount(payments_frame(spark, [payment]), _rates(spark, rates), in_usd).first()
+    assert row is not None
+    assert (row.fx_rate, row.fx_rate_date, row.amount_base) == (160, _day(-1), 100)
 
 
 @pytest.mark.parametrize("base", ["EUR", "USD", "JPY", "KWD"])
@@ -184,8 +204,7 @@ def test_amounts_equal_the_plain_answer(spark: SparkSession, base: str) -> None:
         if rate is None:
             assert row.fx_rate is None, told
         else:
-            exact = Decimal(rate.numerator) / Decimal(rate.denominator)
-            assert row.fx_rate == exact.quantize(Decimal("1e-8"), ROUND_HALF_EVEN), told
+            assert row.fx_rate == _told(rate), told
         if amount_base is not None and amount_base < 10**18:
             assert row.amount_base == amount_base, told
         else:
