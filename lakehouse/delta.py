@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -81,16 +82,18 @@ def check_schema(stored: DataFrame, table: Table) -> None:
 
 def latest_version(spark: SparkSession, path: str) -> int:
     """The newest version of the table at `path`, -1 where there is none. Runs no query."""
-    context: Any = spark.sparkContext
-    log = context._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
-    # Delta's own defaults, however many parameters this release has
-    parameters = max(
-        method.getParameterCount()
-        for method in log.getClass().getMethods()
-        if method.getName() == "update"
-    )
-    defaults = [getattr(log, f"update$default${place + 1}")() for place in range(parameters)]
+    jvm: Any = spark.sparkContext._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
+    # Delta's own defaults
+    defaults = [getattr(log, f"update$default${place + 1}")() for place in range(_parameters(jvm))]
     return int(log.update(*defaults).version())
+
+
+@cache
+def _parameters(jvm: Any) -> int:
+    """How many parameters this release's DeltaLog.update has; asked once, it is 500 calls."""
+    methods = jvm.java.lang.Class.forName("org.apache.spark.sql.delta.DeltaLog").getMethods()
+    return max(m.getParameterCount() for m in methods if m.getName() == "update")
 
 
 def version_as_of(spark: SparkSession, path: str, moment: datetime) -> int | None:

@@ -22,8 +22,8 @@ from lakehouse.session import open_session
 
 ROOT = Path(__file__).parent.parent
 LOCAL = ROOT / "conf" / "local.yaml"
-# most code of a test runs a few times: to optimise it further costs more than it saves
-_SHORT_LIFE = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# what runs for seconds runs a few times: to optimise it further costs more than it saves
+SHORT_LIFE = {"SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1"}
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 
 
@@ -46,11 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    """The engine, as the local configuration sets it up, for a life of minutes."""
-    config = Config.load(LOCAL)
-    settings = config.spark.settings | {"spark.driver.extraJavaOptions": _SHORT_LIFE}
-    spark_settings = config.spark.model_copy(update={"settings": settings})
-    session = open_session(config.model_copy(update={"spark": spark_settings}), "tests")
+    """The engine, as the local configuration sets it up."""
+    session = open_session(Config.load(LOCAL), "tests")
     yield session
     session.stop()
 

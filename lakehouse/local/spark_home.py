@@ -16,13 +16,8 @@ from lakehouse.errors import SetupError
 from lakehouse.local.java import Java
 from lakehouse.monitoring import TOLD_IN_ONE_LINE
 
+_ON_CLASS_PATH = "empty"
 _COMMANDS = ("spark-submit", "spark-sql", "spark-shell", "pyspark", "spark-class")
-
-_DEFAULTS = """\
-# Written by set-up. What decides results is in lakehouse/session.py, not here.
-spark.driver.memory              2g
-spark.ui.showConsoleProgress     false
-"""
 
 _LOGGING = """\
 # Written by set-up: warnings to stderr, without those that mean nothing on one machine.
@@ -60,17 +55,21 @@ def spark_home() -> Path:
     return Path(found.origin).parent
 
 
-def prepare(home: Path, java: Java, jars: Sequence[Path], commands: Path) -> bool:
+def prepare(
+    home: Path, java: Java, jars: Sequence[Path], commands: Path, class_archive: Path
+) -> bool:
     """Write Spark's conf, link its jars, and point the commands at it; True when it changed.
 
     `commands` is the folder of spark-submit: the one pip put there looks for PySpark with
-    whichever `python3` comes first on PATH.
+    whichever `python3` comes first on PATH. `class_archive` is used where it exists.
     """
     conf = home / "conf"
-    conf.mkdir(exist_ok=True)
+    (conf / _ON_CLASS_PATH).mkdir(parents=True, exist_ok=True)
+    (conf / "spark-defaults.conf").unlink(missing_ok=True)  # of an earlier set-up
     changed = [
-        _write(conf / "spark-env.sh", _environment(java, Path(sys.executable))),
-        _write(conf / "spark-defaults.conf", _DEFAULTS),
+        _write(
+            conf / "spark-env.sh", _environment(conf, java, Path(sys.executable), class_archive)
+        ),
         _write(conf / "log4j2.properties", _LOGGING + _quiet()),
         *(_write(commands / name, _command(home, name), mode=0o755) for name in _COMMANDS),
         _link(home / "jars", jars),
@@ -78,13 +77,30 @@ def prepare(home: Path, java: Java, jars: Sequence[Path], commands: Path) -> boo
     return any(changed)
 
 
-def _environment(java: Java, python: Path) -> str:
+def _environment(conf: Path, java: Java, python: Path, class_archive: Path) -> str:
+    options = " ".join(
+        [
+            f"-Dlog4j2.configurationFile={(conf / 'log4j2.properties').as_uri()}",
+            "-Dspark.ui.showConsoleProgress=false",
+            # two cores and a small heap: other collectors' own threads cost more than they save
+            "-XX:+UseSerialGC",
+            f"-XX:SharedArchiveFile={class_archive}",
+            # an archive that does not fit is passed over in silence
+            "-Xlog:cds=off",
+            "-Xlog:cds+dynamic=off",
+        ]
+    )
     return (
         "# Written by set-up. Holds for every Spark process of this virtual environment.\n"
+        "# What decides results is in lakehouse/session.py, not here.\n"
         f"JAVA_HOME={shlex.quote(str(java.home))}\n"
         f"PYSPARK_PYTHON={shlex.quote(str(python))}\n"
         f"PYSPARK_DRIVER_PYTHON={shlex.quote(str(python))}\n"
         'SPARK_LOCAL_IP="${SPARK_LOCAL_IP:-127.0.0.1}"\n'
+        'SPARK_DRIVER_MEMORY="${SPARK_DRIVER_MEMORY:-2g}"\n'
+        "# Spark puts this folder on the class path, and Java archives classes only if it is empty\n"
+        f"SPARK_CONF_DIR={shlex.quote(str(conf / _ON_CLASS_PATH))}\n"
+        f'SPARK_SUBMIT_OPTS={shlex.quote(options)}" ${{SPARK_SUBMIT_OPTS:-}}"\n'
     )
 
 

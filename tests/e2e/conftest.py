@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,9 @@ from lakehouse.cli.generate import send
 from lakehouse.config import Config
 from lakehouse.job import execute, job_named
 from lakehouse.local.generator import GeneratedWorld, GeneratorSettings, generate, write_drops
-from lakehouse.tables import Table
-from tests.conftest import LOCAL, ROOT, addresses, in_folder, override
+from lakehouse.local.generator.sheets import Sheet
+from lakehouse.tables import TABLES, Table
+from tests.conftest import LOCAL, ROOT, SHORT_LIFE, addresses, in_folder, override
 
 TIMEOUT_SECONDS = 900  # the first test of a run waits for the whole week
 SEED = int(os.environ.get("LAKEHOUSE_TEST_SEED", "20260302"))
@@ -38,27 +39,45 @@ REFERENCE_KINDS = ("policies", "fx_rates")
 
 
 @dataclass(frozen=True)
+class Run:
+    """How a job ran as a process of its own, and the tables that it moved to a newer version."""
+
+    process: subprocess.CompletedProcess[str]
+    wrote: frozenset[str]
+
+
+@dataclass
 class Platform:
-    """A lake that holds one generated week."""
+    """A lake that holds one generated week; `sheets` are the drops as they were delivered last."""
 
     config: Config
     spark: SparkSession
     world: GeneratedWorld
+    sheets: Sequence[Sheet]
+    first_runs: dict[str, Run] = field(default_factory=dict)
 
     def run(self, *jobs: str) -> None:
         """Run jobs in this process."""
         for name in jobs:
             execute(job_named(name), self.config, trigger="once")
 
-    def submit(self, job: str) -> subprocess.CompletedProcess[str]:
-        """Run a job as an operator does: `spark-submit`, a process of its own."""
-        command = [
-            str(Path(sys.executable).parent / "spark-submit"), JOB_FILES[job],
-            "--config", "conf/local.yaml", "--trigger", "once",
-        ]  # fmt: skip
-        return subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
-        )
+    def submit(self, *jobs: str) -> None:
+        """Run jobs as an operator does: `spark-submit`, a process of its own for each."""
+        for job in jobs:
+            before = self._versions()
+            command = [
+                str(Path(sys.executable).parent / "spark-submit"), JOB_FILES[job],
+                "--config", "conf/local.yaml", "--trigger", "once",
+            ]  # fmt: skip
+            process = subprocess.run(
+                command, cwd=ROOT, env=os.environ | SHORT_LIFE, capture_output=True, text=True,
+                timeout=280, check=False,
+            )  # fmt: skip
+            wrote = {name for name, version in self._versions().items() if version > before[name]}
+            self.first_runs[job] = Run(process, frozenset(wrote))
+
+    def _versions(self) -> dict[str, int]:
+        return {name: self.version(table) for name, table in TABLES.items()}
 
     def read(self, table: Table) -> DataFrame:
         """A table as it is now."""
@@ -85,7 +104,7 @@ def platform(
         override(patch, {**addresses(services), **in_folder(folder), "DYNAMODB__TABLE": "e2e"})
         config = Config.load(LOCAL)
         world = generate(GeneratorSettings(seed=SEED, transactions=400))
-        platform = Platform(config, spark, world)
+        platform = Platform(config, spark, world, world.sheets)
         _deliver(platform)
         yield platform
 
@@ -96,7 +115,8 @@ def _deliver(platform: Platform) -> None:
     write_drops(reference, landing)
     platform.run("load_drops", "build_batch")
     send(platform.config, platform.world)
-    platform.run("ingest_transactions", "ingest_fraud_scores", "enrich_live", "consolidate")
+    platform.submit("ingest_transactions", "ingest_fraud_scores", "enrich_live")
+    platform.run("consolidate")
     write_drops(platform.world.drops, landing)
-    platform.run("load_drops", "build_batch", "consolidate")
-    platform.run("record_history", "sync_dynamodb", "reconcile", "audit")
+    platform.submit("load_drops", "build_batch", "consolidate")
+    platform.submit("record_history", "sync_dynamodb", "reconcile", "audit")

@@ -11,5 +11,5 @@ pytestmark = pytest.mark.timeout(TIMEOUT_SECONDS)
 
 
 def test_gold_of_a_generated_week_equals_plain_python(platform: Platform) -> None:
-    found = differences(platform, platform.world.sheets)
+    found = differences(platform, platform.sheets)
     assert not found, "\n".join(found[:40])

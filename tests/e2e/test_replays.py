@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from pyspark.sql import Row
 
 from lakehouse.cli.generate import send
-from lakehouse.local.generator import Correction, corrected_drop, write_drops
+from lakehouse.local.generator import Correction, GeneratedWorld, corrected_drop, write_drops
+from lakehouse.local.generator.feed import FeedRecord
 from lakehouse.local.generator.sheets import Sheet
 from lakehouse.tables import (
     BRONZE_TRANSACTIONS,
@@ -51,13 +56,26 @@ def test_all_records_sent_again_leave_gold_unchanged(platform: Platform) -> None
     assert platform.version(GOLD_TRANSACTIONS) == version
 
 
-def test_deleted_checkpoints_leave_gold_unchanged(platform: Platform) -> None:
+def test_deleted_checkpoints_leave_gold_unchanged_but_for_what_is_new(platform: Platform) -> None:
     before, landed = _content(platform), platform.read(BRONZE_TRANSACTIONS).count()
     for job in (*LIVE, "consolidate"):
         shutil.rmtree(Path(platform.config.lake.checkpoints) / job)
+    # a job that would skip all there is would leave Gold unchanged too
+    arrival = _another_payment(platform.world)
+    send(platform.config, replace(platform.world, transactions=[arrival], scores=[]))
+    platform.world.transactions.append(arrival)
     platform.run(*LIVE, "consolidate")
-    assert platform.read(BRONZE_TRANSACTIONS).count() == landed
-    assert _content(platform) == before
+    assert platform.read(BRONZE_TRANSACTIONS).count() == landed + 1
+    (added,) = set(_content(platform)) - set(before)
+    assert json.loads(arrival.value)["transaction_id"] in added
+    assert set(before) <= set(_content(platform))
+
+
+def _another_payment(world: GeneratedWorld) -> FeedRecord:
+    """A payment that nobody has heard of, at the time of one that there is."""
+    like = next(record for record in world.transactions if record.fault is None)
+    ids = {"event_id": str(uuid4()), "transaction_id": str(uuid4())}
+    return like._replace(value=json.dumps({**json.loads(like.value), **ids}).encode())
 
 
 def test_the_same_drops_loaded_again_leave_gold_unchanged(platform: Platform) -> None:
@@ -70,24 +88,42 @@ def test_the_same_drops_loaded_again_leave_gold_unchanged(platform: Platform) ->
     assert _content(platform) == before
 
 
-def test_a_corrected_drop_changes_exactly_what_it_corrects(platform: Platform) -> None:
-    before = {row["transaction_id"]: row for row in platform.rows(GOLD_TRANSACTIONS)}
+@pytest.fixture(scope="module")
+def corrected(platform: Platform) -> tuple[Correction, set[str]]:
+    """The correction, delivered and absorbed, and the transactions whose Gold rows it changed."""
+    before = _by_id(platform)
     correction = corrected_drop(platform.world)
     write_drops(correction.drops, Path(platform.config.lake.landing))
-    platform.run(*BATCH, "consolidate")
-    after = {row["transaction_id"]: row for row in platform.rows(GOLD_TRANSACTIONS)}
-
-    changed = {key for key in after if after[key] != before[key]}
+    platform.run(*BATCH, "consolidate", "reconcile")
+    platform.sheets = [_corrected(sheet, correction) for sheet in platform.sheets]
+    after = _by_id(platform)
     assert after.keys() == before.keys()
-    assert {correction.lowered.identity, correction.vanished_transaction_id} <= changed
-    assert after[correction.lowered.identity]["amount"] == Decimal(correction.lowered.after)
+    return correction, {key for key in after if after[key] != before[key]}
+
+
+def test_a_corrected_drop_changes_exactly_what_it_corrects(
+    platform: Platform, corrected: tuple[Correction, set[str]]
+) -> None:
+    correction, changed = corrected
     assert len(changed) == 3
-    found = differences(platform, [_corrected(s, correction) for s in platform.world.sheets])
+    assert {correction.lowered.identity, correction.vanished_transaction_id} <= changed
+    amount = _by_id(platform)[correction.lowered.identity]["amount"]
+    assert amount == Decimal(correction.lowered.after)
+    found = differences(platform, platform.sheets)
     assert not found, "\n".join(found[:40])
 
 
-def test_a_correction_adds_revisions_and_one_withdrawal(platform: Platform) -> None:
-    correction = corrected_drop(platform.world)
+def test_counts_close_after_a_correction_too(
+    platform: Platform, corrected: tuple[Correction, set[str]]
+) -> None:
+    steps = platform.rows(GOLD_RECONCILIATION)
+    assert [(row["step"], row["unexplained"]) for row in steps if row["unexplained"]] == []
+
+
+def test_a_correction_adds_revisions_and_one_withdrawal(
+    platform: Platform, corrected: tuple[Correction, set[str]]
+) -> None:
+    correction, _ = corrected
     revised = [row for row in platform.rows(SILVER_BATCH_TRANSACTIONS) if row["revision"] > 0]
     found = {row["transaction_id"]: row["withdrawn"] for row in revised}
     assert found == {
@@ -99,6 +135,10 @@ def test_a_correction_adds_revisions_and_one_withdrawal(platform: Platform) -> N
         correction.money.identity,
         Decimal(correction.money.after),
     )
+
+
+def _by_id(platform: Platform) -> dict[str, Row]:
+    return {row["transaction_id"]: row for row in platform.rows(GOLD_TRANSACTIONS)}
 
 
 def _corrected(sheet: Sheet, correction: Correction) -> Sheet:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from lakehouse.local.java import Java
-from lakehouse.local.spark_home import prepare
+import pytest
+from pyspark.sql import SparkSession
+
+from lakehouse.local.class_archive import is_fresh, make
+from lakehouse.local.java import Java, recall
+from lakehouse.local.setup import CLASS_ARCHIVE
+from lakehouse.local.spark_home import prepare, spark_home
 
 
 def a_spark(folder: Path) -> Path:
@@ -29,7 +35,7 @@ def a_jar(folder: Path, name: str) -> Path:
 def test_spark_submit_knows_its_java_without_any_environment(tmp_path: Path) -> None:
     home, commands = a_spark(tmp_path / "spark"), tmp_path / "bin"
     commands.mkdir()
-    prepare(home, Java(tmp_path / "a java", "PATH"), [], commands)
+    prepare(home, Java(tmp_path / "a java", "PATH"), [], commands, tmp_path / "classes.jsa")
     shown = subprocess.run(
         [commands / "spark-submit", "job.py", "--trigger"],
         env={"PATH": "/usr/bin:/bin", "SPARK_HOME": "/elsewhere"},
@@ -44,14 +50,32 @@ def test_spark_submit_knows_its_java_without_any_environment(tmp_path: Path) -> 
 def test_a_second_setup_changes_nothing(tmp_path: Path) -> None:
     home, jar = a_spark(tmp_path / "spark"), a_jar(tmp_path / "cache", "delta-1.jar")
     java = Java(tmp_path, "PATH")
-    assert prepare(home, java, [jar], tmp_path)
-    assert not prepare(home, java, [jar], tmp_path)
+    assert prepare(home, java, [jar], tmp_path, tmp_path / "classes.jsa")
+    assert not prepare(home, java, [jar], tmp_path, tmp_path / "classes.jsa")
 
 
 def test_a_newer_lock_leaves_no_older_jar_behind(tmp_path: Path) -> None:
     home, java = a_spark(tmp_path / "spark"), Java(tmp_path, "PATH")
     own = a_jar(home / "jars", "spark-core.jar")
     older, newer = (a_jar(tmp_path / "cache", f"delta-{version}.jar") for version in (1, 2))
-    prepare(home, java, [older], tmp_path)
-    prepare(home, java, [newer], tmp_path)
+    prepare(home, java, [older], tmp_path, tmp_path / "classes.jsa")
+    prepare(home, java, [newer], tmp_path, tmp_path / "classes.jsa")
     assert {file.name for file in (home / "jars").iterdir()} == {own.name, newer.name}
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="shows mapped files on Linux only")
+def test_spark_starts_from_archived_classes(spark: SparkSession) -> None:
+    assert is_fresh(CLASS_ARCHIVE, recall(), spark_home())
+    assert CLASS_ARCHIVE.is_file()
+    jvm: Any = spark.sparkContext._jvm
+    process = jvm.java.lang.ProcessHandle.current().pid()
+    assert str(CLASS_ARCHIVE) in Path(f"/proc/{process}/maps").read_text()
+
+
+def test_another_jar_makes_the_archived_classes_stale(tmp_path: Path) -> None:
+    home, java = a_spark(tmp_path / "spark"), Java(tmp_path, "PATH")
+    archive = tmp_path / "classes.jsa"
+    make(archive, java, home, home / "bin" / "spark-submit", tmp_path)
+    assert is_fresh(archive, java, home)
+    a_jar(home / "jars", "delta-2.jar")
+    assert not is_fresh(archive, java, home)
