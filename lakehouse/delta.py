@@ -93,7 +93,7 @@ def latest_version(spark: SparkSession, path: str) -> int:
 def _parameters(jvm: Any) -> int:
     """How many parameters this release's DeltaLog.update has; asked once, it is 500 calls."""
     methods = jvm.java.lang.Class.forName("org.apache.spark.sql.delta.DeltaLog").getMethods()
-    return max(m.getParameterCount() for m in methods if m.getName() == "update")
+    return max(int(m.getParameterCount()) for m in methods if m.getName() == "update")
 
 
 def version_as_of(spark: SparkSession, path: str, moment: datetime) -> int | None:

@@ -98,7 +98,7 @@ def _environment(conf: Path, java: Java, python: Path, class_archive: Path) -> s
         f"PYSPARK_DRIVER_PYTHON={shlex.quote(str(python))}\n"
         'SPARK_LOCAL_IP="${SPARK_LOCAL_IP:-127.0.0.1}"\n'
         'SPARK_DRIVER_MEMORY="${SPARK_DRIVER_MEMORY:-2g}"\n'
-        "# Spark puts this folder on the class path, and Java archives classes only if it is empty\n"
+        "# Spark puts this folder on the class path: unless empty, Java would not use the archive\n"
         f"SPARK_CONF_DIR={shlex.quote(str(conf / _ON_CLASS_PATH))}\n"
         f'SPARK_SUBMIT_OPTS={shlex.quote(options)}" ${{SPARK_SUBMIT_OPTS:-}}"\n'
     )
