@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.config import Config
 from lakehouse.fold.rules import ExceptionRule
-from lakehouse.records.codes import Source, TransactionStatus
+from lakehouse.records.codes import Finality, Source, TransactionStatus
 from lakehouse.tables import GOLD_TRANSACTIONS
 
 ATTRIBUTES = (
@@ -30,13 +29,6 @@ store is written only when something does.
 """
 
 _CONTESTED = (ExceptionRule.STATUS_CONFLICT, ExceptionRule.MONEY_ON_DECLINED)
-
-
-class Finality(StrEnum):
-    """Whether an outcome may be relied on for ever."""
-
-    FINAL = "FINAL"
-    PROVISIONAL = "PROVISIONAL"
 
 
 def latest_rows(changes: DataFrame) -> DataFrame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from ipaddress import ip_address
@@ -21,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lakehouse.config import DynamoDbSettings
 from lakehouse.errors import DynamoDbError, IndexNotFoundError
-from lakehouse.records.codes import ScoreSource
+from lakehouse.records.codes import Finality, ScoreSource
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,12 +32,14 @@ Item = dict[str, Any]
 KEY = "transaction_id"
 EXPIRY = "expires_at"
 AS_OF = "as_of"
+EVENT_AS_OF = "event_as_of"
 
 PATIENT = 10
 """Attempts of a job, about a minute of backoff: throttling passes."""
 BRISK = 3
 """Attempts while a person waits."""
 _SCORE = ("fraud_score", "fraud_reason_code", "score_source", "model_version")
+_CONCLUSIONS = ("withdrawn", "finality", "final_from")
 _SCORE_RANK = [
     ScoreSource.NONE,
     ScoreSource.API,
@@ -67,8 +70,12 @@ def client(settings: DynamoDbSettings, attempts: int = PATIENT) -> DynamoDBClien
     )
 
 
-def lookup(settings: DynamoDbSettings, transaction_id: str) -> Item | None:
+def lookup(
+    settings: DynamoDbSettings, transaction_id: str, now: datetime | None = None
+) -> Item | None:
     """Read one item: its groups `live` and `gold` (None where absent) and both `combined`.
+
+    `now` (UTC) is the clock's time where it is not given.
 
     Raises:
         IndexNotFoundError: no job has created the table yet.
@@ -85,7 +92,7 @@ def lookup(settings: DynamoDbSettings, transaction_id: str) -> Item | None:
     reader = TypeDeserializer()
     item = {name: _plain(reader.deserialize(value)) for name, value in found["Item"].items()}
     live, gold = item.setdefault("live", None), item.setdefault("gold", None)
-    return item | {"combined": combined(live, gold)}
+    return item | {"combined": combined(live, gold, now or datetime.now(UTC))}
 
 
 def count_items(settings: DynamoDbSettings, group: str) -> int:
@@ -109,20 +116,42 @@ def count_items(settings: DynamoDbSettings, group: str) -> int:
         return sum(page["Count"] for page in pages)
 
 
-def combined(live: Item | None, gold: Item | None) -> Item:
-    """Read two groups as one: Gold's attributes, unless live has seen a newer event.
+def combined(live: Item | None, gold: Item | None, now: datetime) -> Item:
+    """Read two groups as one, as the clock stands: Gold's, unless live has seen a newer event.
 
-    `as_of` is the newest event time in each group. The older group fills what the newer one
-    lacks. The score's attributes come from one group together: the better source, then the newer.
+    By `event_as_of`, the newest payment event behind each group: a score or money that only one
+    of them knows yet makes nobody's facts newer. The older group fills what the newer one lacks,
+    but for what it concludes about its own facts, and nothing where Gold says that the payment
+    was withdrawn. The score's attributes come from one group together: the better source, then
+    the newer. `as_of` is the newest event time in either.
     """
     if not live or not gold:
-        return dict(live or gold or {})
-    older, newer = (gold, live) if live[AS_OF] > gold[AS_OF] else (live, gold)
+        return _concluded(dict(live or gold or {}), now)
+    live_is_newer = _seen(live) > _seen(gold)
+    if gold.get("withdrawn"):
+        return dict(live if live_is_newer else gold)
+    older, newer = (gold, live) if live_is_newer else (live, gold)
     scored = older if _score_rank(older) > _score_rank(newer) else newer
-    whole = {**older, **newer}
-    return {
-        name: value for name, value in whole.items() if name not in _SCORE or name in scored
-    } | {name: scored[name] for name in _SCORE if name in scored}
+    whole = {name: older[name] for name in older if name not in _CONCLUSIONS} | newer
+    return _concluded(
+        {name: value for name, value in whole.items() if name not in _SCORE}
+        | {name: scored[name] for name in _SCORE if name in scored}
+        | {AS_OF: max(live[AS_OF], gold[AS_OF])},
+        now,
+    )
+
+
+def _seen(group: Item) -> str:
+    """The newest payment event behind a group; of a withdrawn payment, the one that was."""
+    return str(group.get(EVENT_AS_OF, group[AS_OF]))
+
+
+def _concluded(group: Item, now: datetime) -> Item:
+    """The group with what the passing of time alone has made final."""
+    from_then_on = group.get("final_from")
+    if from_then_on is None or datetime.fromisoformat(from_then_on) > now:
+        return group
+    return group | {"finality": str(Finality.FINAL)}
 
 
 def _score_rank(group: Item) -> int:

@@ -11,10 +11,9 @@ from pyspark.sql import functions as F
 
 from lakehouse.identity import kafka_coordinates
 from lakehouse.quality import RowRule, is_accepted, with_violations
-from lakehouse.records.codes import ReasonCode, ScoreSource, TransactionStatus
+from lakehouse.records.codes import Finality, ReasonCode, ScoreSource, TransactionStatus
 from silver.contract import json_fields, score_identity
 
-PROVISIONAL = "PROVISIONAL"  # live never knows whether an outcome is final
 
 _FACTS = (
     "user_id", "timestamp", "amount", "currency", "country", "region", "merchant_id",
@@ -155,7 +154,7 @@ def live_items(
     `events` and `scores` are committed rows of Silver. Facts and status follow the precedence of
     conf/precedence.yaml for live events; action and flags are those of the earliest decision; the
     score is the best-known one, which a decision may not have seen yet. `as_of` is the newest
-    event time behind the item.
+    event time behind the item, `event_as_of` that of the payment events alone.
     """
     latest = F.struct("sequence", "timestamp", "identity")  # a null sequence is least
     is_settled = F.col("transaction_status") != str(TransactionStatus.PENDING)
@@ -169,6 +168,7 @@ def live_items(
         F.min_by(F.struct(*_DECISION), F.struct("decided_at", "event_id")).alias("_decision"),
         F.max(F.when(F.col("score_id").isNotNull(), evidence)).alias("_used"),
         F.max("updated_at").alias("_updated_at"),
+        F.max("timestamp").alias("event_as_of"),
     )
     of_scores = scores.groupBy("transaction_id").agg(
         F.max(_ranked(F.col("inference_time"), F.col("identity"))).alias("_known"),
@@ -191,7 +191,9 @@ def live_items(
         "_decision.*",
         *[value.alias(name) for name, value in score.items()],
         F.greatest("_updated_at", "_scored_at").alias("as_of"),
-        F.lit(PROVISIONAL).alias("finality"),
+        "event_as_of",
+        # live never knows whether an outcome is final
+        F.lit(str(Finality.PROVISIONAL)).alias("finality"),
     )
 
 

@@ -22,6 +22,7 @@ from pyspark.sql.types import (
 from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.dynamodb import PushReport, client, combined, ensure_table, lookup, push
 from lakehouse.errors import DynamoDbError
+from tests.conftest import NOON
 
 MORNING = datetime(2026, 3, 9, 8, 0, tzinfo=UTC)
 COLUMNS = StructType(
@@ -169,7 +170,11 @@ def test_a_service_that_is_down_is_named(config: Config) -> None:
 
 
 def a_group(as_of: str, **attributes: Any) -> dict[str, Any]:
-    return {"as_of": f"2026-03-09T{as_of}:00.000000Z", **attributes}
+    return {"as_of": _at(as_of), **attributes}
+
+
+def _at(time: str, day: int = 9) -> str:
+    return f"2026-03-{day:02}T{time}:00.000000Z"
 
 
 @pytest.mark.parametrize(
@@ -178,36 +183,81 @@ def a_group(as_of: str, **attributes: Any) -> dict[str, Any]:
         pytest.param(
             a_group("08:00", transaction_status="PENDING"),
             a_group("08:00", transaction_status="AUTHORIZED", finality="FINAL"),
-            {"transaction_status": "AUTHORIZED", "finality": "FINAL"},
+            {"as_of": _at("08:00"), "transaction_status": "AUTHORIZED", "finality": "FINAL"},
             id="Gold knows as much: Gold",
         ),
         pytest.param(
             a_group("09:00", transaction_status="AUTHORIZED", finality="PROVISIONAL"),
-            a_group("08:00", transaction_status="PENDING", finality="FINAL", fx_rate=2),
+            a_group(
+                "08:00",
+                transaction_status="PENDING",
+                finality="FINAL",
+                fx_rate=2,
+                final_from=_at("00:00", 1),
+            ),
             {
+                "as_of": _at("09:00"),
                 "transaction_status": "AUTHORIZED",
                 "finality": "PROVISIONAL",
                 "fx_rate": 2,
             },
-            id="live has seen a newer event: live, Gold fills what it lacks",
+            id="live has seen a newer event: live, Gold fills what it lacks but concludes nothing",
+        ),
+        pytest.param(
+            a_group("10:00", event_as_of=_at("08:00"), amount=1, score_source="TOPIC"),
+            a_group("09:00", event_as_of=_at("08:00"), amount=2, score_source="API"),
+            {
+                "as_of": _at("10:00"),
+                "event_as_of": _at("08:00"),
+                "amount": 2,
+                "score_source": "TOPIC",
+            },
+            id="live has seen a newer score only: its score, Gold's facts",
+        ),
+        pytest.param(
+            a_group("09:00", event_as_of=_at("09:00"), amount=1, finality="PROVISIONAL"),
+            a_group("09:00", withdrawn=True, finality="PROVISIONAL"),
+            {"as_of": _at("09:00"), "withdrawn": True, "finality": "PROVISIONAL"},
+            id="a withdrawn payment is not filled by what was withdrawn",
+        ),
+        pytest.param(
+            a_group("10:00", event_as_of=_at("10:00"), amount=1, finality="PROVISIONAL"),
+            a_group("09:00", withdrawn=True, settled_amount=3),
+            {
+                "as_of": _at("10:00"),
+                "event_as_of": _at("10:00"),
+                "amount": 1,
+                "finality": "PROVISIONAL",
+            },
+            id="a payment announced after its withdrawal is there again",
+        ),
+        pytest.param(
+            None,
+            a_group("08:00", finality="PROVISIONAL", final_from=_at("12:00")),
+            {"as_of": _at("08:00"), "finality": "FINAL", "final_from": _at("12:00")},
+            id="time has made it final",
+        ),
+        pytest.param(
+            a_group("08:00"),
+            a_group("08:00", finality="PROVISIONAL", final_from=_at("12:01")),
+            {"as_of": _at("08:00"), "finality": "PROVISIONAL", "final_from": _at("12:01")},
+            id="a minute before time makes it final",
         ),
         pytest.param(
             a_group("09:00", score_source="API", fraud_score=1, model_version="a"),
             a_group("08:00", score_source="OFFLINE", fraud_score=0),
-            {"score_source": "OFFLINE", "fraud_score": 0},
+            {"as_of": _at("09:00"), "score_source": "OFFLINE", "fraud_score": 0},
             id="the better score, all of it from one group",
         ),
         pytest.param(
             a_group("09:00", score_source="NONE", fraud_reason_code="UNSCORED"),
             a_group("08:00", score_source="NONE", fraud_reason_code="UNSCORED"),
-            {"score_source": "NONE", "fraud_reason_code": "UNSCORED"},
+            {"as_of": _at("09:00"), "score_source": "NONE", "fraud_reason_code": "UNSCORED"},
             id="no score anywhere",
         ),
     ],
 )
 def test_a_reader_combines_both_groups(
-    live: dict[str, Any], gold: dict[str, Any], expected: dict[str, Any]
+    live: dict[str, Any] | None, gold: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    read = combined(live, gold)
-    assert read | expected == read
-    assert set(read) == {"as_of", *expected}
+    assert combined(live, gold, NOON) == expected

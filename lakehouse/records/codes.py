@@ -90,6 +90,13 @@ class Source(StrEnum):
     MONEY_EVENT = "MONEY_EVENT"
 
 
+class Finality(StrEnum):
+    """Whether an outcome may be relied on for ever."""
+
+    FINAL = "FINAL"
+    PROVISIONAL = "PROVISIONAL"
+
+
 class Verdict(StrEnum):
     """What became of a delivered file."""
 

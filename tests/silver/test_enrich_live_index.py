@@ -62,6 +62,7 @@ def test_an_item_tells_the_payment_its_decision_and_how_far_it_is_known(
         "score_source": "TOPIC",
         "model_version": "m1",
         "as_of": "2026-03-09T08:00:01.000000Z",
+        "event_as_of": "2026-03-09T08:00:00.000000Z",
         "finality": "PROVISIONAL",
     }
 
@@ -81,6 +82,7 @@ def test_a_score_that_comes_days_later_reaches_the_item_but_not_the_decision(
     assert (after["fraud_reason_code"], after["score_source"]) == ("HIGH_SCORE", "TOPIC")
     assert after["recommended_action"] == before["recommended_action"] == "REVIEW"
     assert after["as_of"] == "2026-03-12T08:00:00.000000Z"
+    assert after["event_as_of"] == "2026-03-09T08:00:00.000000Z"
 
 
 def test_a_score_that_came_first_waits_for_its_payment(
