@@ -14,7 +14,6 @@ from lakehouse.quality import RowRule, is_accepted, with_violations
 from lakehouse.records.codes import Finality, ReasonCode, ScoreSource, TransactionStatus
 from silver.contract import json_fields, score_identity
 
-
 _FACTS = (
     "user_id", "timestamp", "amount", "currency", "country", "region", "merchant_id",
 )  # fmt: skip
