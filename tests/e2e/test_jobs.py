@@ -32,19 +32,17 @@ pytestmark = pytest.mark.timeout(TIMEOUT_SECONDS)
 
 # job -> tables that its first run of the week must write, among others
 WRITES = {
-    "ingest_transactions": {BRONZE_TRANSACTIONS},
-    "ingest_fraud_scores": {BRONZE_FRAUD_SCORES},
-    "enrich_live": {SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES, SILVER_QUARANTINE_LIVE},
-    "load_drops": {BRONZE_DROP_FILES, *DROPS.values()} - {DROPS["policies"], DROPS["fx_rates"]},
-    "build_batch": {
-        SILVER_BATCH_TRANSACTIONS, SILVER_MONEY_EVENTS, SILVER_OFFLINE_SCORES,
-        SILVER_QUARANTINE_BATCH,
-    },
-    "consolidate": {GOLD_TRANSACTIONS},
-    "record_history": {GOLD_TRANSACTION_HISTORY, GOLD_HISTORY_CHAIN},
-    "reconcile": {GOLD_RECONCILIATION},
-    "sync_dynamodb": set(),
-    "audit": set(),
+    "ingest_transactions": (BRONZE_TRANSACTIONS,),
+    "ingest_fraud_scores": (BRONZE_FRAUD_SCORES,),
+    "enrich_live": (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES, SILVER_QUARANTINE_LIVE,),
+    "load_drops": (BRONZE_DROP_FILES, DROPS["transactions"]),
+    "build_batch": (SILVER_BATCH_TRANSACTIONS, SILVER_MONEY_EVENTS, SILVER_OFFLINE_SCORES,
+        SILVER_QUARANTINE_BATCH,),
+    "consolidate": (GOLD_TRANSACTIONS,),
+    "record_history": (GOLD_TRANSACTION_HISTORY, GOLD_HISTORY_CHAIN,),
+    "reconcile": (GOLD_RECONCILIATION,),
+    "sync_dynamodb": (),
+    "audit": (),
 }  # fmt: skip
 
 
