@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 PYTHON_LOCKS = {"build": ["build"], "runtime": [], "dev": ["local", "dev"]}
 JARS_LOCK = HERE / "jars.lock"
 _PREFIX = "# made by `make lock` from inputs with sha256:"
-_IVY_PATTERN = "{folder}/[organisation]__[artifact]__[revision]__([classifier]).[ext]"
+_IVY_PATTERN = "{folder}/[organisation]__[artifact]__[revision].[ext]"
 
 
 def python_inputs() -> str:
@@ -125,9 +125,9 @@ def _resolved(use: str, roots: list[str], java: Java) -> list[Jar]:
 
 
 def _jar_of(use: str, file: Path) -> Jar:
-    group, artifact, version, rest = file.name.split("__")
-    classifier, _, extension = rest.rpartition(".")
-    return Jar(use, group, artifact, version, classifier or None, extension, sha256_of(file))
+    group, artifact, rest = file.name.split("__")
+    version, _, extension = rest.rpartition(".")
+    return Jar(use, group, artifact, version, extension, sha256_of(file))
 
 
 def main() -> int:

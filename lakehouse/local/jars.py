@@ -1,6 +1,6 @@
 """The locked jars: read the lock, fetch what is missing with PySpark's own Ivy, check every byte.
 
-One line of `requirements/jars.lock` is one file: `group:artifact:version[:classifier][@ext]` and
+One line of `requirements/jars.lock` is one file: `group:artifact:version[@ext]` and
 its SHA-256, under the `[use]` it serves.
 """
 
@@ -28,7 +28,7 @@ Report = Callable[[int, int], None]
 
 _LINE = re.compile(
     r"(?P<group>[^:\s]+):(?P<artifact>[^:\s]+):(?P<version>[^:@\s]+)"
-    r"(?::(?P<classifier>[^:@\s]+))?(?:@(?P<extension>\w+))?\s+sha256:(?P<sha256>[0-9a-f]{64})"
+    r"(?:@(?P<extension>\w+))?\s+sha256:(?P<sha256>[0-9a-f]{64})"
 )
 _SETTINGS = """\
 <ivysettings>
@@ -40,7 +40,7 @@ _SETTINGS = """\
 </ivysettings>
 """
 _MODULE = """\
-<ivy-module version="2.0" xmlns:m="http://ant.apache.org/ivy/maven">
+<ivy-module version="2.0">
   <info organisation="lakehouse" module="jars"/>
   <configurations><conf name="default"/></configurations>
   <dependencies>
@@ -49,7 +49,7 @@ _MODULE = """\
   </dependencies>
 </ivy-module>
 """
-_PATTERN = "files/[organisation]/[artifact]-[revision](-[classifier]).[ext]"
+_PATTERN = "files/[organisation]/[artifact]-[revision].[ext]"
 
 
 @dataclass(frozen=True)
@@ -60,22 +60,19 @@ class Jar:
     group: str
     artifact: str
     version: str
-    classifier: str | None
     extension: str
     sha256: str
 
     @property
     def coordinate(self) -> str:
         """The name in the lock."""
-        classifier = f":{self.classifier}" if self.classifier else ""
         extension = f"@{self.extension}" if self.extension != "jar" else ""
-        return f"{self.group}:{self.artifact}:{self.version}{classifier}{extension}"
+        return f"{self.group}:{self.artifact}:{self.version}{extension}"
 
     @property
     def path(self) -> Path:
         """The place below the cache folder."""
-        classifier = f"-{self.classifier}" if self.classifier else ""
-        return Path(self.group) / f"{self.artifact}-{self.version}{classifier}.{self.extension}"
+        return Path(self.group) / f"{self.artifact}-{self.version}.{self.extension}"
 
 
 def parse_lock(text: str) -> list[Jar]:
@@ -274,11 +271,10 @@ def run_ivy(
 def _module_of(wanted: Sequence[Jar]) -> str:
     dependencies = []
     for jar in wanted:
-        classifier = f' m:classifier="{jar.classifier}"' if jar.classifier else ""
         dependencies.append(
             f'    <dependency org="{jar.group}" name="{jar.artifact}" rev="{jar.version}" '
             f'transitive="false" conf="default->default"><artifact name="{jar.artifact}" '
-            f'type="{jar.extension}" ext="{jar.extension}"{classifier}/></dependency>'
+            f'type="{jar.extension}" ext="{jar.extension}"/></dependency>'
         )
     return _MODULE.format(dependencies="\n".join(dependencies))
 

@@ -18,7 +18,7 @@ LINE = f"org.example:thing:1.0 sha256:{SHA256}"
 
 
 def a_jar(sha256: str = SHA256) -> Jar:
-    return Jar("spark", "org.example", "thing", "1.0", None, "jar", sha256)
+    return Jar("spark", "org.example", "thing", "1.0", "jar", sha256)
 
 
 def a_cached(folder: Path, content: bytes = CONTENT) -> Path:
@@ -29,12 +29,12 @@ def a_cached(folder: Path, content: bytes = CONTENT) -> Path:
 
 
 def test_a_lock_line_is_one_file() -> None:
-    natives = f"org.example:lib:2.0:linux@so sha256:{SHA256}"
+    natives = f"org.example:lib:2.0@so sha256:{SHA256}"
     jar, native = parse_lock(f"# comment\n\n[spark]\n{LINE}\n[dynamodb]\n{natives}\n")
     assert jar == a_jar()
-    assert (native.use, native.classifier, native.extension) == ("dynamodb", "linux", "so")
-    assert native.path == Path("org.example/lib-2.0-linux.so")
-    assert native.coordinate == "org.example:lib:2.0:linux@so"
+    assert (native.use, native.extension) == ("dynamodb", "so")
+    assert native.path == Path("org.example/lib-2.0.so")
+    assert native.coordinate == "org.example:lib:2.0@so"
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def test_a_lock_line_is_one_file() -> None:
     [
         pytest.param(LINE, id="no use before it"),
         pytest.param("[spark]\norg.example:thing:1.0", id="no hash"),
+        pytest.param(f"[spark]\norg.example:thing:1.0:linux sha256:{SHA256}", id="classifier"),
         pytest.param("[spark]\norg.example:thing:1.0 sha256:abc", id="short hash"),
     ],
 )
@@ -65,7 +66,7 @@ def test_a_wrong_file_is_named_and_removed(tmp_path: Path) -> None:
 
 def test_what_lies_in_the_cache_unchanged_is_not_missing(tmp_path: Path) -> None:
     a_cached(tmp_path)
-    other = Jar("kafka", "org.example", "other", "1.0", None, "jar", SHA256)
+    other = Jar("kafka", "org.example", "other", "1.0", "jar", SHA256)
     assert JarCache(tmp_path).missing([a_jar(), other]) == [other]
     assert JarCache(tmp_path).missing([a_jar()]) == []
 
