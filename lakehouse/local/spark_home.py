@@ -84,7 +84,8 @@ def _environment(conf: Path, java: Java, python: Path, class_archive: Path) -> s
             "-Dspark.ui.showConsoleProgress=false",
             # two cores and a small heap: other collectors' own threads cost more than they save
             "-XX:+UseSerialGC",
-            f"-XX:SharedArchiveFile={class_archive}",
+            # in quotes: the path of a checkout may have a space
+            f'"-XX:SharedArchiveFile={class_archive}"',
             # an archive that does not fit is passed over in silence
             "-Xlog:cds=off",
             "-Xlog:cds+dynamic=off",
