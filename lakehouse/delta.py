@@ -92,7 +92,9 @@ def latest_version(spark: SparkSession, path: str) -> int:
 @cache
 def _parameters(jvm: Any) -> int:
     """How many parameters this release's DeltaLog.update has; asked once, it is 500 calls."""
-    methods = jvm.java.lang.Class.forName("org.apache.spark.sql.delta.DeltaLog").getMethods()
+    # the loader that also knows jars given to spark-submit
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    methods = loader.loadClass("org.apache.spark.sql.delta.DeltaLog").getMethods()
     return max(int(m.getParameterCount()) for m in methods if m.getName() == "update")
 
 

@@ -39,7 +39,6 @@ PATIENT = 10
 BRISK = 3
 """Attempts while a person waits."""
 _SCORE = ("fraud_score", "fraud_reason_code", "score_source", "model_version")
-_CONCLUSIONS = ("withdrawn", "finality", "final_from")
 _SCORE_RANK = [
     ScoreSource.NONE,
     ScoreSource.API,
@@ -70,12 +69,8 @@ def client(settings: DynamoDbSettings, attempts: int = PATIENT) -> DynamoDBClien
     )
 
 
-def lookup(
-    settings: DynamoDbSettings, transaction_id: str, now: datetime | None = None
-) -> Item | None:
+def lookup(settings: DynamoDbSettings, transaction_id: str) -> Item | None:
     """Read one item: its groups `live` and `gold` (None where absent) and both `combined`.
-
-    `now` (UTC) is the clock's time where it is not given.
 
     Raises:
         IndexNotFoundError: no job has created the table yet.
@@ -92,7 +87,7 @@ def lookup(
     reader = TypeDeserializer()
     item = {name: _plain(reader.deserialize(value)) for name, value in found["Item"].items()}
     live, gold = item.setdefault("live", None), item.setdefault("gold", None)
-    return item | {"combined": combined(live, gold, now or datetime.now(UTC))}
+    return item | {"combined": combined(live, gold, datetime.now(UTC))}
 
 
 def count_items(settings: DynamoDbSettings, group: str) -> int:
@@ -121,18 +116,18 @@ def combined(live: Item | None, gold: Item | None, now: datetime) -> Item:
 
     By `event_as_of`, the newest payment event behind each group: a score or money that only one
     of them knows yet makes nobody's facts newer. The older group fills what the newer one lacks,
-    but for what it concludes about its own facts, and nothing where Gold says that the payment
-    was withdrawn. The score's attributes come from one group together: the better source, then
-    the newer. `as_of` is the newest event time in either.
+    but not with when its own facts become final. Where Gold says that a payment was withdrawn,
+    live has one that Gold has not read yet, or Gold would not say so: live's alone. The score's
+    attributes come from one group together: the better source, then the greater `as_of`, which is
+    the newest event time in either.
     """
     if not live or not gold:
         return _concluded(dict(live or gold or {}), now)
-    live_is_newer = _seen(live) > _seen(gold)
     if gold.get("withdrawn"):
-        return dict(live if live_is_newer else gold)
-    older, newer = (gold, live) if live_is_newer else (live, gold)
-    scored = older if _score_rank(older) > _score_rank(newer) else newer
-    whole = {name: older[name] for name in older if name not in _CONCLUSIONS} | newer
+        return dict(live)
+    older, newer = (gold, live) if _seen(live) > _seen(gold) else (live, gold)
+    scored = max((gold, live), key=lambda group: (_score_rank(group), group[AS_OF]))
+    whole = {name: value for name, value in older.items() if name != "final_from"} | newer
     return _concluded(
         {name: value for name, value in whole.items() if name not in _SCORE}
         | {name: scored[name] for name in _SCORE if name in scored}
@@ -142,7 +137,7 @@ def combined(live: Item | None, gold: Item | None, now: datetime) -> Item:
 
 
 def _seen(group: Item) -> str:
-    """The newest payment event behind a group; of a withdrawn payment, the one that was."""
+    """The newest payment event behind a group, as far as it tells."""
     return str(group.get(EVENT_AS_OF, group[AS_OF]))
 
 

@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 PYTHON_LOCKS = {"build": ["build"], "runtime": [], "dev": ["local", "dev"]}
 JARS_LOCK = HERE / "jars.lock"
 _PREFIX = "# made by `make lock` from inputs with sha256:"
-_IVY_PATTERN = "{folder}/[organisation]__[artifact]__[revision].[ext]"
+_IVY_PATTERN = "{folder}/[organisation]__[artifact]__[revision]__([classifier]).[ext]"
 
 
 def python_inputs() -> str:
@@ -125,8 +125,10 @@ def _resolved(use: str, roots: list[str], java: Java) -> list[Jar]:
 
 
 def _jar_of(use: str, file: Path) -> Jar:
-    group, artifact, rest = file.name.split("__")
-    version, _, extension = rest.rpartition(".")
+    group, artifact, version, rest = file.name.split("__")
+    classifier, _, extension = rest.rpartition(".")
+    if classifier:
+        raise SetupError(f"{group}:{artifact}:{version}:{classifier}: no classifier can be locked")
     return Jar(use, group, artifact, version, extension, sha256_of(file))
 
 

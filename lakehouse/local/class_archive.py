@@ -10,7 +10,6 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from lakehouse.local.jars import ROOT
@@ -22,7 +21,10 @@ _BASE = Path("lib") / "server" / "classes.jsa"
 
 
 def is_fresh(archive: Path, java: Java, home: Path) -> bool:
-    """Whether the archive was made of these classes, by this Java."""
+    """Whether the workload ran to its end with these classes and this Java.
+
+    A Java that archives nothing has had its chance then.
+    """
     key = archive.with_suffix(".key")
     return key.is_file() and key.read_text(encoding="utf-8") == _key(java, home)
 
@@ -34,21 +36,25 @@ def make(archive: Path, java: Java, home: Path, submit: Path, scratch: Path) -> 
     this environment, `scratch` an empty folder for the workload's tables.
     """
     archive.parent.mkdir(parents=True, exist_ok=True)
+    # the key first: an interrupted attempt must not leave one behind
+    archive.with_suffix(".key").unlink(missing_ok=True)
     archive.unlink(missing_ok=True)
     if not (java.home / _BASE).is_file():
         # the Java from PyPI brings none of its own classes, and the archive is built upon it
         _attempt([java.executable, "-Xshare:dump"])
     # the last of equal options holds: not the archive that is about to be made
     options = f'"-XX:SharedArchiveFile={java.home / _BASE}" "-XX:ArchiveClassesAtExit={archive}"'
-    _attempt([submit, WORKLOAD, scratch], {"SPARK_SUBMIT_OPTS": options})
-    # the attempt counts, not its outcome: where it fails once, it would fail at every set-up
+    if not _attempt([submit, WORKLOAD, scratch], {"SPARK_SUBMIT_OPTS": options}):
+        # Java archives at any exit: half a workload is tried again, not kept
+        archive.unlink(missing_ok=True)
+        return False
     archive.with_suffix(".key").write_text(_key(java, home), encoding="utf-8")
     return archive.is_file()
 
 
-def _attempt(command: Sequence[str | Path], settings: Mapping[str, str] | None = None) -> None:
-    with suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run(
+def _attempt(command: Sequence[str | Path], settings: Mapping[str, str] | None = None) -> bool:
+    try:
+        ran = subprocess.run(
             command,
             cwd=ROOT,
             env=os.environ | (settings or {}),
@@ -56,6 +62,9 @@ def _attempt(command: Sequence[str | Path], settings: Mapping[str, str] | None =
             timeout=_PATIENCE_SECONDS,
             check=False,
         )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return ran.returncode == 0
 
 
 def _key(java: Java, home: Path) -> str:

@@ -1,4 +1,4 @@
-"""`python -m lakehouse.local.setup`: Java, jars, Spark's own folder, the scoring model.
+"""`python -m lakehouse.local.setup`: Java, jars, Spark's folder and classes, the scoring model.
 
 Each step leaves alone what is right already, so a second run takes about a second.
 """
@@ -50,7 +50,7 @@ def _archive_classes(chosen: java.Java, home: Path, commands: Path) -> None:
             CLASS_ARCHIVE, chosen, home, commands / "spark-submit", Path(scratch)
         )
     if not made:
-        print("Spark: this Java archives no classes; jobs start slower, all else is the same")
+        print("Spark: no classes were archived; jobs start slower, all else is the same")
 
 
 def _train_model() -> None:

@@ -18,7 +18,7 @@ from lakehouse.config import Config
 from lakehouse.job import execute, job_named
 from lakehouse.local.generator import GeneratedWorld, GeneratorSettings, generate, write_drops
 from lakehouse.local.generator.sheets import Sheet
-from lakehouse.tables import TABLES, Table
+from lakehouse.tables import GOLD_RECONCILIATION, SILVER_LIVE_TRANSACTIONS, TABLES, Table
 from tests.conftest import LOCAL, ROOT, SHORT_LIFE, addresses, in_folder, override
 
 TIMEOUT_SECONDS = 900  # the first test of a run waits for the whole week
@@ -54,7 +54,11 @@ class Platform:
     spark: SparkSession
     world: GeneratedWorld
     sheets: Sequence[Sheet]
-    first_runs: dict[str, Run] = field(default_factory=dict)
+    submitted: dict[str, Run] = field(default_factory=dict)
+    # as they were when the week had gone through, whatever a test delivers later
+    steps: list[Row] = field(default_factory=list)
+    decisions: int = 0
+    fed: int = 0
 
     def run(self, *jobs: str) -> None:
         """Run jobs in this process."""
@@ -74,7 +78,7 @@ class Platform:
                 timeout=280, check=False,
             )  # fmt: skip
             wrote = {name for name, count in self._commits().items() if count > before[name]}
-            self.first_runs[job] = Run(process, frozenset(wrote))
+            self.submitted[job] = Run(process, frozenset(wrote))
 
     def _commits(self) -> dict[str, int]:
         """How many commits each table has, by the files of its log: Spark need not look."""
@@ -106,7 +110,16 @@ def platform(
     folder = tmp_path_factory.mktemp("platform")
     with pytest.MonkeyPatch.context() as patch:
         # the environment stays so: jobs started as processes of their own read it too
-        override(patch, {**addresses(services), **in_folder(folder), "DYNAMODB__TABLE": "e2e"})
+        override(
+            patch,
+            {
+                **addresses(services),
+                **in_folder(folder),
+                "DYNAMODB__TABLE": "e2e",
+                # submitted jobs have the true clock, and the week is years old one day
+                "DYNAMODB__RETENTION_DAYS": 36_500,
+            },
+        )
         config = Config.load(LOCAL)
         world = generate(GeneratorSettings(seed=SEED, transactions=400))
         platform = Platform(config, spark, world, world.sheets)
@@ -125,3 +138,6 @@ def _deliver(platform: Platform) -> None:
     write_drops(platform.world.drops, landing)
     platform.submit("load_drops", "build_batch", "consolidate")
     platform.submit("record_history", "sync_dynamodb", "reconcile", "audit")
+    platform.steps = platform.rows(GOLD_RECONCILIATION)
+    platform.decisions = platform.read(SILVER_LIVE_TRANSACTIONS).count()
+    platform.fed = len(platform.world.transactions)

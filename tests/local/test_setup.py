@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,10 @@ def a_spark(folder: Path) -> Path:
     (folder / "jars").mkdir(parents=True)
     (folder / "bin").mkdir()
     submit = folder / "bin" / "spark-submit"
-    submit.write_text('#!/bin/sh\n. "$SPARK_HOME/conf/spark-env.sh"\necho "$JAVA_HOME" "$@"\n')
+    submit.write_text(
+        '#!/bin/sh\n. "$SPARK_HOME/conf/spark-env.sh"\n'
+        'echo "$JAVA_HOME" "$@"\necho "$SPARK_SUBMIT_OPTS"\n'
+    )
     submit.chmod(0o755)
     return folder
 
@@ -35,15 +39,20 @@ def a_jar(folder: Path, name: str) -> Path:
 def test_spark_submit_knows_its_java_without_any_environment(tmp_path: Path) -> None:
     home, commands = a_spark(tmp_path / "spark"), tmp_path / "bin"
     commands.mkdir()
-    prepare(home, Java(tmp_path / "a java", "PATH"), [], commands, tmp_path / "classes.jsa")
+    archive = tmp_path / "a cache" / "classes.jsa"
+    prepare(home, Java(tmp_path / "a java", "PATH"), [], commands, archive)
     shown = subprocess.run(
         [commands / "spark-submit", "job.py", "--trigger"],
-        env={"PATH": "/usr/bin:/bin", "SPARK_HOME": "/elsewhere"},
+        env={"PATH": "/usr/bin:/bin", "SPARK_HOME": "/elsewhere", "SPARK_SUBMIT_OPTS": "-Xint"},
         capture_output=True,
         text=True,
         check=True,
-    ).stdout
-    assert shown == f"{tmp_path / 'a java'} job.py --trigger\n"
+    ).stdout.splitlines()
+    assert shown[0] == f"{tmp_path / 'a java'} job.py --trigger"
+    # as Spark's launcher reads it
+    options = shlex.split(shown[1])
+    assert f"-XX:SharedArchiveFile={archive}" in options
+    assert options[-1] == "-Xint"
     assert f"PYSPARK_PYTHON={sys.executable}" in (home / "conf" / "spark-env.sh").read_text()
 
 
@@ -72,11 +81,30 @@ def test_spark_starts_from_archived_classes(spark: SparkSession) -> None:
     assert str(CLASS_ARCHIVE.resolve()) in Path(f"/proc/{process}/maps").read_text()
 
 
+def a_submit(file: Path, exit_code: int) -> Path:
+    """Make a spark-submit that leaves an archive, as Java does at any exit."""
+    file.write_text(
+        "#!/bin/sh\n"
+        'archive="${SPARK_SUBMIT_OPTS##*ArchiveClassesAtExit=}"\n'
+        f'touch "${{archive%?}}"\nexit {exit_code}\n'
+    )
+    file.chmod(0o755)
+    return file
+
+
 def test_another_jar_makes_the_archived_classes_stale(tmp_path: Path) -> None:
     home, java = a_spark(tmp_path / "spark"), Java(tmp_path, "PATH")
     archive = tmp_path / "classes.jsa"
-    # there is no Java in that folder: the attempt comes to nothing, and set-up goes on
-    assert not make(archive, java, home, home / "bin" / "spark-submit", tmp_path)
+    assert make(archive, java, home, a_submit(tmp_path / "submit", 0), tmp_path)
     assert is_fresh(archive, java, home)
     a_jar(home / "jars", "delta-2.jar")
+    assert not is_fresh(archive, java, home)
+
+
+def test_half_a_workload_is_no_archive_and_is_tried_again(tmp_path: Path) -> None:
+    home, java = a_spark(tmp_path / "spark"), Java(tmp_path, "PATH")
+    archive = tmp_path / "classes.jsa"
+    make(archive, java, home, a_submit(tmp_path / "submit", 0), tmp_path)
+    assert not make(archive, java, home, a_submit(tmp_path / "submit", 1), tmp_path)
+    assert not archive.exists()
     assert not is_fresh(archive, java, home)
