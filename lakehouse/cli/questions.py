@@ -22,6 +22,11 @@ _LOGICAL = "org.apache.spark.sql.catalyst.plans.logical"
 _DOING = (f"{_LOGICAL}.Command", f"{_LOGICAL}.ParsedStatement")
 _RELATION = "org.apache.spark.sql.catalyst.analysis.UnresolvedRelation"
 _WITH = f"{_LOGICAL}.UnresolvedWith"
+# columns and literals: most of a plan, and no table hides in them
+_LEAF = "org.apache.spark.sql.catalyst.expressions.LeafExpression"
+_MANY = "scala.collection.Iterable"
+_WHOLE = "scala.Product"
+_KINDS = (*_DOING, _RELATION, _WITH, _LEAF, _MANY, _WHOLE)
 
 
 def answered(spark: SparkSession, config: Config, sql: str) -> DataFrame:
@@ -78,34 +83,40 @@ def _names_read(spark: SparkSession, sql: str) -> list[str]:
     parser = spark._jsparkSession.sessionState().sqlParser()
     names: dict[str, None] = {}
     own: set[str] = set()
-    for node in _nodes(parser.parsePlan(sql)):
-        if any(_is(node, kind) for kind in _DOING):
+    for node, kinds in _nodes(parser.parsePlan(sql), {}):
+        if not kinds.isdisjoint(_DOING):
             what = node.getClass().getSimpleName()
             raise QueryError(f"`lakehouse query` only reads, and this is no query ({what}).")
-        if _is(node, _RELATION):
+        if _RELATION in kinds:
             names[str(node.multipartIdentifier().mkString(".")).lower()] = None
-        if _is(node, _WITH):
-            own |= {str(pair._1()).lower() for pair in _each(node.cteRelations())}
+        if _WITH in kinds:
+            own |= {str(pair._1()).lower() for pair in _each(node.cteRelations().iterator())}
     return [name for name in names if name not in own]
 
 
-def _nodes(value: Any) -> Iterator[JavaObject]:
-    """Everything a plan is made of, wherever it hides: in subqueries, WITH, VERSION AS OF."""
+def _nodes(
+    value: Any, known: dict[str, frozenset[str]]
+) -> Iterator[tuple[JavaObject, frozenset[str]]]:
+    """Everything a plan is made of, wherever it hides: in subqueries, WITH, VERSION AS OF.
+
+    With each node its kinds, of _KINDS. They are asked once per class and kept in `known`: each
+    question to Java is a message to another process, and a plan has thousands of nodes.
+    """
     if not isinstance(value, JavaObject):
         return
-    if _is(value, "scala.collection.Iterable"):
-        parts = value
-    elif _is(value, "scala.Product"):
-        yield value
-        parts = value.productIterator()
-    else:
+    name = value.getClass().getName()
+    if name not in known:
+        known[name] = frozenset(kind for kind in _KINDS if _is(value, kind))
+    kinds = known[name]
+    if _LEAF in kinds or kinds.isdisjoint((_MANY, _WHOLE)):
         return
-    for part in _each(parts):
-        yield from _nodes(part)
+    if _MANY not in kinds:
+        yield value, kinds
+    for part in _each(value.iterator() if _MANY in kinds else value.productIterator()):
+        yield from _nodes(part, known)
 
 
-def _each(parts: JavaObject) -> Iterator[Any]:
-    iterator = parts if _is(parts, "scala.collection.Iterator") else parts.iterator()
+def _each(iterator: JavaObject) -> Iterator[Any]:
     while iterator.hasNext():
         yield iterator.next()
 
