@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,9 +52,11 @@ def demo(
             next_step("generating a week of payments")
             world = generated(seed, transactions)
             next_step("starting Kafka, DynamoDB Local and the scoring service")
-            running = services.enter_context(running_services(settings))
+            with ThreadPoolExecutor(1) as meanwhile:
+                opening = meanwhile.submit(open_session, settings, "demo")
+                running = services.enter_context(running_services(settings))
             services.callback(_say_what_stops, running.started)
-            spark = open_session(settings, "demo")
+            spark = opening.result()
             before, live_version = _live_half(spark, settings, world, next_step)
             _batch_half(settings, world, next_step)
             next_step("reconcile")

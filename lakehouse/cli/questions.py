@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from py4j.java_gateway import JavaObject, is_instance_of
@@ -83,7 +84,7 @@ def _names_read(spark: SparkSession, sql: str) -> list[str]:
     parser = spark._jsparkSession.sessionState().sqlParser()
     names: dict[str, None] = {}
     own: set[str] = set()
-    for node, kinds in _nodes(parser.parsePlan(sql), {}):
+    for node, kinds in _nodes(parser.parsePlan(sql), _Classes(spark.sparkContext._gateway)):
         if not kinds.isdisjoint(_DOING):
             what = node.getClass().getSimpleName()
             raise QueryError(f"`lakehouse query` only reads, and this is no query ({what}).")
@@ -94,35 +95,41 @@ def _names_read(spark: SparkSession, sql: str) -> list[str]:
     return [name for name in names if name not in own]
 
 
-def _nodes(
-    value: Any, known: dict[str, frozenset[str]]
-) -> Iterator[tuple[JavaObject, frozenset[str]]]:
+def _nodes(value: Any, classes: _Classes) -> Iterator[tuple[JavaObject, frozenset[str]]]:
     """Everything a plan is made of, wherever it hides: in subqueries, WITH, VERSION AS OF.
 
-    With each node its kinds, of _KINDS. They are asked once per class and kept in `known`: each
-    question to Java is a message to another process, and a plan has thousands of nodes.
+    With each node its kinds, of _KINDS.
     """
     if not isinstance(value, JavaObject):
         return
-    name = value.getClass().getName()
-    if name not in known:
-        known[name] = frozenset(kind for kind in _KINDS if _is(value, kind))
-    kinds = known[name]
+    kinds = classes.kinds_of(value)
     if _LEAF in kinds or kinds.isdisjoint((_MANY, _WHOLE)):
         return
     if _MANY not in kinds:
         yield value, kinds
     for part in _each(value.iterator() if _MANY in kinds else value.productIterator()):
-        yield from _nodes(part, known)
+        yield from _nodes(part, classes)
+
+
+class _Classes:
+    """What kinds a class of Java has, asked once: each question is a message to the JVM."""
+
+    def __init__(self, gateway: Any) -> None:
+        self._gateway = gateway
+        self._known: dict[str, frozenset[str]] = {}
+
+    def kinds_of(self, value: JavaObject) -> frozenset[str]:
+        """The kinds, of _KINDS, that an object has."""
+        name = value.getClass().getName()
+        if name not in self._known:
+            is_of = partial(is_instance_of, self._gateway, value)
+            self._known[name] = frozenset(kind for kind in _KINDS if is_of(kind))
+        return self._known[name]
 
 
 def _each(iterator: JavaObject) -> Iterator[Any]:
     while iterator.hasNext():
         yield iterator.next()
-
-
-def _is(value: JavaObject, kind: str) -> bool:
-    return bool(is_instance_of(SparkSession.active().sparkContext._gateway, value, kind))
 
 
 def _reason(error: Exception) -> str:

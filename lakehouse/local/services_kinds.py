@@ -87,9 +87,13 @@ def _kafka(config: Config, settings: Services, folder: Path) -> Service:
         if (data / "meta.properties").is_file():
             return
         identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ("format", "--ignore-formatted", "-t", identity, "-c", str(properties))
+        # in one word: an identity may begin with a dash
+        arguments = ("format", "--ignore-formatted", f"--cluster-id={identity}")
         formatted = subprocess.run(
-            jvm("kafka.tools.StorageTool", *arguments), capture_output=True, text=True, check=False
+            jvm("kafka.tools.StorageTool", *arguments, "-c", str(properties)),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if formatted.returncode != 0:
             said = (formatted.stderr or formatted.stdout).strip()
