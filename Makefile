@@ -14,10 +14,11 @@ CODE := lakehouse bronze silver gold tests requirements
 ARGS ?=
 # test processes, each with a Spark of its own: make test WORKERS=0 ARGS="-k gold" for a few tests
 WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
 
 .PHONY: setup
 setup: $(VENV)/.installed ## Make the environment: Python packages, jars, Spark, scoring model
@@ -40,7 +41,11 @@ demo: setup ## Run the whole platform on this machine and show the result
 
 .PHONY: test
 test: setup ## Run the tests, with the same real services
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder $(ARGS)
+	@$(PYTEST) --ignore tests/recovery $(ARGS)
+
+.PHONY: test-recovery
+test-recovery: setup ## Run the long tests: jobs killed, replayed and corrected over days
+	@$(PYTEST) tests/recovery $(ARGS)
 
 .PHONY: check
 check: setup ## Lint, types, architecture, lock files
