@@ -41,11 +41,11 @@ demo: setup ## Run the whole platform on this machine and show the result
 
 .PHONY: test
 test: setup ## Run the tests, with the same real services
-	@$(PYTEST) --ignore tests/recovery $(ARGS)
+	@$(PYTEST) --ignore tests/long $(ARGS)
 
-.PHONY: test-recovery
-test-recovery: setup ## Run the long tests: jobs killed, replayed and corrected over days
-	@$(PYTEST) tests/recovery $(ARGS)
+.PHONY: test-long
+test-long: setup ## Run the tests that take minutes: kills, replays, a million records
+	@$(PYTEST) tests/long $(ARGS)
 
 .PHONY: check
 check: setup ## Lint, types, architecture, lock files

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from pyspark.sql.streaming import StreamingQuery
 
-from bronze.records import kafka_records
-from lakehouse.config import secret
+from bronze.ingestion import AcceptLoss, Ingestion
 from lakehouse.context import Lakehouse
 from lakehouse.job import run
-from lakehouse.tables import BRONZE_FRAUD_SCORES
+from lakehouse.tables import BRONZE_FRAUD_SCORES, BRONZE_LOSSES_FRAUD_SCORES
 
 
-def ingest_fraud_scores(lake: Lakehouse) -> StreamingQuery:
+def ingest_fraud_scores(lake: Lakehouse, *, accept_loss: AcceptLoss = None) -> StreamingQuery:
     """Append what is new on the topic."""
-    source = lake.topic(lake.config.kafka.topics.fraud_scores, landed_in=BRONZE_FRAUD_SCORES)
-    card_key = secret(lake.config.cards.token_key).encode()
-    return lake.append_stream(kafka_records(source, card_key), to=BRONZE_FRAUD_SCORES)
+    topic = lake.config.kafka.topics.fraud_scores
+    ingestion = Ingestion(topic, BRONZE_FRAUD_SCORES, BRONZE_LOSSES_FRAUD_SCORES)
+    return ingestion.start(lake, accept_loss or [])
 
 
 if __name__ == "__main__":

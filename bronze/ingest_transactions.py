@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from pyspark.sql.streaming import StreamingQuery
 
-from bronze.records import kafka_records
-from lakehouse.config import secret
+from bronze.ingestion import AcceptLoss, Ingestion
 from lakehouse.context import Lakehouse
 from lakehouse.job import run
-from lakehouse.tables import BRONZE_TRANSACTIONS
+from lakehouse.tables import BRONZE_LOSSES_TRANSACTIONS, BRONZE_TRANSACTIONS
 
 
-def ingest_transactions(lake: Lakehouse) -> StreamingQuery:
+def ingest_transactions(lake: Lakehouse, *, accept_loss: AcceptLoss = None) -> StreamingQuery:
     """Append what is new on the topic."""
-    source = lake.topic(lake.config.kafka.topics.transactions, landed_in=BRONZE_TRANSACTIONS)
-    card_key = secret(lake.config.cards.token_key).encode()
-    return lake.append_stream(kafka_records(source, card_key), to=BRONZE_TRANSACTIONS)
+    topic = lake.config.kafka.topics.transactions
+    ingestion = Ingestion(topic, BRONZE_TRANSACTIONS, BRONZE_LOSSES_TRANSACTIONS)
+    return ingestion.start(lake, accept_loss or [])
 
 
 if __name__ == "__main__":

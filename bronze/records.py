@@ -9,7 +9,7 @@ from bronze.cards import redacted
 from lakehouse.tables import BRONZE_TRANSACTIONS
 
 
-def kafka_records(source: DataFrame, card_key: bytes) -> DataFrame:
+def kafka_records(source: DataFrame, topic_id: str, card_key: bytes) -> DataFrame:
     """One row per record of Spark's Kafka source, as `KafkaRecord` says; nothing is parsed.
 
     Only `value` is searched for card numbers; keys and headers stay as they are.
@@ -19,6 +19,7 @@ def kafka_records(source: DataFrame, card_key: bytes) -> DataFrame:
         source.withColumn("redaction", redaction)
         .withColumns(
             {
+                "topic_id": F.lit(topic_id),
                 "timestamp_type": F.col("timestampType"),
                 "value": F.col("redaction.value"),
                 "redactions": F.col("redaction.redactions"),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.streaming import DataStreamWriter, StreamingQuery
+from pyspark.sql.streaming import StreamingQuery
 
 from lakehouse import delta, kafka
+from lakehouse.checkpoint import Checkpoint
 from lakehouse.config import Config
 from lakehouse.lease import Lease, awaited_lease
+from lakehouse.monitoring import log
 from lakehouse.tables import Table
 
 
@@ -70,20 +71,16 @@ class Lakehouse:
             reader = reader.option("readChangeFeed", "true").option("startingVersion", 0)
         return reader.load(self._ensured(table))
 
-    def topic(self, name: str, landed_in: Table) -> DataFrame:
-        """New records of a topic; without a checkpoint, those behind what `landed_in` holds."""
-        settings = self.config.kafka
-        partitions = kafka.partitions_of(settings, name)
-        # with a checkpoint, Spark goes on from there and looks at no starting offset
-        landed = {} if self._has_checkpoint() else self._landed(name, landed_in)
-        starting = kafka.starting_offsets(name, partitions, landed)
-        options = kafka.reader_options(settings, name, starting)
-        return self.spark.readStream.format("kafka").options(**options).load()
+    def topic(self, topic: kafka.Topic, landed: Mapping[int, int]) -> DataFrame:
+        """New records of a topic: those behind the greatest offset that `landed` of a partition.
 
-    def append_stream(self, rows: DataFrame, to: Table) -> StreamingQuery:
-        """Append a stream to a table, each micro-batch exactly once."""
-        self._ensured(to)
-        return self.each_batch(rows, lambda new, batch: self.append(new, to, batch))
+        A stream without a checkpoint begins there. One with a checkpoint goes on from it, and what
+        has landed already is left out: the checkpoint may be older than the table.
+        """
+        starting = {n: max(first, landed.get(n, -1) + 1) for n, first in topic.first.items()}
+        options = kafka.reader_options(self.config.kafka, topic.name, starting)
+        records = self.spark.readStream.format("kafka").options(**options).load()
+        return records.where(kafka.is_behind(landed))
 
     def each_batch(
         self, rows: DataFrame, process: Callable[[DataFrame, Batch], None]
@@ -103,7 +100,19 @@ class Lakehouse:
                 self.faults.append(fault)
                 raise
 
-        return self._started(rows.writeStream.foreachBatch(checked))
+        writer = rows.writeStream.foreachBatch(checked).queryName(self.job)
+        writer = writer.option("checkpointLocation", self.checkpoint.path)
+        if damage := self.checkpoint.damage():
+            kept = self.checkpoint.set_aside(self.clock())
+            log("checkpoint set aside", job=self.job, reason=damage, path=kept)
+        if self.trigger.mode == "once":
+            return writer.trigger(availableNow=True).start()
+        return writer.trigger(processingTime=f"{self.trigger.interval_seconds} seconds").start()
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where this job's stream goes on."""
+        return Checkpoint(self.spark, f"{self.config.lake.checkpoints}/{self.job}")
 
     def append(self, rows: DataFrame, to: Table, batch: Batch | None = None) -> None:
         """Append rows; with a `batch`, a second append of that batch to that table is skipped."""
@@ -120,28 +129,6 @@ class Lakehouse:
         path = self._ensured(table)
         self.lease.check()
         return DeltaTable.forPath(self.spark, path)
-
-    def _started(self, writer: DataStreamWriter) -> StreamingQuery:
-        writer = writer.queryName(self.job).option("checkpointLocation", self._checkpoint)
-        if self.trigger.mode == "once":
-            return writer.trigger(availableNow=True).start()
-        return writer.trigger(processingTime=f"{self.trigger.interval_seconds} seconds").start()
-
-    def _landed(self, topic: str, landed_in: Table) -> dict[int, int]:
-        greatest = (
-            self.read(landed_in)
-            .where(F.col("topic") == topic)
-            .groupBy("partition")
-            .agg(F.max("offset").alias("offset"))
-        )
-        return {row["partition"]: row["offset"] for row in greatest.collect()}
-
-    def _has_checkpoint(self) -> bool:
-        return delta.folder_exists(self.spark, f"{self._checkpoint}/offsets")
-
-    @property
-    def _checkpoint(self) -> str:
-        return f"{self.config.lake.checkpoints}/{self.job}"
 
     def _ensured(self, table: Table) -> str:
         path = delta.path_of(self.config, table)

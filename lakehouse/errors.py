@@ -22,6 +22,9 @@ LakehouseError                      anything below; the command line prints it i
 ├── VersionNotFoundError            a table has no such version, or no longer
 ├── FollowerAheadError              a follower of Gold has read versions that Gold does not have
 ├── DecisionsDifferError            a recorded decision does not follow from its evidence
+├── RecordsLostError                a topic let go of records before they landed
+├── WrongRangeError                 `--accept-loss` names other offsets than those that are lost
+├── OffsetsDifferError              a topic's records are not in Bronze exactly once
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
@@ -243,6 +246,45 @@ class DecisionsDifferError(LakehouseError):
         super().__init__(
             f"{different} of {checked} decisions do not follow from their recorded evidence; the "
             "report above names each field."
+        )
+
+
+class RecordsLostError(LakehouseError):
+    """The topic no longer has the records that come next; nothing goes on over a gap."""
+
+    def __init__(self, job: str, topic: str, ranges: Sequence[str], why: str) -> None:
+        self.topic, self.ranges = topic, tuple(ranges)
+        options = " ".join(f"--accept-loss {each}" for each in ranges)
+        super().__init__(
+            f"Kafka topic {topic} {why}: lost before they landed are {', '.join(ranges)} "
+            f"(PARTITION:FIRST-LAST). It is recorded. Send them again under their own event ids if "
+            f"you can; to go on without them: lakehouse run {job} {options}"
+        )
+
+
+class WrongRangeError(LakehouseError):
+    """An operator may accept exactly what is lost, no more and no less."""
+
+    exit_code = USAGE_EXIT_CODE
+
+    def __init__(self, accepted: Sequence[str], lost: Sequence[str]) -> None:
+        self.accepted, self.lost = tuple(accepted), tuple(lost)
+        found = f"lost is {', '.join(lost)}" if lost else "nothing is lost"
+        super().__init__(
+            f"--accept-loss names {', '.join(accepted)}, but {found}. Name exactly that, each "
+            "range as PARTITION:FIRST-LAST."
+        )
+
+
+class OffsetsDifferError(LakehouseError):
+    """Offsets of a topic are missing in Bronze, there twice, or not the topic's."""
+
+    def __init__(self, partitions: Sequence[str]) -> None:
+        self.partitions = tuple(partitions)
+        super().__init__(
+            f"Bronze is not what Kafka delivers: {'; '.join(partitions)}. Somebody has changed "
+            "Bronze or the topic: restore the table to the version before "
+            "(RESTORE TABLE ... TO VERSION AS OF ...), run its job, and prove again."
         )
 
 

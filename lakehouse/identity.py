@@ -35,11 +35,15 @@ def named_uuid_of(*parts: str) -> str:
 
 
 def kafka_coordinates() -> Column:
-    """`kafka:TOPIC/PARTITION/OFFSET` of a Bronze row."""
+    """`kafka:TOPIC/PARTITION/OFFSET@TOPIC_ID` of a Bronze row.
+
+    A topic that was deleted and created again counts its offsets from 0: the first eight
+    characters of its id tell the two apart.
+    """
     place = F.concat_ws(
         "/", "topic", F.col("partition").cast("string"), F.col("offset").cast("string")
     )
-    return F.concat(F.lit("kafka:"), place)
+    return F.concat(F.lit("kafka:"), place, F.lit("@"), F.substring("topic_id", 1, 8))
 
 
 def drop_coordinates() -> Column:

@@ -1,26 +1,44 @@
-"""Kafka as a source: reader options, and where a reader without a checkpoint starts."""
+"""Kafka as a source: what a topic is now, and how Spark and its own clients reach it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import (
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
+from pyspark.sql import Column
+from pyspark.sql import functions as F
 
 from lakehouse.config import KafkaSettings
 from lakehouse.errors import BrokerUnreachableError, ServiceError
 
-_EARLIEST = -2
 _TIMEOUT_SECONDS = 10.0
 
 
-def reader_options(kafka: KafkaSettings, topic: str, starting: str) -> dict[str, str]:
-    """Spark's options to read one topic; `starting` is JSON, or `earliest`."""
+@dataclass(frozen=True)
+class Topic:
+    """A topic as it is now; `first` and `end` by partition: `end` is the next committed offset."""
+
+    name: str
+    topic_id: str
+    first: Mapping[int, int]
+    end: Mapping[int, int]
+
+
+def reader_options(kafka: KafkaSettings, topic: str, starting: Mapping[int, int]) -> dict[str, str]:
+    """Spark's options to read one topic; `starting` has the first offset of each partition."""
     return {
         "kafka.bootstrap.servers": kafka.bootstrap_servers,
         "subscribe": topic,
-        "startingOffsets": starting,
+        "startingOffsets": json.dumps({topic: {str(n): at for n, at in starting.items()}}),
         "includeHeaders": "true",
         # lost offsets stop the job with their names; nothing goes on over a gap
         "failOnDataLoss": "true",
@@ -30,37 +48,77 @@ def reader_options(kafka: KafkaSettings, topic: str, starting: str) -> dict[str,
     }
 
 
-def partitions_of(kafka: KafkaSettings, topic: str) -> list[int]:
-    """The partitions of a topic.
+def client_options(kafka: KafkaSettings) -> dict[str, str | int | float | bool]:
+    """Options of clients that are not Spark's."""
+    return {
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "socket.timeout.ms": int(_TIMEOUT_SECONDS * 1000),
+        "log_level": 0,
+    }
+
+
+def topic_now(kafka: KafkaSettings, name: str) -> Topic:
+    """Ask the broker what a topic is.
 
     Raises:
         BrokerUnreachableError: no broker answers within ten seconds.
         ServiceError: the broker has no such topic.
     """
+    admin = AdminClient(client_options(kafka))
     try:
-        found = _admin(kafka).list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
-    except KafkaException:
-        raise BrokerUnreachableError(kafka.bootstrap_servers) from None
-    if found.error is not None or not found.partitions:
-        raise ServiceError(
-            f"Kafka at {kafka.bootstrap_servers} has no topic {topic!r}. Create it, or correct "
-            "kafka.topics in the config."
+        found = admin.describe_topics(TopicCollection([name]), request_timeout=_TIMEOUT_SECONDS)[
+            name
+        ].result(_TIMEOUT_SECONDS)
+        partitions = sorted(partition.id for partition in found.partitions)
+        return Topic(
+            name,
+            str(found.topic_id),
+            first=_offsets(admin, name, partitions, OffsetSpec.earliest()),
+            end=_offsets(admin, name, partitions, OffsetSpec.latest()),
         )
-    return sorted(found.partitions)
+    except KafkaException as fault:
+        if fault.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise ServiceError(
+                f"Kafka at {kafka.bootstrap_servers} has no topic {name!r}. Create it, or correct "
+                "kafka.topics in the config."
+            ) from None
+        raise BrokerUnreachableError(kafka.bootstrap_servers) from None
+    except TimeoutError:
+        raise BrokerUnreachableError(kafka.bootstrap_servers) from None
 
 
-def starting_offsets(topic: str, partitions: list[int], landed: Mapping[int, int]) -> str:
-    """Start behind what Bronze holds: `landed` is its greatest offset per partition."""
-    return json.dumps(
-        {topic: {str(number): landed.get(number, _EARLIEST - 1) + 1 for number in partitions}}
+def is_compacted(kafka: KafkaSettings, topic: str) -> bool:
+    """Whether a topic forgets records whose key was written again.
+
+    Raises:
+        BrokerUnreachableError: no broker answers within ten seconds.
+    """
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    admin = AdminClient(client_options(kafka))
+    try:
+        settings = admin.describe_configs([resource])[resource].result(_TIMEOUT_SECONDS)
+    except (KafkaException, TimeoutError):
+        raise BrokerUnreachableError(kafka.bootstrap_servers) from None
+    return "compact" in str(settings["cleanup.policy"].value)
+
+
+def is_behind(landed: Mapping[int, int]) -> Column:
+    """Whether a record comes behind the greatest offset that has landed of its partition."""
+    place = F.col("offset")
+    greatest = F.lit(None).cast("long")
+    for partition, offset in landed.items():
+        greatest = F.when(F.col("partition") == partition, offset).otherwise(greatest)
+    return greatest.isNull() | (place > greatest)
+
+
+def _offsets(
+    admin: AdminClient, topic: str, partitions: list[int], spec: OffsetSpec
+) -> dict[int, int]:
+    asked = admin.list_offsets(
+        {TopicPartition(topic, number): spec for number in partitions},
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        request_timeout=_TIMEOUT_SECONDS,
     )
-
-
-def _admin(kafka: KafkaSettings) -> AdminClient:
-    return AdminClient(
-        {
-            "bootstrap.servers": kafka.bootstrap_servers,
-            "socket.timeout.ms": int(_TIMEOUT_SECONDS * 1000),
-            "log_level": 0,
-        }
-    )
+    return {
+        place.partition: answer.result(_TIMEOUT_SECONDS).offset for place, answer in asked.items()
+    }

@@ -11,10 +11,11 @@ from functools import cached_property
 from pyspark.sql.types import StructType
 
 from lakehouse.errors import UnknownTableError
-from lakehouse.records.bronze import DropFile, DropRow, KafkaRecord
+from lakehouse.records.bronze import DropFile, DropRow, KafkaRecord, LostRange
 from lakehouse.records.codes import (
     Action,
     FxStatus,
+    LossReason,
     PolicyFlag,
     ScoreSource,
     TransactionStatus,
@@ -95,6 +96,21 @@ BRONZE_FRAUD_SCORES = Table(
     properties=_APPEND_ONLY,
     constraints={"offset_not_negative": "offset >= 0"},
 )
+
+
+def _losses(kind: str) -> Table:
+    return Table(
+        name=f"bronze.losses_{kind}",
+        record=LostRange,
+        written_by=f"ingest_{kind}",
+        properties=_APPEND_ONLY,
+        constraints={"reason_known": _one_of("reason", LossReason)},
+        audited=True,
+    )
+
+
+BRONZE_LOSSES_TRANSACTIONS = _losses("transactions")
+BRONZE_LOSSES_FRAUD_SCORES = _losses("fraud_scores")
 
 
 def _drops(kind: str) -> Table:
@@ -238,6 +254,8 @@ TABLES: Mapping[str, Table] = {
     for table in (
         BRONZE_TRANSACTIONS,
         BRONZE_FRAUD_SCORES,
+        BRONZE_LOSSES_TRANSACTIONS,
+        BRONZE_LOSSES_FRAUD_SCORES,
         *DROPS.values(),
         BRONZE_DROP_FILES,
         SILVER_LIVE_TRANSACTIONS,

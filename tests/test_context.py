@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 from pyspark.sql import DataFrame
@@ -21,7 +21,7 @@ Open = Callable[[str], Lakehouse]
 def _records(lake: Lakehouse, *offsets: int) -> DataFrame:
     moment = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
     rows = [
-        ("t", 0, offset, moment, 0, None, b"{}", None, 0, date(2026, 3, 2)) for offset in offsets
+        ("t", "id", 0, offset, moment, 0, None, b"{}", None, 0, moment.date()) for offset in offsets
     ]
     return lake.spark.createDataFrame(rows, BRONZE_TRANSACTIONS.schema)
 

@@ -28,12 +28,15 @@ def test_a_part_that_is_null_is_left_out(spark: SparkSession) -> None:
 
 
 def test_coordinates_lead_back_to_the_source(spark: SparkSession) -> None:
-    kafka = spark.createDataFrame([("t", 1, 42)], "topic string, partition int, offset bigint")
+    kafka = spark.createDataFrame(
+        [("t", "zbXbJwqZQcmm4lEeNvs4Nw", 1, 42)],
+        "topic string, topic_id string, partition int, offset bigint",
+    )
     file = spark.createDataFrame(
         [("transactions/date=2026-03-02/t.csv", "0123456789abcdef", 7)],
         "path string, file_sha256 string, row_number bigint",
     )
-    assert kafka.select(kafka_coordinates()).collect()[0][0] == "kafka:t/1/42"
+    assert kafka.select(kafka_coordinates()).collect()[0][0] == "kafka:t/1/42@zbXbJwqZ"
     assert (
         file.select(drop_coordinates()).collect()[0][0]
         == "file:transactions/date=2026-03-02/t.csv@0123456789ab#7"

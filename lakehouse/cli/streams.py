@@ -7,16 +7,14 @@ position. A version counts whatever is in it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.checkpoint import Checkpoint
 from lakehouse.cli.topics import end_of
 from lakehouse.config import Config
 from lakehouse.delta import exists, latest_version, path_of
@@ -70,17 +68,6 @@ def stream_statuses(spark: SparkSession, config: Config) -> list[StreamStatus]:
     ]
 
 
-def next_versions(offsets: str) -> dict[str, int]:
-    """The next version to read of each table, by Delta's id of it, from a checkpoint's offsets."""
-    found: dict[str, int] = {}
-    for line in offsets.splitlines():
-        with suppress(ValueError):
-            source = json.loads(line)
-            if isinstance(source, dict) and "reservoirId" in source:
-                found[source["reservoirId"]] = int(source["reservoirVersion"])
-    return found
-
-
 class _Lake:
     """What the files of a lake say of its streams; each table is asked once."""
 
@@ -102,14 +89,9 @@ class _Lake:
         found = detail.select("id").first()
         return str(found[0]) if found else ""
 
-    def last_batch(self, job: str) -> int | None:
-        """The last micro-batch that a job has finished."""
-        return max((int(n) for n in self._names(f"{job}/commits") if n.isdigit()), default=None)
-
-    def offsets(self, job: str, batch: int) -> str:
-        """Up to where a micro-batch has read."""
-        path = f"{self.config.lake.checkpoints}/{job}/offsets/{batch}"
-        return "\n".join(row[0] for row in self.spark.read.text(path).collect())
+    def checkpoint(self, job: str) -> Checkpoint:
+        """Where a job's stream goes on."""
+        return Checkpoint(self.spark, f"{self.config.lake.checkpoints}/{job}")
 
     def recorded_through(self) -> int:
         """The Gold version up to which history is complete."""
@@ -123,21 +105,13 @@ class _Lake:
         """The Gold version up to which DynamoDB was told: the name of a file in its checkpoint."""
         if self.newest(GOLD_TRANSACTIONS) is None:
             return _NOTHING_YET
-        names = self._names(f"sync_dynamodb/{self.id_of(GOLD_TRANSACTIONS)}")
+        names = self.checkpoint("sync_dynamodb").names(self.id_of(GOLD_TRANSACTIONS))
         versions = [int(n.removeprefix("through-")) for n in names if n.startswith("through-")]
         return max(versions, default=_NOTHING_YET)
 
-    def _names(self, folder: str) -> list[str]:
-        # the session's own file systems: checkpoints may lie in S3
-        context: Any = self.spark.sparkContext
-        path = context._jvm.org.apache.hadoop.fs.Path(f"{self.config.lake.checkpoints}/{folder}")
-        files = path.getFileSystem(context._jsc.hadoopConfiguration())
-        found = files.listStatus(path) if files.exists(path) else []
-        return [status.getPath().getName() for status in found]
-
 
 def _of_topic(lake: _Lake, job: str, topic: str, table: Table) -> StreamStatus:
-    last_batch = lake.last_batch(job)
+    last_batch = lake.checkpoint(job).last_batch()
     try:
         ends = end_of(lake.config.kafka, topic)
     except BrokerUnreachableError as fault:
@@ -154,8 +128,8 @@ def _of_topic(lake: _Lake, job: str, topic: str, table: Table) -> StreamStatus:
 
 
 def _of_tables(lake: _Lake, job: str, tables: tuple[Table, ...]) -> StreamStatus:
-    last_batch = lake.last_batch(job)
-    read = next_versions(lake.offsets(job, last_batch)) if last_batch is not None else {}
+    checkpoint = lake.checkpoint(job)
+    last_batch, read = checkpoint.last_batch(), checkpoint.next_versions()
     behind = {}
     for table in tables:
         newest = lake.newest(table)

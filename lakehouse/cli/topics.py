@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
-
-from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from lakehouse.config import KafkaSettings
 from lakehouse.errors import BrokerUnreachableError
-from lakehouse.kafka import partitions_of
+from lakehouse.kafka import topic_now
 
 _PROBE_SECONDS = 1.0
-_ANSWER_SECONDS = 5.0
 
 
-def end_of(kafka: KafkaSettings, topic: str) -> dict[int, int]:
+def end_of(kafka: KafkaSettings, topic: str) -> Mapping[int, int]:
     """The next offset of each partition, read committed.
 
     Raises:
@@ -23,21 +21,7 @@ def end_of(kafka: KafkaSettings, topic: str) -> dict[int, int]:
         ServiceError: the broker has no such topic.
     """
     require_listener(kafka)
-    # joins no group and commits nothing: the library only wants a name
-    consumer = Consumer(
-        {"bootstrap.servers": kafka.bootstrap_servers, "group.id": "lakehouse", "log_level": 0}
-    )
-    try:
-        return {
-            number: consumer.get_watermark_offsets(TopicPartition(topic, number), _ANSWER_SECONDS)[
-                1
-            ]
-            for number in partitions_of(kafka, topic)
-        }
-    except KafkaException:
-        raise BrokerUnreachableError(kafka.bootstrap_servers) from None
-    finally:
-        consumer.close()
+    return topic_now(kafka, topic).end
 
 
 def require_listener(kafka: KafkaSettings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from lakehouse.schema import Long, Record
+from lakehouse.schema import InstantOrNull, Long, LongOrNull, Record
 
 
 class KafkaHeader(Record):
@@ -15,9 +15,10 @@ class KafkaHeader(Record):
 
 
 class KafkaRecord(Record):
-    """One record of a topic; (topic, partition, offset) is its coordinate."""
+    """One record of a topic; (topic, topic_id, partition, offset) is its coordinate."""
 
     topic: str
+    topic_id: str  # the broker's: a topic that was deleted and created again has another
     partition: int
     offset: Long
     timestamp: datetime  # Kafka's own, not the event's
@@ -27,6 +28,19 @@ class KafkaRecord(Record):
     headers: list[KafkaHeader] | None
     redactions: int  # card numbers replaced in `value`
     ingest_date: date  # UTC day of `timestamp`
+
+
+class LostRange(Record):
+    """Offsets that a topic let go of before they landed: one row when found, one when accepted."""
+
+    topic: str
+    topic_id: str  # of the topic whose records are lost
+    partition: int
+    first_offset: Long
+    last_offset: LongOrNull  # null: nobody knows how many there were
+    reason: str  # codes.LossReason
+    found_at: datetime  # UTC, by the job's clock
+    accepted_at: InstantOrNull  # when an operator went on without them
 
 
 class DropRow(Record):

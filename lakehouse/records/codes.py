@@ -102,3 +102,10 @@ class Verdict(StrEnum):
 
     LOADED = "LOADED"
     HELD = "HELD"
+
+
+class LossReason(StrEnum):
+    """Why records of a topic can't land any more."""
+
+    EXPIRED = "EXPIRED"  # the topic's retention has passed the reader
+    RECREATED = "RECREATED"  # the topic was deleted, and another of its name created

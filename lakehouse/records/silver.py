@@ -96,7 +96,7 @@ class Provenance(Record):
     identity: str
     revision: int
     withdrawn: bool
-    coordinates: str  # kafka:TOPIC/PARTITION/OFFSET or file:PATH@SHA256#ROW
+    coordinates: str  # kafka:TOPIC/PARTITION/OFFSET@TOPIC_ID or file:PATH@SHA256#ROW
     content_hash: str  # SHA-256 of the delivered content, not of its coordinates
     event_date: date  # partition: UTC day from the payload
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 
 import pytest
 from pyspark.sql import SparkSession
@@ -38,6 +39,10 @@ CARDS: dict[str, tuple[str, str]] = {
     "beside an exempt twin": (
         '{"user_id":4111111111111111,"n":"4111111111111111"}',
         f'{{"user_id":4111111111111111,"n":"{VISA}"}}',
+    ),
+    "in a field whose name ends like an exempt one": (
+        '{"x\\"amount":4111111111111111}',
+        f'{{"x\\"amount":"{VISA}"}}',
     ),
     "beside a UUID": (f'{{"n":"{UUID} 4111111111111111"}}', f'{{"n":"{UUID} {VISA}"}}'),
     "broken JSON": ("pan=4111111111111111;", f"pan={VISA};"),
@@ -103,6 +108,19 @@ def test_bytes_that_are_no_text_stay_as_they_are(spark: SparkSession) -> None:
     rows = spark.createDataFrame(values, "value binary").select(redacted(F.col("value"), KEY))
     found = [tuple(row[0]) for row in rows.collect()]
     assert found == [(values[0][0], 0), (None, 0)]
+
+
+def test_in_an_endless_text_whatever_could_be_a_card_is_hidden(spark: SparkSession) -> None:
+    digits = "41 " * 40_000
+    texts = [("x" * 100_000 + "4111-1111-1111-1111",), (digits,), ("x" * 200_000,)]
+    rows = spark.createDataFrame(texts, "text string").select(
+        redacted(F.encode("text", "UTF-8"), KEY).alias("found")
+    )
+    plain, endless, clean = (row.found for row in rows.collect())
+    assert (bytes(plain.value), plain.redactions) == (b"x" * 100_000 + b"tok_unsearched", 1)
+    assert not re.search(rb"[0-9](?:[ -]?[0-9]){12}", bytes(endless.value))
+    assert endless.redactions == len(digits) // 3 * 2 // 41
+    assert (bytes(clean.value), clean.redactions) == (b"x" * 200_000, 0)
 
 
 def test_a_header_names_the_exempt_cells(spark: SparkSession) -> None:

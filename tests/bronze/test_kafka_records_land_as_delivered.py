@@ -24,11 +24,12 @@ def test_a_record_keeps_its_bytes_and_its_coordinates(spark: SparkSession) -> No
         (None, None, "payments", 0, 2**40, at, 1, None),
         (b"k", b'{"n":"4111111111111111"}', "payments", 1, 8, at, 0, []),
     ]
-    landed = kafka_records(spark.createDataFrame(records, SOURCE), b"key")
+    landed = kafka_records(spark.createDataFrame(records, SOURCE), "topic-id", b"key")
     assert landed.columns == BRONZE_TRANSACTIONS.columns
     plain, empty, redacted = landed.withColumn("at", F.unix_millis("timestamp")).collect()
     assert (plain.key, plain.value, plain.headers) == (b"k", b"\x00 not text \xff", headers)
-    assert (plain.topic, plain.partition, plain.offset) == ("payments", 1, 7)
+    assert (plain.topic, plain.topic_id) == ("payments", "topic-id")
+    assert (plain.partition, plain.offset) == (1, 7)
     assert (plain.at, plain.timestamp_type) == (int(at.timestamp() * 1000), 0)
     assert (plain.ingest_date, plain.redactions) == (date(2026, 3, 8), 0)
     assert (empty.key, empty.value, empty.headers, empty.offset) == (None, None, None, 2**40)

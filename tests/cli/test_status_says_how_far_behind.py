@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from lakehouse.cli.streams import next_versions
+import pytest
+from pyspark.sql import SparkSession
+
+from lakehouse.checkpoint import Checkpoint
 from lakehouse.cli.topics import end_of
 from lakehouse.config import Config
 from lakehouse.errors import BrokerUnreachableError
@@ -18,8 +21,13 @@ OFFSETS = """v1
 """
 
 
-def test_a_checkpoint_says_which_version_comes_next() -> None:
-    assert next_versions(OFFSETS) == {"table-a": 3, "table-b": 8}
+def test_a_checkpoint_says_which_version_comes_next(spark: SparkSession, tmp_path: Path) -> None:
+    for folder, text in (("offsets", OFFSETS), ("commits", "v1\n{}")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "4").write_text(text)
+    checkpoint = Checkpoint(spark, str(tmp_path))
+    assert checkpoint.last_batch() == 4
+    assert checkpoint.next_versions() == {"table-a": 3, "table-b": 8}
 
 
 def test_a_broker_that_is_down_is_named(

@@ -35,7 +35,7 @@ MONEY = "bronze.drops_money_events -> silver.money_events"
 
 def a_message(offset: int, value: str, topic: str = "payments.transactions") -> Row:
     return {
-        "topic": topic, "partition": 0, "offset": offset, "timestamp": MORNING,
+        "topic": topic, "topic_id": "id", "partition": 0, "offset": offset, "timestamp": MORNING,
         "timestamp_type": 0, "value": bytearray(value.encode()), "redactions": 0,
         "ingest_date": DAY,
     }  # fmt: skip
@@ -105,14 +105,17 @@ def _transactions(lake: Lakehouse) -> None:
         a_message(0, '{"event_id": "e-1"}'), a_message(1, '{"event_id": "E-1"}'),
         a_message(2, "garbage"), a_message(3, '{"event_id": "e-2"}'),
     )  # fmt: skip
-    place = "kafka:payments.transactions/0/"
-    accepted = in_silver("e-1", f"{place}0") | {
+    accepted = in_silver("e-1", "kafka:payments.transactions/0/0@id") | {
         "event_id": "e-1", "decided_at": MORNING, "score_source": "NONE", "extra": {},
         "policy_flags": [], "policies": [], "velocity": [], "recommended_action": "ALLOW",
         "amount": "1", "transaction_status": "AUTHORIZED", "policy_flag": "NONE",
     }  # fmt: skip
     append(lake, SILVER_LIVE_TRANSACTIONS, accepted)
-    append(lake, SILVER_QUARANTINE_LIVE, refused("bronze.transactions", f"{place}2"))
+    append(
+        lake,
+        SILVER_QUARANTINE_LIVE,
+        refused("bronze.transactions", "kafka:payments.transactions/0/2@id"),
+    )
 
 
 def _scores(lake: Lakehouse) -> None:
@@ -132,8 +135,8 @@ def _scores(lake: Lakehouse) -> None:
     }  # fmt: skip
     append(
         lake, SILVER_FRAUD_SCORES,
-        in_silver("score-1", "kafka:scores/0/0") | score,
-        in_silver("score-2", "kafka:scores/0/2") | score | {"inference_time": MORNING},
+        in_silver("score-1", "kafka:scores/0/0@id") | score,
+        in_silver("score-2", "kafka:scores/0/2@id") | score | {"inference_time": MORNING},
     )  # fmt: skip
 
 

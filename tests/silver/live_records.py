@@ -18,6 +18,7 @@ from lakehouse.tables import BRONZE_TRANSACTIONS
 from silver.enrich_live import deliveries_of, enrich
 
 TRANSACTIONS, FRAUD_SCORES = "payments.transactions", "payments.fraud-scores"
+TOPIC_ID = "zbXbJwqZQcmm4lEeNvs4Nw"
 MORNING = datetime(2026, 3, 9, 8, 0, tzinfo=UTC)
 
 Record = tuple[str, bytes | None]
@@ -66,7 +67,7 @@ def records_of(
     """Rows of Bronze: the records in their order, in one partition."""
     day = delivered_at.date()
     rows = [
-        (topic, 0, first_offset + place, delivered_at, 0, None, value, None, 0, day)
+        (topic, TOPIC_ID, 0, first_offset + place, delivered_at, 0, None, value, None, 0, day)
         for place, (topic, value) in enumerate(records)
     ]
     return spark.createDataFrame(rows, BRONZE_TRANSACTIONS.schema)

@@ -63,7 +63,7 @@ def test_a_batch_goes_through_decided_duplicates_dropped_the_rest_in_quarantine(
     )
     scored, unscored = rows_of(lake.read(SILVER_LIVE_TRANSACTIONS))
     [score] = rows_of(lake.read(SILVER_FRAUD_SCORES))
-    assert score["coordinates"] == "kafka:payments.fraud-scores/0/7"
+    assert score["coordinates"] == "kafka:payments.fraud-scores/0/7@zbXbJwqZ"
     assert (score["fraud_score"], score["fraud_reason_code"], score["score_source"]) == (
         Decimal("0.950000"), "LOCATION_ANOMALY", "TOPIC",
     )  # fmt: skip
@@ -72,7 +72,7 @@ def test_a_batch_goes_through_decided_duplicates_dropped_the_rest_in_quarantine(
         "identity": an_id("event scored"),
         "revision": 0,
         "withdrawn": False,
-        "coordinates": "kafka:payments.transactions/0/0",
+        "coordinates": "kafka:payments.transactions/0/0@zbXbJwqZ",
         "amount": Decimal("1000.00"),
         "region": "EU",
         "extra": {"note": "kept"},
@@ -92,7 +92,10 @@ def test_a_batch_goes_through_decided_duplicates_dropped_the_rest_in_quarantine(
                   "score_id": None, "recommended_action": "REVIEW"}  # fmt: skip
     assert {name: unscored[name] for name in not_scored} == not_scored
     refused = {
-        (row["coordinates"].removeprefix("kafka:payments."), tuple(row["rule_ids"]))
+        (
+            row["coordinates"].removeprefix("kafka:payments.").removesuffix("@zbXbJwqZ"),
+            tuple(row["rule_ids"]),
+        )
         for row in rows_of(lake.read(SILVER_QUARANTINE_LIVE))
     }
     assert refused == {
@@ -116,9 +119,9 @@ def test_what_is_committed_stands_whatever_comes_later(
     assert rows_of(lake.read(SILVER_LIVE_TRANSACTIONS)) == first
     assert lake.read(SILVER_FRAUD_SCORES).count() == 1
     refused = rows_of(lake.read(SILVER_QUARANTINE_LIVE))
-    assert [(row["coordinates"][-2:], row["rule_ids"]) for row in refused] == [
-        ("12", ["identity_conflict"]),
-        ("11", ["event_id_conflict"]),
+    assert [(row["coordinates"], row["rule_ids"]) for row in refused] == [
+        ("kafka:payments.fraud-scores/0/12@zbXbJwqZ", ["identity_conflict"]),
+        ("kafka:payments.transactions/0/11@zbXbJwqZ", ["event_id_conflict"]),
     ]
 
 

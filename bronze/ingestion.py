@@ -1,0 +1,149 @@
+"""How a topic lands in Bronze: each record once, and never over a gap that nobody has accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+from pyspark.sql.streaming import StreamingQuery
+
+from bronze.continuity import Loss, losses, require_same
+from bronze.records import kafka_records
+from lakehouse.config import secret
+from lakehouse.context import Batch, Lakehouse
+from lakehouse.errors import RecordsLostError
+from lakehouse.kafka import Topic, topic_now
+from lakehouse.records.bronze import LostRange
+from lakehouse.records.codes import LossReason
+from lakehouse.tables import Table
+
+AcceptLoss = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept-loss",
+        metavar="PARTITION:FIRST-LAST",
+        help="Go on without these records, which the topic has lost; once for each range.",
+    ),
+]
+_WHY = {
+    LossReason.EXPIRED: "has let go of records that come next, by its retention",
+    LossReason.RECREATED: "was deleted and created again",
+}
+
+
+@dataclass(frozen=True)
+class Ingestion:
+    """One topic, the table in which it lands, and the table of what is lost of it."""
+
+    topic: str
+    table: Table
+    losses: Table
+
+    def start(self, lake: Lakehouse, accept_loss: Sequence[str]) -> StreamingQuery:
+        """Append what is new on the topic.
+
+        What has landed says where the topic goes on, not the checkpoint: that may be older, or
+        lost. So a batch that is seen again appends nothing, without a transaction id of its own.
+
+        Raises:
+            BrokerUnreachableError: no broker answers.
+            RecordsLostError: the topic no longer has what comes next; recorded in `losses`.
+            WrongRangeError: `accept_loss` names something else than what is lost.
+        """
+        topic = topic_now(lake.config.kafka, self.topic)
+        known = [row for row in lake.read(self.losses).collect() if row.topic == self.topic]
+        landed = _landed(lake.read(self.table), self.topic)
+        for row in known:
+            if row.accepted_at and row.reason == str(LossReason.RECREATED):
+                landed.pop(row.topic_id, None)
+        lost = losses(topic, landed, self._position(lake, topic, known))
+        if accept_loss:
+            require_same(accept_loss, lost)
+            self._record(lake, lost, known, accepted_at=lake.clock())
+            # it would go on where the topic has nothing any more
+            lake.checkpoint.set_aside(lake.clock())
+        elif lost:
+            self._record(lake, lost, known, accepted_at=None)
+            ranges, why = [str(loss) for loss in lost], _WHY[lost[0].reason]
+            raise RecordsLostError(lake.job, self.topic, ranges, why)
+        card_key = secret(lake.config.cards.token_key).encode()
+        records = lake.topic(topic, landed.get(topic.topic_id, {}))
+
+        def append(batch_rows: DataFrame, _: Batch) -> None:
+            _require_still(lake, topic)
+            lake.append(batch_rows, to=self.table)
+
+        return lake.each_batch(kafka_records(records, topic.topic_id, card_key), append)
+
+    def _position(self, lake: Lakehouse, topic: Topic, known: Sequence[Row]) -> dict[int, int]:
+        """The next offset of each partition: the checkpoint's, or behind an accepted loss."""
+        position = lake.checkpoint.next_offsets(self.topic)
+        for row in known:
+            if row.accepted_at and row.topic_id == topic.topic_id and row.last_offset is not None:
+                behind = row.last_offset + 1
+                position[row.partition] = max(position.get(row.partition, 0), behind)
+        return position
+
+    def _record(
+        self,
+        lake: Lakehouse,
+        lost: Sequence[Loss],
+        known: Sequence[Row],
+        accepted_at: datetime | None,
+    ) -> None:
+        """Append what is not recorded yet: a run that finds the same loss again adds nothing."""
+        recorded = {
+            (row.topic_id, row.partition, row.first_offset, row.last_offset, bool(row.accepted_at))
+            for row in known
+        }
+        rows = [
+            LostRange(
+                topic=self.topic,
+                topic_id=loss.topic_id,
+                partition=loss.partition,
+                first_offset=loss.first,
+                last_offset=loss.last,
+                reason=str(loss.reason),
+                found_at=lake.clock(),
+                accepted_at=accepted_at,
+            )
+            for loss in lost
+            if (loss.topic_id, loss.partition, loss.first, loss.last, bool(accepted_at))
+            not in recorded
+        ]
+        if rows:
+            frame = lake.spark.createDataFrame(
+                [row.model_dump() for row in rows], self.losses.schema
+            )
+            lake.append(frame, to=self.losses)
+
+
+def _landed(bronze: DataFrame, topic: str) -> dict[str, dict[int, int]]:
+    """The greatest offset of each partition of a topic, by topic id."""
+    greatest = (
+        bronze.where(F.col("topic") == topic)
+        .groupBy("topic_id", "partition")
+        .agg(F.max("offset").alias("offset"))
+        .collect()
+    )
+    found: dict[str, dict[int, int]] = {}
+    for row in greatest:
+        found.setdefault(row["topic_id"], {})[row["partition"]] = row["offset"]
+    return found
+
+
+def _require_still(lake: Lakehouse, topic: Topic) -> None:
+    """Look whether the topic was replaced while the stream runs: its offsets would mean others.
+
+    Raises:
+        RecordsLostError: it was.
+    """
+    now = topic_now(lake.config.kafka, topic.name)
+    if now.topic_id != topic.topic_id:
+        ranges = [f"{partition}:{end}-" for partition, end in sorted(topic.end.items())]
+        raise RecordsLostError(lake.job, topic.name, ranges, _WHY[LossReason.RECREATED])

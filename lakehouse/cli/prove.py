@@ -1,0 +1,67 @@
+"""`lakehouse prove`: what the platform promises, checked against what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
+from lakehouse.cli.terminal import note, show_grid, show_json, step
+from lakehouse.config import Config
+from lakehouse.errors import OffsetsDifferError
+
+if TYPE_CHECKING:
+    from lakehouse.cli.offsets import PartitionProof
+    from lakehouse.intervals import Interval
+
+app = typer.Typer(help="Check what the platform promises.", no_args_is_help=True)
+
+_COUNTS = ("topic", "partition", "delivered", "landed", "missing", "doubled", "unknown", "gaps",
+           "waiting")  # fmt: skip
+_MOST_NAMED = 20
+
+
+@app.callback()
+def prove() -> None:
+    """Check what the platform promises; exit code 1 where it does not hold."""
+
+
+@app.command()
+def offsets(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Compare what Kafka delivers with what is in Bronze: each offset once, or named as a gap."""
+    settings = Config.load(config)
+    # Spark takes a second to import
+    from lakehouse.cli.offsets import prove_offsets
+    from lakehouse.intervals import size
+    from lakehouse.session import open_session
+
+    with step("reading both topics and Bronze"):
+        proofs = prove_offsets(open_session(settings, "prove-offsets"), settings)
+    if as_json:
+        show_json([asdict(proof) | {"holds": proof.holds} for proof in proofs])
+    else:
+        show_grid("records of Kafka in Bronze", _COUNTS, [
+            [p.topic, p.partition, p.delivered, p.landed, size(p.missing), size(p.doubled),
+             size(p.unknown), size(p.gaps), p.waiting]
+            for p in proofs
+        ])  # fmt: skip
+        for proof in proofs:
+            if proof.gaps:
+                note(f"{proof.topic}/{proof.partition}: no record at {_named(proof.gaps)}")
+    if broken := [_broken(proof) for proof in proofs if not proof.holds]:
+        raise OffsetsDifferError(broken)
+
+
+def _broken(proof: PartitionProof) -> str:
+    kinds = {"missing": proof.missing, "doubled": proof.doubled, "unknown": proof.unknown}
+    parts = [f"{kind} {_named(offsets)}" for kind, offsets in kinds.items() if offsets]
+    return f"{proof.topic}/{proof.partition}: {', '.join(parts)}"
+
+
+def _named(intervals: Sequence[Interval]) -> str:
+    named = ", ".join(str(interval) for interval in intervals[:_MOST_NAMED])
+    more = len(intervals) - _MOST_NAMED
+    return f"{named} and {more} ranges more" if more > 0 else named
