@@ -5,11 +5,10 @@ scheme's range and length, with a valid Luhn digit: `4111 1111 1111 1111` become
 `tok_<16 hex digits>_1111`. Equal numbers have equal tokens, whatever their separators.
 
 UUIDs, digests and the fractions of decimals are left alone, and so are the fields that the
-contract defines as ids, times and amounts. In a text of more than 100,000 characters, which no
-record of the contract is, each run of 13 digits or more becomes `tok_unsearched` instead. Numbers
-that were escaped, split over fields or spelled otherwise are not found. The key becomes a literal
-of the query plan: whoever may read plans of the ingestion jobs (event log, web UI) could compute
-tokens.
+contract defines as ids, times and amounts. In a text of more than 100,000 characters every other
+run of 13 digits or more becomes `tok_unsearched` instead. Numbers that were escaped, split over
+fields or spelled otherwise are not found. The key becomes a literal of the query plan: whoever may
+read plans of the ingestion jobs (event log, web UI) could compute tokens.
 """
 
 from __future__ import annotations
@@ -41,8 +40,7 @@ _DIGITS = "[2-6][0-9 -]{12}"
 _SUSPICIOUS = rf"{_STARTS}[0-9](?:[ -]?[0-9]){{12}}"
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _DIGEST = "(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]{24,}"
-# a payload of more characters is no record of the contract, and to search its digits for cards
-# takes more memory than a worker has: what could hold a card is replaced as a whole, run by run
+# to search the digits of a longer text for cards would take more memory than a worker has
 _MOST_SEARCHED = 100_000
 _RUN = r"[0-9](?:[ -]?[0-9]){12,40}"
 _MASK = "tok_unsearched"
@@ -55,8 +53,8 @@ EXEMPT_FIELDS = (
 )  # fmt: skip
 _JSON_STRING = r'"(?:[^"\\]|\\.)*+"'
 _EXEMPT = rf'"(?:{"|".join(EXEMPT_FIELDS)})"\s*+:\s*+(?:{_JSON_STRING}|[^"\[{{,}}\]]++)'
-# behind a backslash it may be the end of a longer name, and only pieces tell
-_PLAIN_EXEMPT = rf"(?<!\\){_EXEMPT}"
+# behind a backslash the quote is one inside a string
+_EXEMPT_IN_JSON = rf"(?s)(?<!\\){_EXEMPT}"
 # every character of a text belongs to exactly one piece
 _JSON_PIECE = rf'(?s){_EXEMPT}|{_JSON_STRING}|[^"]++|"'
 
@@ -105,8 +103,7 @@ def redacted_csv(header: Column, line: Column, key: bytes) -> Column:
         is_exempt = F.get(names, index).isin(list(EXEMPT_FIELDS))
         return F.when(is_exempt, _unchanged(cell)).otherwise(_without_cards(cell, F.lit(""), key))
 
-    # each piece has its comma, the first one too
-    return _joined_if_suspicious(line, F.transform(csv_pieces(line), of_cell), skip=1)
+    return _joined_if_suspicious(line, F.transform(csv_pieces(line), of_cell), is_csv=True)
 
 
 def token_of(digits: Column, key: bytes) -> Column:
@@ -127,22 +124,33 @@ def _unchanged(piece: Column) -> Column:
     return F.struct(piece.alias("value"), F.lit(0).alias("redactions"))
 
 
-def _is_suspicious(text: Column) -> Column:
+def _is_suspicious(text: Column, is_csv: bool = False) -> Column:
     """Whether a search is worth its cost; few clean texts are, and most need one look only."""
-    without_ids = F.regexp_replace(text, rf"{_PLAIN_EXEMPT}|{_NO_CARD}", "-")
+    without_ids = F.regexp_replace(text, _NO_CARD, "-")
+    if not is_csv:
+        # only in valid JSON is every such name one of a field, and no text inside a string
+        exempt = F.regexp_replace(text, rf"{_EXEMPT_IN_JSON}|{_NO_CARD}", "-")
+        is_json = F.get_json_object(text, "$").isNotNull()
+        without_ids = F.when(is_json, exempt).otherwise(without_ids)
     # each look is dearer than the one before it, and needed more seldom
     return text.rlike(_DIGITS) & text.rlike(_SUSPICIOUS) & without_ids.rlike(_SUSPICIOUS)
 
 
 def _masked(text: Column) -> Column:
     """Replace whatever could hold a card number, in memory that grows with the text only."""
-    masked = F.regexp_replace(text, _RUN, _MASK)
+    # two marks around each find, with nothing between them where it is exempt
+    marked = F.regexp_replace(text, rf"({_EXEMPT_IN_JSON}|{_NO_CARD})|({_RUN})", "$1\ue000$2\ue001")
+    masked = F.regexp_replace(
+        F.replace(marked, F.lit("\ue000\ue001"), F.lit("")), "\ue000[^\ue001]++\ue001", _MASK
+    )
     without = F.replace(masked, F.lit(_MASK), F.lit(""))
     times = (F.length(masked) - F.length(without)) / len(_MASK)
     return F.struct(masked.alias("value"), times.cast("int").alias("redactions"))
 
 
-def _joined_if_suspicious(text: Column, pieces: Column, skip: int = 0) -> Column:
+def _joined_if_suspicious(text: Column, pieces: Column, is_csv: bool = False) -> Column:
+    # each piece of a CSV line has its comma, the first one too
+    skip = int(is_csv)
     joined = F.aggregate(
         pieces,
         _unchanged(F.lit("")),
@@ -156,7 +164,7 @@ def _joined_if_suspicious(text: Column, pieces: Column, skip: int = 0) -> Column
         ),
     )
     found = F.when(F.length(text) > _MOST_SEARCHED, _masked(text)).otherwise(joined)
-    return F.when(_is_suspicious(text), found).otherwise(_unchanged(text))
+    return F.when(_is_suspicious(text, is_csv), found).otherwise(_unchanged(text))
 
 
 def _without_cards(piece: Column, quote: Column, key: bytes) -> Column:

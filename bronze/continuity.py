@@ -25,37 +25,46 @@ class Loss:
 
 
 def losses(
-    topic: Topic, landed: Mapping[str, Mapping[int, int]], position: Mapping[int, int]
+    topic: Topic, landed: Mapping[str, Mapping[int, int]], accepted: Mapping[int, int]
 ) -> list[Loss]:
     """What is lost of a topic, by partition.
 
     `landed` is the greatest offset of each partition by topic id, without topics whose loss was
-    accepted; `position` the next offset that the stream reads, or from which an operator let it go
-    on. A partition of which nothing was read can't have lost anything: what expired before was
-    never the stream's own.
+    accepted; `accepted` the last offset of each partition that an operator goes on without. Where
+    nothing of the topic has landed in any partition, nothing is lost: what expired before the first
+    record was never the stream's own.
     """
-    if landed and topic.topic_id not in landed:
-        # the position is one in the topic that was there before
+    own = landed.get(topic.topic_id, {})
+    if landed and not own:
         return [
-            Loss(topic_id, partition, max(offset + 1, position.get(partition, 0)), None,
-                 LossReason.RECREATED)
+            Loss(topic_id, partition, offset + 1, None, LossReason.RECREATED)
             for topic_id, offsets in landed.items()
             for partition, offset in sorted(offsets.items())
-        ]  # fmt: skip
-    own = landed.get(topic.topic_id, {})
+        ]
+    if not own and not accepted:
+        return []
     return [
         Loss(topic.topic_id, partition, following, first - 1, LossReason.EXPIRED)
         for partition, first in sorted(topic.first.items())
-        if partition in own or partition in position
-        if (following := max(own.get(partition, -1) + 1, position.get(partition, 0))) < first
+        if (following := next_offset(partition, own, accepted)) < first
     ]
 
 
-def require_same(accepted: Collection[str], lost: Sequence[Loss]) -> None:
+def next_offset(partition: int, landed: Mapping[int, int], accepted: Mapping[int, int]) -> int:
+    """The first offset of a partition that neither landed nor was given up."""
+    return max(landed.get(partition, -1), accepted.get(partition, -1)) + 1
+
+
+def require_same(
+    named: Collection[str], lost: Sequence[Loss], accepted_before: Collection[str]
+) -> None:
     """Compare what an operator goes on without with what is lost.
+
+    A run that is started again with the same words names what was accepted already.
 
     Raises:
         WrongRangeError: they differ.
     """
-    if set(accepted) != {str(loss) for loss in lost}:
-        raise WrongRangeError(sorted(accepted), [str(loss) for loss in lost])
+    found = {str(loss) for loss in lost}
+    if set(named) - set(accepted_before) != found - set(accepted_before):
+        raise WrongRangeError(sorted(named), sorted(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -12,12 +13,12 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 
-from bronze.continuity import Loss, losses, require_same
+from bronze.continuity import Loss, losses, next_offset, require_same
 from bronze.records import kafka_records
 from lakehouse.config import secret
 from lakehouse.context import Batch, Lakehouse
-from lakehouse.errors import RecordsLostError
-from lakehouse.kafka import Topic, topic_now
+from lakehouse.errors import BrokerUnreachableError, RecordsLostError, TopicReplacedError
+from lakehouse.kafka import Topic, topic_id_now, topic_now
 from lakehouse.records.bronze import LostRange
 from lakehouse.records.codes import LossReason
 from lakehouse.tables import Table
@@ -47,8 +48,8 @@ class Ingestion:
     def start(self, lake: Lakehouse, accept_loss: Sequence[str]) -> StreamingQuery:
         """Append what is new on the topic.
 
-        What has landed says where the topic goes on, not the checkpoint: that may be older, or
-        lost. So a batch that is seen again appends nothing, without a transaction id of its own.
+        What has landed says where the topic goes on, never a checkpoint: that could be lost,
+        damaged, older than the table or newer.
 
         Raises:
             BrokerUnreachableError: no broker answers.
@@ -57,37 +58,36 @@ class Ingestion:
         """
         topic = topic_now(lake.config.kafka, self.topic)
         known = [row for row in lake.read(self.losses).collect() if row.topic == self.topic]
+        given_up = [row for row in known if row.accepted_at]
         landed = _landed(lake.read(self.table), self.topic)
-        for row in known:
-            if row.accepted_at and row.reason == str(LossReason.RECREATED):
+        for row in given_up:
+            if row.reason == str(LossReason.RECREATED):
                 landed.pop(row.topic_id, None)
-        lost = losses(topic, landed, self._position(lake, topic, known))
+        accepted: dict[int, int] = {}
+        for row in given_up:
+            if row.topic_id == topic.topic_id:
+                accepted[row.partition] = max(accepted.get(row.partition, -1), row.last_offset)
+        lost = losses(topic, landed, accepted)
         if accept_loss:
-            require_same(accept_loss, lost)
+            require_same(accept_loss, lost, {str(_loss_of(row)) for row in given_up})
             self._record(lake, lost, known, accepted_at=lake.clock())
-            # it would go on where the topic has nothing any more
-            lake.checkpoint.set_aside(lake.clock())
         elif lost:
             self._record(lake, lost, known, accepted_at=None)
             ranges, why = [str(loss) for loss in lost], _WHY[lost[0].reason]
             raise RecordsLostError(lake.job, self.topic, ranges, why)
+        own = landed.get(topic.topic_id, {})
+        starting = {
+            partition: max(first, next_offset(partition, own, accepted))
+            for partition, first in topic.first.items()
+        }
         card_key = secret(lake.config.cards.token_key).encode()
-        records = lake.topic(topic, landed.get(topic.topic_id, {}))
+        records = kafka_records(lake.topic(topic, starting), topic.topic_id, card_key)
 
         def append(batch_rows: DataFrame, _: Batch) -> None:
             _require_still(lake, topic)
             lake.append(batch_rows, to=self.table)
 
-        return lake.each_batch(kafka_records(records, topic.topic_id, card_key), append)
-
-    def _position(self, lake: Lakehouse, topic: Topic, known: Sequence[Row]) -> dict[int, int]:
-        """The next offset of each partition: the checkpoint's, or behind an accepted loss."""
-        position = lake.checkpoint.next_offsets(self.topic)
-        for row in known:
-            if row.accepted_at and row.topic_id == topic.topic_id and row.last_offset is not None:
-                behind = row.last_offset + 1
-                position[row.partition] = max(position.get(row.partition, 0), behind)
-        return position
+        return lake.each_batch(records, append)
 
     def _record(
         self,
@@ -97,10 +97,7 @@ class Ingestion:
         accepted_at: datetime | None,
     ) -> None:
         """Append what is not recorded yet: a run that finds the same loss again adds nothing."""
-        recorded = {
-            (row.topic_id, row.partition, row.first_offset, row.last_offset, bool(row.accepted_at))
-            for row in known
-        }
+        recorded = {(_loss_of(row), bool(row.accepted_at)) for row in known}
         rows = [
             LostRange(
                 topic=self.topic,
@@ -113,8 +110,7 @@ class Ingestion:
                 accepted_at=accepted_at,
             )
             for loss in lost
-            if (loss.topic_id, loss.partition, loss.first, loss.last, bool(accepted_at))
-            not in recorded
+            if (loss, bool(accepted_at)) not in recorded
         ]
         if rows:
             frame = lake.spark.createDataFrame(
@@ -137,13 +133,22 @@ def _landed(bronze: DataFrame, topic: str) -> dict[str, dict[int, int]]:
     return found
 
 
+def _loss_of(row: Row) -> Loss:
+    return Loss(
+        row.topic_id, row.partition, row.first_offset, row.last_offset, LossReason(row.reason)
+    )
+
+
 def _require_still(lake: Lakehouse, topic: Topic) -> None:
     """Look whether the topic was replaced while the stream runs: its offsets would mean others.
 
+    What is replaced between this look and the read is stopped by Spark, which meets an end before
+    its position, unless as many records have come again by then.
+
     Raises:
-        RecordsLostError: it was.
+        TopicReplacedError: it was.
     """
-    now = topic_now(lake.config.kafka, topic.name)
-    if now.topic_id != topic.topic_id:
-        ranges = [f"{partition}:{end}-" for partition, end in sorted(topic.end.items())]
-        raise RecordsLostError(lake.job, topic.name, ranges, _WHY[LossReason.RECREATED])
+    # a broker that is away for a while is no reason to end: the reader waits for it, too
+    with suppress(BrokerUnreachableError):
+        if topic_id_now(lake.config.kafka, topic.name) != topic.topic_id:
+            raise TopicReplacedError(lake.job, topic.name)

@@ -14,7 +14,6 @@ from lakehouse import delta, kafka
 from lakehouse.checkpoint import Checkpoint
 from lakehouse.config import Config
 from lakehouse.lease import Lease, awaited_lease
-from lakehouse.monitoring import log
 from lakehouse.tables import Table
 
 
@@ -71,16 +70,14 @@ class Lakehouse:
             reader = reader.option("readChangeFeed", "true").option("startingVersion", 0)
         return reader.load(self._ensured(table))
 
-    def topic(self, topic: kafka.Topic, landed: Mapping[int, int]) -> DataFrame:
-        """New records of a topic: those behind the greatest offset that `landed` of a partition.
+    def topic(self, topic: kafka.Topic, starting: Mapping[int, int]) -> DataFrame:
+        """Records of a topic from these offsets on, whatever a stream before has read of it.
 
-        A stream without a checkpoint begins there. One with a checkpoint goes on from it, and what
-        has landed already is left out: the checkpoint may be older than the table.
+        Only its offsets say where a topic goes on, so the stream begins a new checkpoint.
         """
-        starting = {n: max(first, landed.get(n, -1) + 1) for n, first in topic.first.items()}
+        self.checkpoint.delete()
         options = kafka.reader_options(self.config.kafka, topic.name, starting)
-        records = self.spark.readStream.format("kafka").options(**options).load()
-        return records.where(kafka.is_behind(landed))
+        return self.spark.readStream.format("kafka").options(**options).load()
 
     def each_batch(
         self, rows: DataFrame, process: Callable[[DataFrame, Batch], None]
@@ -102,9 +99,6 @@ class Lakehouse:
 
         writer = rows.writeStream.foreachBatch(checked).queryName(self.job)
         writer = writer.option("checkpointLocation", self.checkpoint.path)
-        if damage := self.checkpoint.damage():
-            kept = self.checkpoint.set_aside(self.clock())
-            log("checkpoint set aside", job=self.job, reason=damage, path=kept)
         if self.trigger.mode == "once":
             return writer.trigger(availableNow=True).start()
         return writer.trigger(processingTime=f"{self.trigger.interval_seconds} seconds").start()
@@ -112,7 +106,7 @@ class Lakehouse:
     @property
     def checkpoint(self) -> Checkpoint:
         """Where this job's stream goes on."""
-        return Checkpoint(self.spark, f"{self.config.lake.checkpoints}/{self.job}")
+        return Checkpoint(self.spark, self.config, self.job)
 
     def append(self, rows: DataFrame, to: Table, batch: Batch | None = None) -> None:
         """Append rows; with a `batch`, a second append of that batch to that table is skipped."""

@@ -44,13 +44,6 @@ def exists(spark: SparkSession, path: str) -> bool:
     return DeltaTable.isDeltaTable(spark, path)
 
 
-def folder_exists(spark: SparkSession, path: str) -> bool:
-    """Whether a folder lies at `path`, on whichever file system."""
-    context: Any = spark.sparkContext
-    folder = context._jvm.org.apache.hadoop.fs.Path(path)
-    return bool(folder.getFileSystem(context._jsc.hadoopConfiguration()).exists(folder))
-
-
 def create(spark: SparkSession, config: Config, table: Table) -> None:
     """Create an empty table with all that its declaration says. Commits once per constraint."""
     builder = (

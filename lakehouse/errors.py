@@ -23,6 +23,7 @@ LakehouseError                      anything below; the command line prints it i
 ├── FollowerAheadError              a follower of Gold has read versions that Gold does not have
 ├── DecisionsDifferError            a recorded decision does not follow from its evidence
 ├── RecordsLostError                a topic let go of records before they landed
+├── TopicReplacedError              a topic was deleted and created again while its job ran
 ├── WrongRangeError                 `--accept-loss` names other offsets than those that are lost
 ├── OffsetsDifferError              a topic's records are not in Bronze exactly once
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
@@ -258,7 +259,18 @@ class RecordsLostError(LakehouseError):
         super().__init__(
             f"Kafka topic {topic} {why}: lost before they landed are {', '.join(ranges)} "
             f"(PARTITION:FIRST-LAST). It is recorded. Send them again under their own event ids if "
-            f"you can; to go on without them: lakehouse run {job} {options}"
+            f"you can; to go on without them, add to this run of {job}: {options}"
+        )
+
+
+class TopicReplacedError(LakehouseError):
+    """The offsets of the running stream are not this topic's."""
+
+    def __init__(self, job: str, topic: str) -> None:
+        self.topic = topic
+        super().__init__(
+            f"Kafka topic {topic} was deleted and created again while {job} was running. Start the "
+            "job again: it names what is lost."
         )
 
 
@@ -282,9 +294,9 @@ class OffsetsDifferError(LakehouseError):
     def __init__(self, partitions: Sequence[str]) -> None:
         self.partitions = tuple(partitions)
         super().__init__(
-            f"Bronze is not what Kafka delivers: {'; '.join(partitions)}. Somebody has changed "
-            "Bronze or the topic: restore the table to the version before "
-            "(RESTORE TABLE ... TO VERSION AS OF ...), run its job, and prove again."
+            f"Bronze is not what Kafka delivers: {'; '.join(partitions)}. Send what is missing or "
+            "lost again under its own event ids, which Silver takes once; what is doubled Silver "
+            "drops; what is unknown was changed in the topic or in Bronze."
         )
 
 

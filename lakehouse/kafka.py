@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from confluent_kafka import (
@@ -13,9 +14,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
-from pyspark.sql import Column
-from pyspark.sql import functions as F
+from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, TopicDescription
 
 from lakehouse.config import KafkaSettings
 from lakehouse.errors import BrokerUnreachableError, ServiceError
@@ -64,11 +63,9 @@ def topic_now(kafka: KafkaSettings, name: str) -> Topic:
         BrokerUnreachableError: no broker answers within ten seconds.
         ServiceError: the broker has no such topic.
     """
-    admin = AdminClient(client_options(kafka))
-    try:
-        found = admin.describe_topics(TopicCollection([name]), request_timeout=_TIMEOUT_SECONDS)[
-            name
-        ].result(_TIMEOUT_SECONDS)
+    admin = AdminClient(client_options(kafka))  # answers come while it lives
+    with _named_faults(kafka, name):
+        found = _described(admin, name)
         partitions = sorted(partition.id for partition in found.partitions)
         return Topic(
             name,
@@ -76,15 +73,16 @@ def topic_now(kafka: KafkaSettings, name: str) -> Topic:
             first=_offsets(admin, name, partitions, OffsetSpec.earliest()),
             end=_offsets(admin, name, partitions, OffsetSpec.latest()),
         )
-    except KafkaException as fault:
-        if fault.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise ServiceError(
-                f"Kafka at {kafka.bootstrap_servers} has no topic {name!r}. Create it, or correct "
-                "kafka.topics in the config."
-            ) from None
-        raise BrokerUnreachableError(kafka.bootstrap_servers) from None
-    except TimeoutError:
-        raise BrokerUnreachableError(kafka.bootstrap_servers) from None
+
+
+def topic_id_now(kafka: KafkaSettings, name: str) -> str:
+    """The broker's id of a topic: another after it was deleted and created again.
+
+    Raises:
+        BrokerUnreachableError, ServiceError: as `topic_now`.
+    """
+    with _named_faults(kafka, name):
+        return str(_described(AdminClient(client_options(kafka)), name).topic_id)
 
 
 def is_compacted(kafka: KafkaSettings, topic: str) -> bool:
@@ -95,20 +93,32 @@ def is_compacted(kafka: KafkaSettings, topic: str) -> bool:
     """
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
     admin = AdminClient(client_options(kafka))
-    try:
+    with _named_faults(kafka, topic):
         settings = admin.describe_configs([resource])[resource].result(_TIMEOUT_SECONDS)
-    except (KafkaException, TimeoutError):
+        return "compact" in str(settings["cleanup.policy"].value)
+
+
+@contextmanager
+def _named_faults(kafka: KafkaSettings, topic: str) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
         raise BrokerUnreachableError(kafka.bootstrap_servers) from None
-    return "compact" in str(settings["cleanup.policy"].value)
+    except KafkaException as fault:
+        match fault.args[0].code():
+            case KafkaError.UNKNOWN_TOPIC_OR_PART:
+                what = f"has no topic {topic!r}. Create it, or correct kafka.topics in the config."
+            case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.CLUSTER_AUTHORIZATION_FAILED:
+                what = f"doesn't let this user see topic {topic!r}. Grant it DESCRIBE and READ."
+            case _:
+                raise BrokerUnreachableError(kafka.bootstrap_servers) from None
+        raise ServiceError(f"Kafka at {kafka.bootstrap_servers} {what}") from None
 
 
-def is_behind(landed: Mapping[int, int]) -> Column:
-    """Whether a record comes behind the greatest offset that has landed of its partition."""
-    place = F.col("offset")
-    greatest = F.lit(None).cast("long")
-    for partition, offset in landed.items():
-        greatest = F.when(F.col("partition") == partition, offset).otherwise(greatest)
-    return greatest.isNull() | (place > greatest)
+def _described(admin: AdminClient, name: str) -> TopicDescription:
+    asked = admin.describe_topics(TopicCollection([name]), request_timeout=_TIMEOUT_SECONDS)
+    found: TopicDescription = asked[name].result(_TIMEOUT_SECONDS)
+    return found
 
 
 def _offsets(

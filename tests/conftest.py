@@ -19,6 +19,7 @@ from lakehouse.context import Lakehouse, Trigger
 from lakehouse.lease import held_lease
 from lakehouse.local.services import running_services
 from lakehouse.session import open_session
+from tests.topics import TestTopic
 
 ROOT = Path(__file__).parent.parent
 LOCAL = ROOT / "conf" / "local.yaml"
@@ -124,6 +125,22 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     """The local configuration over an empty lake of this test alone."""
     override(monkeypatch, in_folder(tmp_path))
     return Config.load(LOCAL)
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, services: Config) -> Config:
+    """An empty lake on the real services, with a topic of payments of this test alone."""
+    name = {"KAFKA__TOPICS__TRANSACTIONS": f"payments-{uuid4().hex[:8]}"}
+    override(monkeypatch, {**in_folder(tmp_path), **addresses(services), **name})
+    return Config.load(LOCAL)
+
+
+@pytest.fixture
+def topic(served: Config) -> TestTopic:
+    """The topic of payments, empty."""
+    topic = TestTopic(served)
+    topic.create()
+    return topic
 
 
 def in_folder(folder: Path) -> dict[str, object]:

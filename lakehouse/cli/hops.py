@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.cli.topics import end_of
+from lakehouse.cli.topics import seen_now
 from lakehouse.config import Config
 from lakehouse.delta import latest_version, path_of
 from lakehouse.records.gold import Reconciliation
@@ -71,9 +71,11 @@ def last_hops(spark: SparkSession, config: Config) -> list[Reconciliation]:
 
 
 def _landed(spark: SparkSession, config: Config, topic: str, table: Table) -> Reconciliation:
-    rows = _read(spark, config, table).where(F.col("topic") == topic)
+    now = seen_now(config.kafka, topic)
+    is_own = (F.col("topic") == topic) & (F.col("topic_id") == now.topic_id)
+    rows = _read(spark, config, table).where(is_own)
     landed = rows.select("partition", "offset").distinct().count()
-    sent = sum(end_of(config.kafka, topic).values())
+    sent = sum(now.end.values())
     return _closed(spark, config, f"Kafka {topic} -> {table.name}", sent, landed)
 
 

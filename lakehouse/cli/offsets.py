@@ -14,14 +14,19 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
-from lakehouse.checkpoint import Checkpoint
-from lakehouse.cli.topics import require_listener
+from lakehouse.cli.topics import seen_now
 from lakehouse.config import Config, KafkaSettings
 from lakehouse.delta import exists, path_of
-from lakehouse.errors import BrokerUnreachableError, TableNotFoundError
+from lakehouse.errors import BrokerUnreachableError, ServiceError, TableNotFoundError
 from lakehouse.intervals import Interval, common, joined, size, without
 from lakehouse.kafka import Topic, client_options, is_compacted, topic_now
-from lakehouse.tables import BRONZE_FRAUD_SCORES, BRONZE_TRANSACTIONS, Table
+from lakehouse.tables import (
+    BRONZE_FRAUD_SCORES,
+    BRONZE_LOSSES_FRAUD_SCORES,
+    BRONZE_LOSSES_TRANSACTIONS,
+    BRONZE_TRANSACTIONS,
+    Table,
+)
 
 _ANSWER_SECONDS = 10.0
 _POLL_SECONDS = 0.2
@@ -53,16 +58,17 @@ class PartitionProof:
     partition: int
     delivered: int
     landed: int
-    missing: Sequence[Interval]  # delivered, and read past, but not in Bronze
+    missing: Sequence[Interval]  # delivered, and passed over
     doubled: Sequence[Interval]  # in Bronze more than once
     unknown: Sequence[Interval]  # in Bronze, but the topic delivers no such record
-    gaps: Sequence[Interval]  # no record: a transaction's marker, aborted, compacted, or expired
-    waiting: int  # delivered, and not read yet
+    lost: Sequence[Interval]  # let go by the topic before they landed, and not accepted
+    gaps: Sequence[Interval]  # no record: a transaction's marker, aborted, compacted, or given up
+    waiting: int  # delivered, and behind all that has landed
 
     @property
     def holds(self) -> bool:
-        """Whether every delivered record up to the stream's position is in Bronze exactly once."""
-        return not (self.missing or self.doubled or self.unknown)
+        """Whether each record up to the last that landed is in Bronze exactly once."""
+        return not (self.missing or self.doubled or self.unknown or self.lost)
 
 
 def prove_offsets(spark: SparkSession, config: Config) -> list[PartitionProof]:
@@ -75,9 +81,11 @@ def prove_offsets(spark: SparkSession, config: Config) -> list[PartitionProof]:
     """
     topics = config.kafka.topics
     return [
-        *_of_topic(spark, config, topics.transactions, BRONZE_TRANSACTIONS),
-        *_of_topic(spark, config, topics.fraud_scores, BRONZE_FRAUD_SCORES),
-    ]
+        *_of_topic(spark, config, topics.transactions,
+                   BRONZE_TRANSACTIONS, BRONZE_LOSSES_TRANSACTIONS),
+        *_of_topic(spark, config, topics.fraud_scores,
+                   BRONZE_FRAUD_SCORES, BRONZE_LOSSES_FRAUD_SCORES),
+    ]  # fmt: skip
 
 
 def delivered_of(kafka: KafkaSettings, topic: Topic) -> dict[int, Delivered]:
@@ -85,6 +93,7 @@ def delivered_of(kafka: KafkaSettings, topic: Topic) -> dict[int, Delivered]:
 
     Raises:
         BrokerUnreachableError: the broker went away.
+        ServiceError: records expired meanwhile.
     """
     consumer = Consumer(
         client_options(kafka)
@@ -93,6 +102,8 @@ def delivered_of(kafka: KafkaSettings, topic: Topic) -> dict[int, Delivered]:
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
+            # else it would jump over what expires while it reads, and call that a gap
+            "auto.offset.reset": "error",
         }
     )
     seen = {n: Delivered(first, topic.end[n]) for n, first in topic.first.items()}
@@ -106,7 +117,12 @@ def delivered_of(kafka: KafkaSettings, topic: Topic) -> dict[int, Delivered]:
                 _note(record, seen, unread)
             if time.monotonic() - heard > _ANSWER_SECONDS:
                 raise BrokerUnreachableError(kafka.bootstrap_servers)
-    except KafkaException:
+    except KafkaException as fault:
+        if fault.args[0].code() == KafkaError._AUTO_OFFSET_RESET:
+            raise ServiceError(
+                f"Kafka topic {topic.name} let go of records while they were being compared. "
+                "Prove again."
+            ) from None
         raise BrokerUnreachableError(kafka.bootstrap_servers) from None
     finally:
         consumer.close()
@@ -143,22 +159,25 @@ def proof_of(
     partition: int,
     delivered: Delivered,
     landed: Landed,
-    position: int | None,
+    *,
+    accepted: Sequence[Interval] = (),
+    begun: bool = True,
     compacted: bool = False,
 ) -> PartitionProof:
     """Compare one partition.
 
-    `position` is the next offset that the stream reads; None: behind the last one that landed. A
-    compacted topic forgets records that it has delivered.
+    `accepted` are offsets that an operator gave up. `begun` says whether anything of the topic has
+    landed: what expired before was never the stream's own. A compacted topic forgets records that
+    it has delivered.
     """
-    if position is None:
-        position = landed.intervals[-1].last + 1 if landed.intervals else delivered.start
+    position = landed.intervals[-1].last + 1 if landed.intervals else 0
     read = common(delivered.intervals, _below(position))
     unknown = without(landed.intervals, delivered.intervals)
-    # what the topic has let go of cannot be compared any more; at or beyond its end nothing was
-    let_go = delivered.end if compacted else delivered.start
-    unknown = without(unknown, _below(let_go))
-    known = joined([*delivered.intervals, *landed.intervals])
+    # what the topic has let go of cannot be compared; at or beyond its end nothing ever was
+    unknown = without(unknown, _below(delivered.end if compacted else delivered.start))
+    let_go = without(_below(delivered.start), _below(position)) if begun else []
+    lost = without(let_go, joined(accepted))
+    known = joined([*delivered.intervals, *landed.intervals, *lost])
     return PartitionProof(
         topic=topic,
         partition=partition,
@@ -167,8 +186,9 @@ def proof_of(
         missing=without(read, landed.intervals),
         doubled=list(landed.doubled),
         unknown=unknown,
+        lost=lost,
         gaps=without(_below(delivered.end), known),
-        waiting=size(without(delivered.intervals, joined([*read, *landed.intervals]))),
+        waiting=size(without(delivered.intervals, read)),
     )
 
 
@@ -176,17 +196,16 @@ def _below(end: int) -> list[Interval]:
     return [Interval(0, end - 1)] if end > 0 else []
 
 
-def _of_topic(spark: SparkSession, config: Config, name: str, table: Table) -> list[PartitionProof]:
-    path = path_of(config, table)
-    if not exists(spark, path):
+def _of_topic(
+    spark: SparkSession, config: Config, name: str, table: Table, losses: Table
+) -> list[PartitionProof]:
+    if not exists(spark, path_of(config, table)):
         raise TableNotFoundError(table.name, table.written_by)
-    # in this order each holds what the one before it holds, while the stream goes on
-    require_listener(config.kafka)
-    topic = topic_now(config.kafka, name)
-    folder = f"{config.lake.checkpoints}/{table.written_by}"
-    position = Checkpoint(spark, folder).next_offsets(name)
-    landed = landed_of(spark.read.format("delta").load(path), topic)
+    # in this order: while the stream goes on, what has landed was delivered
+    topic = seen_now(config.kafka, name)
+    landed = landed_of(spark.read.format("delta").load(path_of(config, table)), topic)
     delivered = delivered_of(config.kafka, topic_now(config.kafka, name))
+    accepted = _accepted(spark, path_of(config, losses), topic)
     compacted = is_compacted(config.kafka, name)
     return [
         proof_of(
@@ -194,11 +213,22 @@ def _of_topic(spark: SparkSession, config: Config, name: str, table: Table) -> l
             number,
             delivered.get(number, Delivered(0, 0)),
             landed.get(number, Landed()),
-            position.get(number),
-            compacted,
+            accepted=accepted.get(number, []),
+            begun=bool(landed),
+            compacted=compacted,
         )
         for number in sorted(delivered.keys() | landed.keys())
     ]
+
+
+def _accepted(spark: SparkSession, path: str, topic: Topic) -> dict[int, list[Interval]]:
+    """Offsets of this very topic that an operator gave up, by partition."""
+    found: dict[int, list[Interval]] = {}
+    if exists(spark, path):
+        rows = spark.read.format("delta").load(path).where("accepted_at IS NOT NULL")
+        for row in rows.where(F.col("topic_id") == topic.topic_id).collect():
+            found.setdefault(row.partition, []).append(Interval(row.first_offset, row.last_offset))
+    return found
 
 
 def _note(record: Message, seen: Mapping[int, Delivered], unread: set[int]) -> None:

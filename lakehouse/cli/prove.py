@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Check what the platform promises.", no_args_is_help=True)
 
-_COUNTS = ("topic", "partition", "delivered", "landed", "missing", "doubled", "unknown", "gaps",
-           "waiting")  # fmt: skip
+_COUNTS = ("topic", "partition", "delivered", "landed", "missing", "doubled", "unknown", "lost",
+           "gaps", "waiting")  # fmt: skip
 _MOST_NAMED = 20
 
 
@@ -45,7 +45,7 @@ def offsets(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> Non
     else:
         show_grid("records of Kafka in Bronze", _COUNTS, [
             [p.topic, p.partition, p.delivered, p.landed, size(p.missing), size(p.doubled),
-             size(p.unknown), size(p.gaps), p.waiting]
+             size(p.unknown), size(p.lost), size(p.gaps), p.waiting]
             for p in proofs
         ])  # fmt: skip
         for proof in proofs:
@@ -56,7 +56,7 @@ def offsets(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> Non
 
 
 def _broken(proof: PartitionProof) -> str:
-    kinds = {"missing": proof.missing, "doubled": proof.doubled, "unknown": proof.unknown}
+    kinds = {name: getattr(proof, name) for name in ("missing", "doubled", "unknown", "lost")}
     parts = [f"{kind} {_named(offsets)}" for kind, offsets in kinds.items() if offsets]
     return f"{proof.topic}/{proof.partition}: {', '.join(parts)}"
 

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.checkpoint import Checkpoint
-from lakehouse.cli.topics import end_of
+from lakehouse.cli.topics import seen_now
 from lakehouse.config import Config
 from lakehouse.delta import exists, latest_version, path_of
 from lakehouse.errors import BrokerUnreachableError, ServiceError
@@ -91,7 +91,7 @@ class _Lake:
 
     def checkpoint(self, job: str) -> Checkpoint:
         """Where a job's stream goes on."""
-        return Checkpoint(self.spark, f"{self.config.lake.checkpoints}/{job}")
+        return Checkpoint(self.spark, self.config, job)
 
     def recorded_through(self) -> int:
         """The Gold version up to which history is complete."""
@@ -113,7 +113,7 @@ class _Lake:
 def _of_topic(lake: _Lake, job: str, topic: str, table: Table) -> StreamStatus:
     last_batch = lake.checkpoint(job).last_batch()
     try:
-        ends = end_of(lake.config.kafka, topic)
+        now = seen_now(lake.config.kafka, topic)
     except BrokerUnreachableError as fault:
         return StreamStatus(job, last_batch, None, f"no broker answers at {fault.servers}")
     except ServiceError as fault:
@@ -121,9 +121,10 @@ def _of_topic(lake: _Lake, job: str, topic: str, table: Table) -> StreamStatus:
     landed: dict[int, int] = {}
     if lake.newest(table) is not None:
         rows = lake.spark.read.format("delta").load(path_of(lake.config, table))
-        greatest = rows.where(F.col("topic") == topic).groupBy("partition").agg(F.max("offset"))
+        own = rows.where((F.col("topic") == topic) & (F.col("topic_id") == now.topic_id))
+        greatest = own.groupBy("partition").agg(F.max("offset"))
         landed = {row[0]: row[1] + 1 for row in greatest.collect()}
-    behind = sum(max(0, end - landed.get(partition, 0)) for partition, end in ends.items())
+    behind = sum(max(0, end - landed.get(partition, 0)) for partition, end in now.end.items())
     return StreamStatus(job, last_batch, behind, _counted(behind, "record"))
 
 

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
 from contextlib import suppress
 
 from lakehouse.config import KafkaSettings
 from lakehouse.errors import BrokerUnreachableError
-from lakehouse.kafka import topic_now
+from lakehouse.kafka import Topic, topic_now
 
 _PROBE_SECONDS = 1.0
 
 
-def end_of(kafka: KafkaSettings, topic: str) -> Mapping[int, int]:
-    """The next offset of each partition, read committed.
+def seen_now(kafka: KafkaSettings, topic: str) -> Topic:
+    """What a topic is, and up to where it is written, read committed.
 
     Raises:
         BrokerUnreachableError: nobody listens there, which is known at once, or answers in time.
         ServiceError: the broker has no such topic.
     """
     require_listener(kafka)
-    return topic_now(kafka, topic).end
+    return topic_now(kafka, topic)
 
 
 def require_listener(kafka: KafkaSettings) -> None:

@@ -44,6 +44,10 @@ CARDS: dict[str, tuple[str, str]] = {
         '{"x\\"amount":4111111111111111}',
         f'{{"x\\"amount":"{VISA}"}}',
     ),
+    "behind what only looks like an exempt field": (
+        '{"note":"paid "amount":4111111111111111 x"}',
+        f'{{"note":"paid "amount":{VISA} x"}}',
+    ),
     "beside a UUID": (f'{{"n":"{UUID} 4111111111111111"}}', f'{{"n":"{UUID} {VISA}"}}'),
     "broken JSON": ("pan=4111111111111111;", f"pan={VISA};"),
     "not ASCII": ('{"n":"Bäckerei ☕ 4111111111111111"}', f'{{"n":"Bäckerei ☕ {VISA}"}}'),
@@ -112,12 +116,13 @@ def test_bytes_that_are_no_text_stay_as_they_are(spark: SparkSession) -> None:
 
 def test_in_an_endless_text_whatever_could_be_a_card_is_hidden(spark: SparkSession) -> None:
     digits = "41 " * 40_000
-    texts = [("x" * 100_000 + "4111-1111-1111-1111",), (digits,), ("x" * 200_000,)]
+    payment = f'{{"event_id":"{UUID}","user_id":4111111111111111,"note":"{"x" * 100_000}'
+    texts = [(f'{payment}4111-1111-1111-1111"}}',), (digits,), ("x" * 200_000,)]
     rows = spark.createDataFrame(texts, "text string").select(
         redacted(F.encode("text", "UTF-8"), KEY).alias("found")
     )
     plain, endless, clean = (row.found for row in rows.collect())
-    assert (bytes(plain.value), plain.redactions) == (b"x" * 100_000 + b"tok_unsearched", 1)
+    assert (bytes(plain.value).decode(), plain.redactions) == (f'{payment}tok_unsearched"}}', 1)
     assert not re.search(rb"[0-9](?:[ -]?[0-9]){12}", bytes(endless.value))
     assert endless.redactions == len(digits) // 3 * 2 // 41
     assert (bytes(clean.value), clean.redactions) == (b"x" * 200_000, 0)
@@ -128,6 +133,7 @@ def test_a_header_names_the_exempt_cells(spark: SparkSession) -> None:
         ("user_id,note", '4111111111111111,"a, 4111111111111111"'),
         ("note,amount", ",4222222222222"),
         ("note", "4111 1111 1111 1111,4111111111111111"),
+        ("note", '{"amount":4111111111111111}'),
     ]
     rows = spark.createDataFrame(lines, "header string, line string")
     found = rows.select(redacted_csv(F.col("header"), F.col("line"), KEY)).collect()
@@ -135,4 +141,5 @@ def test_a_header_names_the_exempt_cells(spark: SparkSession) -> None:
         (f'4111111111111111,"a, {VISA}"', 1),
         (",4222222222222", 0),
         (f"{VISA},{VISA}", 2),
+        (f'{{"amount":{VISA}}}', 1),
     ]

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.checkpoint import Checkpoint
-from lakehouse.cli.topics import end_of
+from lakehouse.cli.topics import seen_now
 from lakehouse.config import Config
 from lakehouse.errors import BrokerUnreachableError
 
@@ -21,11 +21,12 @@ OFFSETS = """v1
 """
 
 
-def test_a_checkpoint_says_which_version_comes_next(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_checkpoint_says_which_version_comes_next(spark: SparkSession, config: Config) -> None:
+    checkpoint = Checkpoint(spark, config, "consolidate")
+    assert (checkpoint.last_batch(), checkpoint.next_versions()) == (None, {})
     for folder, text in (("offsets", OFFSETS), ("commits", "v1\n{}")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "4").write_text(text)
-    checkpoint = Checkpoint(spark, str(tmp_path))
+        (Path(checkpoint.path) / folder).mkdir(parents=True)
+        (Path(checkpoint.path) / folder / "4").write_text(text)
     assert checkpoint.last_batch() == 4
     assert checkpoint.next_versions() == {"table-a": 3, "table-b": 8}
 
@@ -35,4 +36,4 @@ def test_a_broker_that_is_down_is_named(
 ) -> None:
     down = config.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
     with pytest.raises(BrokerUnreachableError):
-        end_of(down, down.topics.transactions)
+        seen_now(down, down.topics.transactions)

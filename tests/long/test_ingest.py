@@ -1,29 +1,55 @@
-"""Bronze says where a topic goes on: damaged and old checkpoints, retention, another topic."""
+"""Whatever is delivered lands once, and Bronze says where a topic goes on, come what may."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from delta.tables import DeltaTable
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import functions as F
+from typer.testing import CliRunner
 
 from bronze.ingest_fraud_scores import ingest_fraud_scores
 from bronze.ingest_transactions import ingest_transactions
-from lakehouse.cli.offsets import prove_offsets
-from lakehouse.context import Lakehouse
-from lakehouse.errors import RecordsLostError, WrongRangeError
+from lakehouse.cli import app
+from lakehouse.cli.offsets import PartitionProof, prove_offsets
+from lakehouse.config import Config
+from lakehouse.context import Lakehouse, Trigger
+from lakehouse.delta import path_of
+from lakehouse.errors import (
+    OffsetsDifferError,
+    RecordsLostError,
+    TopicReplacedError,
+    WrongRangeError,
+)
+from lakehouse.intervals import Interval
 from lakehouse.tables import BRONZE_LOSSES_TRANSACTIONS, BRONZE_TRANSACTIONS
-from tests.bronze.test_prove_offsets import config, topic
-from tests.bronze.topics import TestTopic
+from tests.conftest import LOCAL
+from tests.topics import TestTopic
 
-__all__ = ["config", "topic"]  # fixtures
-
+ODD = (
+    b"",
+    None,
+    b"\xff\xfe not UTF-8",
+    b"[" * 100_000 + b"]" * 100_000,
+    b'{"note":"' + b"x" * 20_000_000 + b'"}',
+)
 Opener = Callable[[str], Lakehouse]
 
 
+@pytest.fixture
+def config(served: Config) -> Config:
+    """The lake of these tests is on the real services."""
+    return served
+
+
 def ingested(lake: Lakehouse, *accept_loss: str) -> list[str]:
-    """Run the job once; what Bronze holds then, in the order of its offsets by topic."""
+    """Run the job once; what Bronze holds then, in the order in which it was produced."""
     ingest_transactions(lake, accept_loss=list(accept_loss)).awaitTermination()
     rows = lake.read(BRONZE_TRANSACTIONS).orderBy("timestamp", "offset").collect()
     return [row.value.decode() for row in rows]
@@ -38,47 +64,89 @@ def losses(lake: Lakehouse) -> list[tuple[int, int, int | None, str, bool]]:
     ]
 
 
-def proven(lake_for: Opener) -> bool:
-    """Whether each offset of both topics is in Bronze once."""
-    lake = lake_for("ingest_fraud_scores")
-    ingest_fraud_scores(lake).awaitTermination()
-    return all(proof.holds for proof in prove_offsets(lake.spark, lake.config))
+def proof(lake: Lakehouse) -> PartitionProof:
+    """The proof of the one partition of the topic of payments."""
+    scores = replace(lake, job="ingest_fraud_scores")
+    ingest_fraud_scores(scores).awaitTermination()  # both topics are proven
+    return prove_offsets(lake.spark, lake.config)[0]
 
 
-@pytest.mark.parametrize("content", ["", "v1\n", 'v1\n{"batch'], ids=["empty", "short", "torn"])
-def test_a_damaged_checkpoint_is_set_aside_and_nothing_is_doubled(
-    topic: TestTopic, lake_for: Opener, content: str
+def test_whatever_is_delivered_lands_once_and_each_offset_is_proven(
+    topic: TestTopic, lake_for: Opener
+) -> None:
+    topic.send(*ODD, key=b"k", headers=[("trace", b"\x00\x01"), ("none", None)])
+    topic.send_in_transaction(b"committed", commit=True)
+    topic.send_in_transaction(b"aborted", commit=False)
+    topic.send(b"last")
+    lake = lake_for("ingest_transactions")
+    for _ in range(2):
+        ingest_transactions(lake).awaitTermination()
+
+    landed = lake.read(BRONZE_TRANSACTIONS).orderBy("offset").collect()
+    assert [row.value for row in landed] == [*ODD, b"committed", b"last"]
+    assert [bytes(row.key) for row in landed[: len(ODD)]] == [b"k"] * len(ODD)
+    assert [(h.key, h.value) for h in landed[0].headers] == [("trace", b"\x00\x01"), ("none", None)]
+    found = proof(lake)
+    assert found.holds
+    assert (found.delivered, found.landed, found.waiting) == (7, 7, 0)
+    # a marker behind the committed record; the aborted record and its marker
+    assert list(found.gaps) == [Interval(6, 8)]
+
+    topic.send(b"not read yet")
+    assert (proof(lake).holds, proof(lake).waiting) == (True, 1)
+
+    path = path_of(lake.config, BRONZE_TRANSACTIONS)
+    lake.append(lake.read(BRONZE_TRANSACTIONS).where("offset = 5"), to=BRONZE_TRANSACTIONS)
+    lake.spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('delta.appendOnly' = 'false')")
+    DeltaTable.forPath(lake.spark, path).delete(F.col("offset") == 3)
+    told = CliRunner().invoke(app, ["prove", "offsets", "--config", str(LOCAL)])
+    assert isinstance(told.exception, OffsetsDifferError)
+    assert f"{topic.name}/0: missing 3, doubled 5" in str(told.exception)
+
+
+def torn(checkpoint: Path) -> None:
+    """Leave half of its newest offsets."""
+    newest = max((checkpoint / "offsets").glob("[0-9]*"))
+    newest.write_bytes(newest.read_bytes()[:-20])
+
+
+def older(checkpoint: Path) -> None:
+    """Put back what it was before anything was read."""
+    shutil.rmtree(checkpoint / "offsets")
+    shutil.rmtree(checkpoint / "commits")
+
+
+@pytest.mark.parametrize("harm", [torn, older, shutil.rmtree], ids=lambda harm: harm.__name__)
+def test_whatever_becomes_of_the_checkpoint_nothing_is_lost_or_doubled(
+    topic: TestTopic, lake_for: Opener, harm: Callable[[Path], None]
 ) -> None:
     lake = lake_for("ingest_transactions")
     topic.send(b"a", b"b")
     assert ingested(lake) == ["a", "b"]
-    checkpoint = Path(lake.checkpoint.path)
-    (checkpoint / "offsets" / "0").write_text(content)
-    (checkpoint / "offsets" / ".0.crc").unlink(missing_ok=True)
+    harm(Path(lake.checkpoint.path))
     topic.send(b"c")
     assert ingested(lake) == ["a", "b", "c"]
     assert ingested(lake) == ["a", "b", "c"]
-    (aside,) = checkpoint.parent.glob("ingest_transactions.until-*")
-    assert (aside / "offsets" / "0").read_text() == content
-    assert proven(lake_for)
+    assert proof(lake).holds
 
 
-def test_an_older_checkpoint_loses_nothing_and_doubles_nothing(
+def test_a_checkpoint_that_is_ahead_of_bronze_loses_nothing(
     topic: TestTopic, lake_for: Opener, tmp_path: Path
 ) -> None:
     lake = lake_for("ingest_transactions")
     topic.send(b"a")
     ingested(lake)
-    checkpoint = Path(lake.checkpoint.path)
-    shutil.copytree(checkpoint, tmp_path / "backup")
+    tables = Path(lake.config.lake.tables)
+    shutil.copytree(tables, tmp_path / "backup")
     topic.send(b"b")
     ingested(lake)
-    shutil.rmtree(checkpoint)
-    shutil.copytree(tmp_path / "backup", checkpoint)
-    # the next batch has the number of the one that brought b, and other content
+    shutil.rmtree(tables)
+    shutil.copytree(tmp_path / "backup", tables)
+    jvm: Any = lake.spark._jvm
+    jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()  # as a new process begins
     topic.send(b"c")
     assert ingested(lake) == ["a", "b", "c"]
-    assert proven(lake_for)
+    assert proof(lake).holds
 
 
 def test_records_that_expired_stop_the_job_until_somebody_goes_on_without_them(
@@ -92,17 +160,19 @@ def test_records_that_expired_stop_the_job_until_somebody_goes_on_without_them(
     for _ in range(2):
         with pytest.raises(RecordsLostError, match="0:2-3") as stopped:
             ingested(lake)
-    assert "run ingest_transactions --accept-loss 0:2-3" in str(stopped.value)
+    assert "add to this run of ingest_transactions: --accept-loss 0:2-3" in str(stopped.value)
+    assert proof(lake).lost == [(2, 3)]
     assert losses(lake) == [(0, 2, 3, "EXPIRED", False)]
     with pytest.raises(WrongRangeError, match="lost is 0:2-3"):
         ingested(lake, "0:2-4")
     assert ingested(lake, "0:2-3") == ["a", "b", "e"]
     assert losses(lake) == [(0, 2, 3, "EXPIRED", False), (0, 2, 3, "EXPIRED", True)]
-    with pytest.raises(WrongRangeError, match="nothing is lost"):
-        ingested(lake, "0:2-3")
     topic.send(b"f")
-    assert ingested(lake) == ["a", "b", "e", "f"]
-    assert proven(lake_for)
+    # a supervisor starts it again with the same words
+    assert ingested(lake, "0:2-3") == ["a", "b", "e", "f"]
+    with pytest.raises(WrongRangeError, match="nothing is lost"):
+        ingested(lake, "0:9-9")
+    assert proof(lake).holds
 
 
 def test_what_expired_with_nothing_behind_it_is_accepted_once(
@@ -126,11 +196,25 @@ def test_another_topic_of_the_same_name_is_never_taken_for_the_first(
     topic.send(b"a", b"b")
     ingested(lake)
     topic.recreate()
-    topic.send(b"x", b"y", b"z")
     with pytest.raises(RecordsLostError, match=r"deleted and created again.* 0:2- "):
         ingested(lake)
-    assert ingested(lake, "0:2-") == ["a", "b", "x", "y", "z"]
-    topic.send(b"w")
-    assert ingested(lake) == ["a", "b", "x", "y", "z", "w"]
+    assert ingested(lake, "0:2-") == ["a", "b"]
+    assert ingested(lake) == ["a", "b"]
+    topic.send(b"x", b"y", b"z")
+    assert ingested(lake) == ["a", "b", "x", "y", "z"]
     assert losses(lake)[-1] == (0, 2, None, "RECREATED", True)
-    assert proven(lake_for)
+    assert proof(lake).holds
+
+
+def test_a_topic_that_is_replaced_while_the_job_runs_stops_it(
+    topic: TestTopic, lake_for: Opener
+) -> None:
+    lake = replace(lake_for("ingest_transactions"), trigger=Trigger("continuous", 1))
+    topic.send(b"a")
+    query = ingest_transactions(lake)
+    query.processAllAvailable()
+    topic.recreate()
+    topic.send(*[b"x"] * 50)
+    with pytest.raises(StreamingQueryException):
+        query.awaitTermination()
+    assert isinstance(lake.faults[-1], TopicReplacedError)
