@@ -1,7 +1,8 @@
 """One writer per table: a lease with a fencing token, per job (a job owns its tables).
 
 Delta checks no token. A run that loses its lease between `check` and the commit that follows
-can still commit: the window is that one commit, and every commit is idempotent by its content.
+can still commit: the window is that one commit. Every commit is idempotent by its content, but for
+an append to Bronze, whose doubles Silver drops and `lakehouse prove offsets` names.
 """
 
 from __future__ import annotations

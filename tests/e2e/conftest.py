@@ -124,8 +124,6 @@ def platform(
                 **addresses(services),
                 **in_folder(folder),
                 "DYNAMODB__TABLE": "e2e",
-                # submitted jobs have the true clock, and the week is years old one day
-                "DYNAMODB__RETENTION_DAYS": 36_500,
             },
         )
         config = Config.load(LOCAL)
