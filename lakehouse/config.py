@@ -120,13 +120,28 @@ class Topics(Settings):
     fraud_scores: str
 
 
+class IamSignIn(Settings):
+    """MSK by IAM: the role of the job signs in, no password exists."""
+
+    mechanism: Literal["iam"]
+    region: str
+
+
+class ScramSignIn(Settings):
+    """MSK by SASL/SCRAM: a user and its password."""
+
+    mechanism: Literal["scram"]
+    user: SecretRef
+    password: SecretRef
+
+
 class KafkaSettings(Settings):
-    """How jobs reach Kafka; `options` are Spark's `kafka.*` options for sign-in."""
+    """How jobs reach Kafka; `sign_in: null` is a broker that asks for none."""
 
     bootstrap_servers: str
     topics: Topics
     max_records_per_batch: PositiveInt
-    options: dict[str, str]
+    sign_in: Annotated[IamSignIn | ScramSignIn, Field(discriminator="mechanism")] | None
 
 
 class TriggerSettings(Settings):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import (
     IsolationLevel,
@@ -18,6 +19,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, Topic
 
 from lakehouse.config import KafkaSettings
 from lakehouse.errors import BrokerUnreachableError, ServiceError
+from lakehouse.sign_in import client_sign_in, reader_sign_in
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -43,16 +45,17 @@ def reader_options(kafka: KafkaSettings, topic: str, starting: Mapping[int, int]
         "failOnDataLoss": "true",
         "maxOffsetsPerTrigger": str(kafka.max_records_per_batch),
         "kafka.isolation.level": "read_committed",
-        **kafka.options,
+        **reader_sign_in(kafka.sign_in),
     }
 
 
-def client_options(kafka: KafkaSettings) -> dict[str, str | int | float | bool]:
+def client_options(kafka: KafkaSettings) -> dict[str, Any]:
     """Options of clients that are not Spark's."""
     return {
         "bootstrap.servers": kafka.bootstrap_servers,
         "socket.timeout.ms": int(_TIMEOUT_SECONDS * 1000),
         "log_level": 0,
+        **client_sign_in(kafka.sign_in),
     }
 
 

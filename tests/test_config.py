@@ -64,7 +64,7 @@ def test_an_override_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, vari
     [
         param("GOLD__LOCATE_WINDOW_DAYS", "0", "greater than 0, got '0'", id="wrong value"),
         param("GOLD", "no json", "expected JSON", id="a section that is no JSON"),
-        param("KAFKA__OPTIONS", "x", "expected JSON", id="a mapping that is no JSON"),
+        param("SPARK__SETTINGS", "x", "expected JSON", id="a mapping that is no JSON"),
         param("LAKE__ROOT__X", "3", "valid string", id="a key inside a value"),
         param("SCORING__URL", "nowhere", "http://HOST:PORT", id="no address"),
         param("DYNAMODB__ENDPOINT_URL", "http://here:99999", "http://HOST:PORT", id="no port"),
