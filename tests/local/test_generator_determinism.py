@@ -82,8 +82,8 @@ def test_without_duplicates_the_other_records_stay_as_they_were() -> None:
 
 def test_the_default_week_is_of_the_promised_size() -> None:
     world = generate()
-    assert len(world.truth.payments) == 2000
-    assert 2400 <= len(world.transactions) <= 2800
+    assert len(world.truth.payments) == 1000
+    assert 1200 <= len(world.transactions) <= 1400
 
 
 @pytest.mark.parametrize("transactions", [1, 2, 10, 50])

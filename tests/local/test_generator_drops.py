@@ -32,7 +32,7 @@ Row = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def world() -> GeneratedWorld:
-    return generate()
+    return generate(GeneratorSettings(transactions=2000))
 
 
 def rows_of(drop: DropFile) -> list[Row]:
@@ -257,7 +257,7 @@ def test_offline_scores_come_the_day_after(world: GeneratedWorld) -> None:
 
 def test_a_corrected_drop_differs_exactly_as_told(world: GeneratedWorld) -> None:
     correction = corrected_drop(world)
-    assert correction == corrected_drop(generate())
+    assert correction == corrected_drop(generate(GeneratorSettings(transactions=2000)))
     before = {drop.path: drop for drop in world.drops}
     changed = [drop for drop in correction.drops if drop != before[drop.path]]
     data = {drop.path for drop in changed if not drop.path.endswith("_CONTROL.json")}

@@ -33,7 +33,7 @@ CURRENCIES = {"EUR", "USD", "GBP", "JPY", "KWD", "BRL", "INR", "AUD", "ZAR", "RU
 
 @pytest.fixture(scope="module")
 def world() -> GeneratedWorld:
-    return generate()
+    return generate(GeneratorSettings(transactions=2000))
 
 
 def instant_ms(value: Any) -> int:

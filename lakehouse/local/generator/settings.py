@@ -29,7 +29,7 @@ class GeneratorSettings(Settings):
     population_seed: int = 1
     start: Annotated[date, Field(ge=date(1999, 2, 1), le=date(2099, 12, 31))] = date(2026, 3, 2)
     days: Annotated[int, Field(ge=1, le=3660)] = 7
-    transactions: Annotated[int, Field(ge=1, le=50_000_000)] = 2000
+    transactions: Annotated[int, Field(ge=1, le=50_000_000)] = 1000
     # none: one user per eight transactions
     users: PositiveInt | None = None
     # none: one merchant per five users
