@@ -105,7 +105,7 @@ class Lakehouse:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """Where this job's stream goes on."""
+        """What this job's stream has read; a topic goes on behind its table instead."""
         return Checkpoint(self.spark, self.config, self.job)
 
     def append(self, rows: DataFrame, to: Table, batch: Batch | None = None) -> None:

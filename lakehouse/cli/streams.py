@@ -90,7 +90,7 @@ class _Lake:
         return str(found[0]) if found else ""
 
     def checkpoint(self, job: str) -> Checkpoint:
-        """Where a job's stream goes on."""
+        """What a job's stream has read."""
         return Checkpoint(self.spark, self.config, job)
 
     def recorded_through(self) -> int:
