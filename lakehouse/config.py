@@ -157,14 +157,38 @@ class CardSettings(Settings):
     token_key: SecretRef
 
 
+class CircuitBreakerSettings(Settings):
+    """So many unanswered requests in a row, and none is sent for `open_seconds`; then one is."""
+
+    failures: PositiveInt
+    open_seconds: float = Field(gt=0)
+
+
 class ScoringSettings(Settings):
-    """The inference API; `url: null` leaves scoring to the topic and to batch."""
+    """The inference API; `url: null` leaves scoring to the topic and to batch.
+
+    `concurrency` and `total_deadline_seconds` are of one partition of a micro-batch.
+    """
 
     url: HttpUrl | None
     batch_size: PositiveInt
+    concurrency: PositiveInt
     connect_timeout_seconds: float = Field(gt=0)
     read_timeout_seconds: float = Field(gt=0)
+    total_deadline_seconds: float = Field(gt=0)
     attempts: PositiveInt
+    backoff_seconds: float = Field(gt=0)
+    max_backoff_seconds: float = Field(gt=0)
+    circuit_breaker: CircuitBreakerSettings
+
+    @field_validator("total_deadline_seconds")
+    @classmethod
+    def _holds_an_attempt(cls, value: float, info: ValidationInfo) -> float:
+        timeouts = ("connect_timeout_seconds", "read_timeout_seconds")
+        # else no attempt ever ends by itself, and the circuit breaker never learns of a dead one
+        if value < sum(info.data.get(name, 0.0) for name in timeouts):
+            raise ValueError(f"expected at least {' and '.join(timeouts)} together")
+        return value
 
 
 class MoneySettings(Settings):
