@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
-from lakehouse.config import Config, ScoringSettings
-from silver.scoring import score_missing
+from lakehouse.config import CircuitBreakerSettings, Config, ScoringSettings
+from silver.scoring import score_missing, scores_of_partition
 from tests.conftest import NOON
 from tests.silver.inference_api import (
     Answer,
@@ -34,10 +33,8 @@ def payments(spark: SparkSession, *ids: str) -> DataFrame:
 
 @pytest.fixture
 def settings(config: Config) -> ScoringSettings:
-    """Two in a batch, two attempts, impatient."""
-    return config.scoring.model_copy(
-        update={"batch_size": 2, "attempts": 2, "read_timeout_seconds": 0.5}
-    )
+    """Two in a batch, one batch after the other."""
+    return config.scoring.model_copy(update={"batch_size": 2, "concurrency": 1})
 
 
 def at(settings: ScoringSettings, url: str | None) -> ScoringSettings:
@@ -46,6 +43,12 @@ def at(settings: ScoringSettings, url: str | None) -> ScoringSettings:
 
 def scored(asked: DataFrame, settings: ScoringSettings) -> dict[str, tuple[Any, ...]]:
     return {row[0]: tuple(row)[1:] for row in score_missing(asked, settings, NOON).collect()}
+
+
+def in_one_partition(*ids: str, settings: ScoringSettings) -> set[str]:
+    """Without the engine: the transactions that got a score."""
+    partition = [Row(transaction_id=each) for each in ids]
+    return {score[0] for score in scores_of_partition(partition, settings, NOON)}
 
 
 def test_good_answers_become_scores_batch_by_batch(
@@ -109,10 +112,10 @@ def doubled(transactions: Transactions) -> bytes:
     ],
 )
 def test_one_bad_answer_leaves_only_its_transaction_unscored(
-    spark: SparkSession, settings: ScoringSettings, answer: Answer
+    settings: ScoringSettings, answer: Answer
 ) -> None:
     with running(answer) as api:
-        assert set(scored(payments(spark, "a", "b"), at(settings, api.url))) == {"b"}
+        assert in_one_partition("a", "b", settings=at(settings, api.url)) == {"b"}
 
 
 @pytest.mark.parametrize(
@@ -128,32 +131,11 @@ def test_one_bad_answer_leaves_only_its_transaction_unscored(
     ],
 )
 def test_nonsense_leaves_its_batch_unscored_and_the_next_is_asked(
-    spark: SparkSession, settings: ScoringSettings, answer: Answer, status: int
+    settings: ScoringSettings, answer: Answer, status: int
 ) -> None:
     with running(answer, status) as api:
-        assert scored(payments(spark, "a", "b", "c"), at(settings, api.url)) == {}
+        assert in_one_partition("a", "b", "c", settings=at(settings, api.url)) == set()
     assert len(api.asked) == 2
-
-
-def slow(transactions: Transactions) -> bytes:
-    time.sleep(1)
-    return good(transactions)
-
-
-@pytest.mark.parametrize(
-    ("answer", "status"),
-    [
-        pytest.param(slow, 200, id="slow"),
-        pytest.param(good, 503, id="failing"),
-        pytest.param(good, 429, id="throttling"),
-    ],
-)
-def test_a_service_that_does_not_answer_is_tried_again_and_then_left_alone(
-    spark: SparkSession, settings: ScoringSettings, answer: Answer, status: int
-) -> None:
-    with running(answer, status) as api:
-        assert scored(payments(spark, "a", "b", "c", "d"), at(settings, api.url)) == {}
-    assert len(api.asked) == settings.attempts
 
 
 @pytest.mark.parametrize("url", [None, "http://127.0.0.1:1/score"], ids=["none", "down"])
@@ -163,14 +145,13 @@ def test_without_a_service_nothing_is_scored(
     assert scored(payments(spark, "a"), at(settings, url)) == {}
 
 
-def test_a_service_that_recovers_between_two_attempts_is_heard(
+def test_the_next_micro_batch_knows_that_the_service_is_dead(
     spark: SparkSession, settings: ScoringSettings
 ) -> None:
+    once = CircuitBreakerSettings(failures=1, open_seconds=3600)
     with running(good, status=503) as api:
-
-        def recovering(transactions: Transactions) -> bytes:
-            api.status = 200 if len(api.asked) > 1 else 503
-            return good(transactions)
-
-        api.answer = recovering
-        assert set(scored(payments(spark, "a", "b"), at(settings, api.url))) == {"a", "b"}
+        short = at(settings, api.url).model_copy(update={"attempts": 1, "circuit_breaker": once})
+        for _ in range(4):
+            assert scored(payments(spark, "a", "b", "c", "d", "e"), short) == {}
+    # the engine has two Python workers at most, and each finds out for itself
+    assert 1 <= len(api.asked) <= 2
