@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.context import Lakehouse, Trigger
 from lakehouse.lease import held_lease
+from lakehouse.local.ports import free_ports
 from lakehouse.local.services import running_services
 from lakehouse.session import open_session
 from tests.topics import TestTopic
@@ -109,15 +109,6 @@ def _on_free_ports() -> dict[str, object]:
 def dynamodb(services: Config) -> DynamoDbSettings:
     """A table of this test alone in the real DynamoDB Local."""
     return services.dynamodb.model_copy(update={"table": f"index-{uuid4().hex[:12]}"})
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports on which nobody listens now."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, free_ports
+from lakehouse.local.ports import free_ports
+from tests.conftest import ROOT
 
 # one real process in place of three: how it is stopped does not depend on what it serves
 BLOCK = """

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from lakehouse.errors import ConfigError
-from lakehouse.local.generator import GeneratedWorld, GeneratorSettings, generate, generate_feed
+from lakehouse.local.generator import GeneratedWorld, GeneratorSettings, generate, generate_topics
 
 SMALL = GeneratorSettings(transactions=300)
 
@@ -54,7 +54,8 @@ def test_another_seed_gives_other_payments_of_the_same_people() -> None:
 
 
 def test_the_feed_alone_is_the_feed_of_the_whole_world() -> None:
-    assert generate_feed(SMALL) == generate(SMALL).transactions
+    world = generate(SMALL)
+    assert generate_topics(SMALL) == (world.transactions, world.scores)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +76,9 @@ def test_one_feature_does_not_reshuffle_the_payments(change: dict[str, float]) -
 
 def test_without_duplicates_the_other_records_stay_as_they_were() -> None:
     settings = GeneratorSettings(transactions=300, duplicate_share=0.0, conflict_share=0.0)
-    without = generate_feed(settings)
+    without, _ = generate_topics(settings)
     copies = ("duplicate_event", "conflicting_event")
-    assert without == [r for r in generate_feed(SMALL) if r.fault not in copies]
+    assert without == [r for r in generate_topics(SMALL)[0] if r.fault not in copies]
 
 
 def test_the_default_week_is_of_the_promised_size() -> None:

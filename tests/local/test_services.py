@@ -17,20 +17,11 @@ import pytest
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, PortInUseError, ServiceError
 from lakehouse.local import services
+from lakehouse.local.ports import free_ports
 from lakehouse.local.services_process import Service, ServiceProcess, signals_later
 
 LOCAL = Path(__file__).parents[2] / "conf" / "local.yaml"
 SLEEPER = "import signal, time; time.sleep(60)  # {marker}"
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from lakehouse.local.generator.generated import (
     Planted,
     Truth,
     generate,
-    generate_feed,
+    generate_topics,
 )
 from lakehouse.local.generator.landing import write_drops
 from lakehouse.local.generator.payments import Payment
@@ -29,6 +29,6 @@ __all__ = [
     "Truth",
     "corrected_drop",
     "generate",
-    "generate_feed",
+    "generate_topics",
     "write_drops",
 ]

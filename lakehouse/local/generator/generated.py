@@ -106,10 +106,11 @@ def generate(settings: GeneratorSettings | None = None) -> GeneratedWorld:
     )
 
 
-def generate_feed(settings: GeneratorSettings) -> list[FeedRecord]:
-    """Generate only the transaction topic: the same records as `generate`, for load tests."""
+def generate_topics(settings: GeneratorSettings) -> tuple[list[FeedRecord], list[FeedRecord]]:
+    """Generate transactions and scores only: the same records as `generate`, for load tests."""
     payments = make_payments(settings, make_world(settings))
-    return transaction_feed(settings, payments, make_bookings(settings, payments))
+    bookings = make_bookings(settings, payments)
+    return transaction_feed(settings, payments, bookings), score_feed(settings, payments)
 
 
 def _planted_records(records: list[FeedRecord]) -> list[Planted]:
