@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.cli.generate import Seed, Transactions, generated, send
@@ -21,16 +23,19 @@ if TYPE_CHECKING:
     from lakehouse.local.generator import GeneratedWorld
 
 NextStep = Callable[[str], None]
+Chains = tuple[tuple[str, ...], ...]
 
 _REFERENCE_KINDS = ("policies", "fx_rates")
-_REFERENCE = ("load_drops", "build_batch")
-_LIVE = (
-    "ingest_transactions", "ingest_fraud_scores", "enrich_live", "consolidate", "sync_dynamodb",
-)  # fmt: skip
+# chains of jobs: what stands side by side needs nothing of the other, and runs at the same time
+_BEFORE_DECISIONS = (("load_drops", "build_batch"), ("ingest_transactions", "ingest_fraud_scores"))
+_LIVE = (("enrich_live", "consolidate"),)
+_BETWEEN = (("sync_dynamodb",), ("load_drops",))
+_BATCH = (("build_batch", "consolidate"),)
 # the history follows Gold at its own pace: both versions at the end
-_BATCH = ("load_drops", "build_batch", "consolidate", "record_history", "sync_dynamodb")
+_FOLLOWERS = (("record_history",), ("sync_dynamodb",))
+_JOBS = (*_BEFORE_DECISIONS, *_LIVE, *_BETWEEN, *_BATCH, *_FOLLOWERS)
 # besides the jobs: generating, starting services, sending, counting
-_STEPS = len((*_REFERENCE, *_LIVE, *_BATCH)) + 4
+_STEPS = sum(map(len, _JOBS)) + 4
 
 
 def demo(
@@ -59,8 +64,11 @@ def demo(
                 running = services.enter_context(running_services(settings))
             services.callback(_say_what_stops, running.started)
             spark = opening.result()
-            before, live_version = _live_half(spark, settings, world, next_step)
-            _batch_half(settings, world, next_step)
+            jobs = _Jobs(spark, settings, next_step)
+            _live_half(jobs, world)
+            before, live_version = _known_now(jobs, world)
+            jobs.run(_BATCH)
+            jobs.run(_FOLLOWERS)
             next_step("reconcile")
             counts = counted(spark, settings)
         example = example_of(spark, settings, world, before)
@@ -77,37 +85,62 @@ def _say_what_stops(started: tuple[str, ...]) -> None:
         note(f"stopping the services that this demo started: {', '.join(started)}")
 
 
-def _live_half(
-    spark: SparkSession, config: Config, world: GeneratedWorld, next_step: NextStep
-) -> tuple[dict[str, Any], int]:
-    """Deliver policies, rates and topics; return what DynamoDB said then, and Gold's version."""
-    from lakehouse.delta import latest_version, path_of
+def _live_half(jobs: _Jobs, world: GeneratedWorld) -> None:
+    """Deliver policies, rates and topics, decide, then deliver the money's later life too."""
     from lakehouse.local.generator import write_drops
+
+    landing = Path(jobs.config.lake.landing)
+    write_drops([drop for drop in world.drops if drop.path.startswith(_REFERENCE_KINDS)], landing)
+    jobs.next_step("sending records to Kafka")
+    send(jobs.config, world)
+    jobs.run(_BEFORE_DECISIONS)
+    jobs.run(_LIVE)
+    write_drops(world.drops, landing)
+    jobs.run(_BETWEEN)
+
+
+def _known_now(jobs: _Jobs, world: GeneratedWorld) -> tuple[dict[str, Any], int]:
+    """What DynamoDB says of the fraudulent payments, and Gold's version."""
+    from lakehouse.delta import latest_version, path_of
     from lakehouse.serving import lookup
     from lakehouse.tables import GOLD_TRANSACTIONS
 
-    reference = [drop for drop in world.drops if drop.path.startswith(_REFERENCE_KINDS)]
-    write_drops(reference, Path(config.lake.landing))
-    _run(config, _REFERENCE, next_step)
-    next_step("sending records to Kafka")
-    send(config, world)
-    _run(config, _LIVE, next_step)
     suspects = [payment.transaction_id for payment in world.truth.frauds]
-    items = {suspect: lookup(config.dynamodb, suspect) for suspect in suspects}
-    return items, latest_version(spark, path_of(config, GOLD_TRANSACTIONS))
+    items = {suspect: lookup(jobs.config.dynamodb, suspect) for suspect in suspects}
+    return items, latest_version(jobs.spark, path_of(jobs.config, GOLD_TRANSACTIONS))
 
 
-def _batch_half(config: Config, world: GeneratedWorld, next_step: NextStep) -> None:
-    """Deliver the daily log, offline scores and the money's later life."""
-    from lakehouse.local.generator import write_drops
+@dataclass(frozen=True)
+class _Jobs:
+    """Runs jobs in one session, each with its lease and checkpoint as in a process of its own."""
 
-    write_drops(world.drops, Path(config.lake.landing))
-    _run(config, _BATCH, next_step)
+    spark: SparkSession
+    config: Config
+    next_step: NextStep
+    ended: Event = field(default_factory=Event)
 
+    def run(self, chains: Chains) -> None:
+        """Run chains side by side, the jobs of a chain in their order; the first fault ends all."""
+        with ThreadPoolExecutor(len(chains)) as pool:
+            running = [pool.submit(self._chain, chain) for chain in chains]
+            try:
+                for done in as_completed(running):
+                    done.result()
+            except BaseException:
+                # an interrupt too reaches this thread alone
+                self._end()
+                raise
 
-def _run(config: Config, jobs: tuple[str, ...], next_step: NextStep) -> None:
-    from lakehouse.job import execute, job_named
+    def _chain(self, names: tuple[str, ...]) -> None:
+        from lakehouse.job import execute, job_named
 
-    for name in jobs:
-        next_step(name)
-        execute(job_named(name), config, trigger="once")
+        for name in names:
+            if not self.ended.is_set():
+                self.next_step(name)
+                execute(job_named(name), self.config, trigger="once")
+
+    def _end(self) -> None:
+        self.ended.set()
+        for query in self.spark.streams.active:
+            query.stop()
+        self.spark.sparkContext.cancelAllJobs()
