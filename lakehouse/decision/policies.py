@@ -44,13 +44,16 @@ class PolicyRule:
 
 
 def _velocity_limit(policy: Column) -> Column:
-    """More transactions of the user within the window than `max_count`, as counted before."""
-    return F.exists(
-        "velocity",
-        lambda counted: (
-            (counted["policy_id"] == policy["policy_id"]) & (counted["count"] > policy["max_count"])
-        ),
-    )
+    """More transactions of the user within the window than `max_count`, or of more than
+    `max_amount` smallest units of `currency` in all; as counted before.
+    """
+
+    def is_exceeded(counted: Column) -> Column:
+        is_too_often = F.coalesce(counted["count"] > policy["max_count"], F.lit(False))
+        is_too_much = F.coalesce(counted["amount"] > policy["max_amount"], F.lit(False))
+        return (counted["policy_id"] == policy["policy_id"]) & (is_too_often | is_too_much)
+
+    return F.exists("velocity", is_exceeded)
 
 
 def _geo_block(policy: Column) -> Column:
@@ -108,7 +111,7 @@ class PolicyBook:
             int(policy["window_seconds"])
             for policy in json.loads(text["text"])
             if policy.get("rule") == VELOCITY_LIMIT
-            and "max_count" in policy
+            and ("max_count" in policy or {"max_amount", "currency"} <= policy.keys())
             and int(policy.get("window_seconds", 0)) > 0
         ]
         longest = min(max(windows, default=0), CENTURY_SECONDS)

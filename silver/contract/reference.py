@@ -89,12 +89,17 @@ def _parameters(data: Column) -> Mapping[str, Column]:
         return value(name).isNull() | codes(name).isNotNull()
 
     places = F.coalesce(some("countries"), F.lit(False)) | F.coalesce(some("regions"), F.lit(False))
+    in_currency = value("currency").isin(list(CURRENCIES))
+    amount_in_currency = in_currency & value("max_amount").rlike(_WHOLE)
+    none_or_count = value("max_count").isNull() | value("max_count").rlike(_WHOLE)
+    no_amount = value("max_amount").isNull() & value("currency").isNull()
+    limits = F.when(no_amount, value("max_count").rlike(_WHOLE)).otherwise(
+        amount_in_currency & none_or_count
+    )
     return {
-        "velocity_limit": value("max_count").rlike(_WHOLE)
-        & value("window_seconds").rlike(_POSITIVE),
+        "velocity_limit": limits & value("window_seconds").rlike(_POSITIVE),
         "geo_block": none_or_list("countries") & none_or_list("regions") & places,
-        "amount_limit": value("currency").isin(list(CURRENCIES))
-        & value("max_amount").rlike(_WHOLE),
+        "amount_limit": amount_in_currency,
         "currency_block": some("currencies"),
         "merchant_block": some("merchants"),
     }

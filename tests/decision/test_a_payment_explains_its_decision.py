@@ -31,6 +31,10 @@ CHANGED = NOON - HOUR
 
 POLICIES = [
     a_policy("velocity", {"rule": "velocity_limit", "max_count": 2, "window_seconds": 60}),
+    a_policy(
+        "spend",
+        {"rule": "velocity_limit", "max_amount": 2000, "currency": "GBP", "window_seconds": 60},
+    ),
     a_policy("geo", {"rule": "geo_block", "countries": ["KP"], "regions": ["OCEANIA"]}),
     a_policy(
         "amount",
@@ -87,6 +91,21 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[str], str]] = {
     ),
     "several events of one": (
         [{"seconds": -9, "transaction_id": "x"}, {"seconds": -5, "transaction_id": "x"}, {}],
+        [],
+        "REVIEW",
+    ),
+    "spent as much as allowed": (
+        [{"currency": "GBP", "amount": "800", "seconds": -9}, {"currency": "GBP"}],
+        [],
+        "REVIEW",
+    ),
+    "spent too much": (
+        [{"currency": "GBP", "amount": "801", "seconds": -9}, {"currency": "GBP"}],
+        ["VELOCITY_LIMIT"],
+        "REVIEW",
+    ),
+    "spent in another currency": (
+        [{"currency": "GBP", "amount": "2001", "seconds": -9}, {}],
         [],
         "REVIEW",
     ),
@@ -186,6 +205,7 @@ def test_the_evidence_names_every_policy_in_force_and_its_version(judged: dict[s
         ("empty", 1, "AMOUNT_LIMIT", False),
         ("geo", 1, "GEO_BLOCK", False),
         ("merchant", 1, "MERCHANT_BLOCK", False),
+        ("spend", 1, "VELOCITY_LIMIT", False),
         ("torn", 1, "NONE", False),
         ("unknown", 1, "NONE", False),
         ("velocity", 1, "VELOCITY_LIMIT", False),

@@ -346,14 +346,18 @@ class _Policies:
                 return event.merchant_id in rule["merchants"]
             case "velocity_limit":
                 window = timedelta(seconds=rule["window_seconds"])
-                earlier = {
-                    other.transaction_id
+                # the log has one row per transaction
+                earlier = [
+                    other
                     for other in self._of_user[event.user_id]
                     if other.status != "DECLINED"
                     and (other.at, other.transaction_id) < (event.at, event.transaction_id)
                     and other.at >= event.at - window
-                }
-                return len(earlier) + 1 > int(rule["max_count"])
+                ]
+                if "max_count" in rule:
+                    return len(earlier) + 1 > int(rule["max_count"])
+                spent = sum(e.amount for e in (*earlier, event) if e.currency == rule["currency"])
+                return event.currency == rule["currency"] and spent > int(rule["max_amount"])
         raise AssertionError(rule)
 
 

@@ -281,6 +281,14 @@ def test_a_money_event_is_read_or_refused(spark: SparkSession) -> None:
 def test_a_policy_names_a_known_rule_with_its_parameters(spark: SparkSession) -> None:
     usable: list[Any] = [
         {"rule": "velocity_limit", "max_count": 5, "window_seconds": 60},
+        {"rule": "velocity_limit", "max_amount": 9, "currency": "EUR", "window_seconds": 60},
+        {
+            "rule": "velocity_limit",
+            "max_amount": 9,
+            "currency": "EUR",
+            "max_count": 5,
+            "window_seconds": 60,
+        },
         {"rule": "geo_block", "countries": ["KP"], "regions": []},
         {"rule": "geo_block", "regions": ["AFRICA"]},
         {"rule": "amount_limit", "currency": "EUR", "max_amount": 500000},
@@ -290,6 +298,16 @@ def test_a_policy_names_a_known_rule_with_its_parameters(spark: SparkSession) ->
     unusable: list[Any] = [
         {"rule": "velocity_limit", "max_count": "many", "window_seconds": 60},
         {"rule": "velocity_limit", "max_count": 5, "window_seconds": 0},
+        {"rule": "velocity_limit", "window_seconds": 60},
+        {"rule": "velocity_limit", "max_amount": 9, "window_seconds": 60},
+        {"rule": "velocity_limit", "max_amount": 9, "max_count": 5, "window_seconds": 60},
+        {
+            "rule": "velocity_limit",
+            "max_amount": 9,
+            "currency": "EUR",
+            "max_count": "many",
+            "window_seconds": 60,
+        },
         {"rule": "geo_block", "countries": [], "regions": []},
         {"rule": "geo_block", "countries": "KP"},
         {"rule": "amount_limit", "currency": "XXQ", "max_amount": 1},

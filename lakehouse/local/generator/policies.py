@@ -18,6 +18,7 @@ POLICY_COLUMNS = ("policy_id", "policy_name", "policy_data", "effective_date")
 BROKEN_POLICY_ID = "pol-broken"
 CHANGED_POLICY_ID = "pol-amount-eur"
 EUR_LIMIT, CHANGED_EUR_LIMIT, USD_LIMIT = 300_000, 150_000, 300_000
+USD_HOUR_LIMIT = 250_000
 
 Row = dict[str, Any]
 
@@ -31,6 +32,16 @@ def initial_policies(settings: GeneratorSettings, world: World) -> list[Row]:
             "pol-velocity",
             "At most five payments a minute",
             {"rule": "velocity_limit", "max_count": 5, "window_seconds": 60},
+        ),
+        (
+            "pol-spend-usd",
+            "Largest sum of an hour in USD",
+            {
+                "rule": "velocity_limit",
+                "currency": "USD",
+                "max_amount": USD_HOUR_LIMIT,
+                "window_seconds": 3600,
+            },
         ),
         (
             "pol-geo",
