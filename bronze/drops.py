@@ -12,10 +12,10 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from bronze.cards import redacted_csv, redacted_text
 from bronze.control import Totals
 from bronze.landing import LandedFile
 from bronze.manifest import Content
+from lakehouse.cards import redacted_csv, redacted_text
 from lakehouse.tables import DROPS
 from lakehouse.texts import csv_cell
 

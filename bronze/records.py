@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from bronze.cards import redacted
+from lakehouse.cards import redacted
 from lakehouse.tables import BRONZE_TRANSACTIONS
 
 

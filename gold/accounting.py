@@ -30,11 +30,21 @@ IDENTIFIED_BY = {
 _IDS = ("event_id", "transaction_id")
 
 
-def delivered_messages(bronze: DataFrame, keys: Sequence[str]) -> DataFrame:
-    """One row per Kafka record: `coordinates`, `identity` (null where its text names none)."""
-    text = F.col("value").cast("string")
-    return bronze.select(
-        kafka_coordinates().alias("coordinates"),
+def delivered_messages(bronze: DataFrame, corrections: DataFrame, keys: Sequence[str]) -> DataFrame:
+    """One row per Kafka record: `coordinates`, `identity` (null where its text names none).
+
+    A record that was corrected has the identity that its correction names.
+    """
+    corrected = corrections.select("coordinates", F.col("payload").alias("corrected"))
+    records = bronze.select(kafka_coordinates().alias("coordinates"), "value").join(
+        # of a second correction, the first was in conflict with what Silver has
+        F.broadcast(corrected.groupBy("coordinates").agg(F.max("corrected").alias("corrected"))),
+        "coordinates",
+        "left",
+    )
+    text = F.coalesce("corrected", "value").cast("string")
+    return records.select(
+        "coordinates",
         _identity([_read(key, F.get_json_object(text, f"$.{key}")) for key in keys]),
         F.lit(False).alias("superseded"),
     )

@@ -24,6 +24,7 @@ from lakehouse.context import Lakehouse
 from lakehouse.delta import exists, path_of
 from lakehouse.job import run
 from lakehouse.monitoring import log
+from lakehouse.quality import resolved
 from lakehouse.records.codes import ScoreSource
 from lakehouse.records.gold import Reconciliation
 from lakehouse.tables import (
@@ -34,6 +35,7 @@ from lakehouse.tables import (
     GOLD_RECONCILIATION,
     GOLD_TRANSACTIONS,
     SILVER_BATCH_TRANSACTIONS,
+    SILVER_CORRECTIONS,
     SILVER_FRAUD_SCORES,
     SILVER_FX_RATES,
     SILVER_LIVE_TRANSACTIONS,
@@ -123,7 +125,7 @@ def flow_counts(lake: Lakehouse) -> DataFrame:
 def _delivered(lake: Lakehouse, step: Step, files: DataFrame) -> DataFrame:
     bronze = _rows(lake, step.source)
     if step.kind is None:
-        return delivered_messages(bronze, step.keys)
+        return delivered_messages(bronze, _rows(lake, SILVER_CORRECTIONS), step.keys)
     return delivered_rows(bronze, files.where(F.col("kind") == step.kind), step.keys)
 
 
@@ -138,8 +140,10 @@ def _quarantined(lake: Lakehouse) -> DataFrame:
     step_of_source = F.create_map(
         *[F.lit(text) for step in STEPS for text in (step.source.name, step.name)]
     )
-    tables = [_rows(lake, SILVER_QUARANTINE_LIVE), _rows(lake, SILVER_QUARANTINE_BATCH)]
-    return _all(tables).select(
+    accepted = [_rows(lake, table) for table in (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES)]
+    corrected = resolved(_rows(lake, SILVER_CORRECTIONS), *accepted)
+    live = _rows(lake, SILVER_QUARANTINE_LIVE).join(corrected, "coordinates", "left_anti")
+    return _all([live, _rows(lake, SILVER_QUARANTINE_BATCH)]).select(
         F.element_at(step_of_source, F.col("source_table")).alias("step"), "coordinates"
     )
 

@@ -26,6 +26,8 @@ LakehouseError                      anything below; the command line prints it i
 ├── TopicReplacedError              a topic was deleted and created again while its job ran
 ├── WrongRangeError                 `--accept-loss` names other offsets than those that are lost
 ├── OffsetsDifferError              a topic's records are not in Bronze exactly once
+├── NotInQuarantineError            no refused record of a topic has these coordinates
+├── CorrectionRefusedError          a corrected record still may not go on, or not in this place
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
@@ -298,6 +300,26 @@ class OffsetsDifferError(LakehouseError):
             "lost again under its own event ids, which Silver takes once; what is doubled Silver "
             "drops; what is unknown was changed in the topic or in Bronze."
         )
+
+
+class NotInQuarantineError(LakehouseError):
+    """Nothing to correct: `lakehouse quarantine` names what there is."""
+
+    def __init__(self, coordinates: str) -> None:
+        self.coordinates = coordinates
+        super().__init__(
+            f"no record of a topic is in quarantine under {coordinates!r}. "
+            "`lakehouse quarantine show` names the coordinates; a row of a delivered file is "
+            "corrected by delivering the file again."
+        )
+
+
+class CorrectionRefusedError(LakehouseError):
+    """Nothing was written: the corrected record would be refused again, or doubled."""
+
+    def __init__(self, coordinates: str, problems: Sequence[str]) -> None:
+        self.coordinates, self.problems = coordinates, tuple(problems)
+        super().__init__(f"{coordinates} is not corrected: {'; '.join(self.problems)}.")
 
 
 class CountsDoNotCloseError(LakehouseError):

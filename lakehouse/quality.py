@@ -70,3 +70,14 @@ def quarantined(rows: DataFrame, source_table: str | None = None) -> DataFrame:
         )
         .select(*SILVER_QUARANTINE_LIVE.columns)
     )
+
+
+def resolved(corrections: DataFrame, payments: DataFrame, scores: DataFrame) -> DataFrame:
+    """`coordinates` of quarantined records whose correction Silver has taken, each once.
+
+    A correction is taken when a row of `payments` or `scores` has its identity and content: the
+    correction's own, or an equal one. (The view silver.resolved says the same in SQL.)
+    """
+    content = ("identity", "content_hash")
+    taken = payments.select(*content).unionByName(scores.select(*content))
+    return corrections.join(taken, [*content], "left_semi").select("coordinates").distinct()

@@ -28,6 +28,7 @@ from lakehouse.records.gold import (
 )
 from lakehouse.records.silver import (
     BatchTransaction,
+    Correction,
     FraudScore,
     FxRate,
     LiveTransaction,
@@ -168,6 +169,13 @@ SILVER_QUARANTINE_LIVE = Table(
     partitioned_by=("quarantine_date",),
     properties=_APPEND_ONLY,
 )
+SILVER_CORRECTIONS = Table(
+    name="silver.corrections",
+    record=Correction,
+    written_by="correct_record",
+    properties=_APPEND_ONLY,
+    audited=True,
+)
 SILVER_BATCH_TRANSACTIONS = Table(
     name="silver.batch_transactions",
     record=BatchTransaction,
@@ -261,6 +269,7 @@ TABLES: Mapping[str, Table] = {
         SILVER_LIVE_TRANSACTIONS,
         SILVER_FRAUD_SCORES,
         SILVER_QUARANTINE_LIVE,
+        SILVER_CORRECTIONS,
         SILVER_BATCH_TRANSACTIONS,
         SILVER_MONEY_EVENTS,
         SILVER_OFFLINE_SCORES,
@@ -288,6 +297,15 @@ VIEWS: Mapping[str, View] = {
             "silver.quarantine",
             "SELECT * FROM silver.quarantine_live UNION ALL SELECT * FROM silver.quarantine_batch",
             (SILVER_QUARANTINE_LIVE, SILVER_QUARANTINE_BATCH),
+        ),
+        View(
+            # a correction that Silver has taken, as a row of its own or as an equal one
+            "silver.resolved",
+            "SELECT c.* FROM silver.corrections c LEFT SEMI JOIN "
+            "(SELECT identity, content_hash FROM silver.live_transactions UNION ALL "
+            "SELECT identity, content_hash FROM silver.fraud_scores) s "
+            "ON c.identity = s.identity AND c.content_hash = s.content_hash",
+            (SILVER_CORRECTIONS, SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES),
         ),
         View(
             "gold.current_transactions",

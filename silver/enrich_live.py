@@ -1,5 +1,7 @@
 """bronze.transactions and bronze.fraud_scores -> decided payments, scores, and the Live Index.
 
+Corrections of quarantined records (silver.corrections) come in as the records they correct.
+
 A micro-batch may be seen again after a crash at any instant, and all of them again without a
 checkpoint: what is committed stands, is asked for and decided no second time, and is pushed again.
 """
@@ -16,26 +18,23 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 
 from lakehouse import delta
-from lakehouse.config import Config
 from lakehouse.context import Batch, Lakehouse
 from lakehouse.decision import (
     DecisionRules,
     PolicyBook,
     decide,
-    load_regions,
     load_rules,
     reason_code,
-    region_of,
 )
 from lakehouse.dynamodb import ensure_table, push
 from lakehouse.frames import keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.quality import is_accepted, quarantined
-from lakehouse.records.codes import ScoreSource
 from lakehouse.tables import (
     BRONZE_FRAUD_SCORES,
     BRONZE_TRANSACTIONS,
+    SILVER_CORRECTIONS,
     SILVER_FRAUD_SCORES,
     SILVER_LIVE_TRANSACTIONS,
     SILVER_POLICIES,
@@ -43,13 +42,15 @@ from lakehouse.tables import (
     Table,
 )
 from silver import live
-from silver.contract import parsed_payments, parsed_scores
+from silver.deliveries import PAYMENTS, SCORES, deliveries_of
 from silver.live import Standing
 from silver.scoring import score_missing
 
-_PAYMENTS, _SCORES = BRONZE_TRANSACTIONS.name, BRONZE_FRAUD_SCORES.name
-_CONFLICT_RULES = {_PAYMENTS: "event_id_conflict", _SCORES: "identity_conflict"}
-_COUNTED = ("user_id", "transaction_id", "timestamp", "transaction_status")  # by velocity
+_CONFLICT_RULES = {PAYMENTS: "event_id_conflict", SCORES: "identity_conflict"}
+_COUNTED = (
+    "user_id", "transaction_id", "timestamp", "transaction_status", "currency", "amount",
+)  # fmt: skip
+"""What velocity counts by."""
 _DAY_SECONDS = 86_400
 
 
@@ -57,29 +58,9 @@ def enrich_live(lake: Lakehouse) -> StreamingQuery:
     """Decide each payment event once, and keep the Live Index at what Silver has committed."""
     ensure_table(lake.config.dynamodb)
     rules = load_rules(lake.config.rules.decision)
-    deliveries = deliveries_of(
-        lake.config, lake.stream(BRONZE_TRANSACTIONS), lake.stream(BRONZE_FRAUD_SCORES)
-    )
+    sources = (BRONZE_TRANSACTIONS, BRONZE_FRAUD_SCORES, SILVER_CORRECTIONS)
+    deliveries = deliveries_of(lake.config, *[lake.stream(table) for table in sources])
     return lake.each_batch(deliveries, partial(enrich, lake, rules))
-
-
-def deliveries_of(config: Config, transactions: DataFrame, fraud_scores: DataFrame) -> DataFrame:
-    """One row per Kafka record of Bronze: `source_table`, and the columns of its contract.
-
-    Parsed in the stream's own plan: a micro-batch then begins at parsed rows.
-    """
-    latest = live.latest_event_time(config.ingest.max_clock_ahead_hours)
-    regions = load_regions(config.rules.regions)
-    payments = parsed_payments(
-        live.delivered(transactions, _PAYMENTS),
-        latest=latest,
-        regions=partial(region_of, regions=regions),
-        with_event_id=True,
-    )
-    scores = parsed_scores(
-        live.delivered(fraud_scores, _SCORES), latest=latest, score_source=ScoreSource.TOPIC
-    )
-    return payments.unionByName(scores, allowMissingColumns=True).drop("fields")
 
 
 def enrich(lake: Lakehouse, rules: DecisionRules, deliveries: DataFrame, batch: Batch) -> None:
@@ -99,16 +80,16 @@ def enrich(lake: Lakehouse, rules: DecisionRules, deliveries: DataFrame, batch: 
         judged = keep(_judged(lake, delivered, tally))
         standings = _standings(judged)
         new = judged.where(live.are(Standing.NEW))
-        payments, scores = _of(_PAYMENTS, new), _of(_SCORES, new)
-        if standings[_PAYMENTS, Standing.NEW] or standings[_SCORES, Standing.NEW]:
+        payments, scores = _of(PAYMENTS, new), _of(SCORES, new)
+        if standings[PAYMENTS, Standing.NEW] or standings[SCORES, Standing.NEW]:
             answers = _answers(lake, days, payments, scores, now)
             contributed = keep(_contributions(rules, scores, answers))
-            if standings[_SCORES, Standing.NEW] or not contributed.isEmpty():
+            if standings[SCORES, Standing.NEW] or not contributed.isEmpty():
                 lake.append(contributed, to=SILVER_FRAUD_SCORES, batch=batch)
-        if standings[_PAYMENTS, Standing.NEW]:
+        if standings[PAYMENTS, Standing.NEW]:
             decided = _decided(lake, rules, days, tally, payments, now)
             lake.append(decided, to=SILVER_LIVE_TRANSACTIONS, batch=batch)
-        conflicts = standings[_PAYMENTS, Standing.CONFLICT] + standings[_SCORES, Standing.CONFLICT]
+        conflicts = standings[PAYMENTS, Standing.CONFLICT] + standings[SCORES, Standing.CONFLICT]
         if tally.refused or conflicts:
             lake.append(_refused(lake, tally, judged), to=SILVER_QUARANTINE_LIVE, batch=batch)
         pushed = _push(lake, days, judged, now) if tally.event_days else 0
@@ -153,7 +134,7 @@ def _tallied(deliveries: DataFrame) -> _Tally:
     return _Tally(
         event_days=frozenset(g["event_date"] for g in groups if g["accepted"]),
         payment_days=frozenset(
-            g["event_date"] for g in groups if g["accepted"] and g["source_table"] == _PAYMENTS
+            g["event_date"] for g in groups if g["accepted"] and g["source_table"] == PAYMENTS
         ),
         delivery_days=frozenset(g["quarantine_date"] for g in groups),
         refused=sum(g["count"] for g in groups if not g["accepted"]),

@@ -9,10 +9,9 @@ from enum import StrEnum
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakehouse.identity import kafka_coordinates
 from lakehouse.quality import RowRule, is_accepted, with_violations
 from lakehouse.records.codes import Finality, ReasonCode, ScoreSource, TransactionStatus
-from silver.contract import json_fields, score_identity
+from silver.contract import score_identity
 
 _FACTS = (
     "user_id", "timestamp", "amount", "currency", "country", "region", "merchant_id",
@@ -29,25 +28,6 @@ class Standing(StrEnum):
     DUPLICATE = "DUPLICATE"
     CONFLICT = "CONFLICT"
     REFUSED = "REFUSED"  # it breaks a rule of its contract
-
-
-def delivered(records: DataFrame, source_table: str) -> DataFrame:
-    """One row per Kafka record of Bronze: its `fields`, and all that quarantine needs of it."""
-    return records.select(
-        F.lit(source_table).alias("source_table"),
-        "partition",
-        "offset",
-        F.col("timestamp").alias("delivered_at"),
-        F.col("ingest_date").alias("quarantine_date"),
-        kafka_coordinates().alias("coordinates"),
-        F.col("value").alias("payload"),
-        json_fields(F.col("value").cast("string")).alias("fields"),
-    )
-
-
-def latest_event_time(hours_ahead: int) -> Column:
-    """The newest plausible event time of a delivered row: clocks may be so many hours ahead."""
-    return F.col("delivered_at") + F.make_dt_interval(hours=F.lit(hours_ahead))
 
 
 def judged(

@@ -11,7 +11,18 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli import demo, explain, generate, jobs, lookup, prove, query, services, status
+from lakehouse.cli import (
+    demo,
+    explain,
+    generate,
+    jobs,
+    lookup,
+    prove,
+    quarantine,
+    query,
+    services,
+    status,
+)
 from lakehouse.monitoring import configure_logging, finish
 
 app = typer.Typer(name="lakehouse", pretty_exceptions_enable=False, add_completion=False)
@@ -21,6 +32,7 @@ app.command("generate")(generate.generate)
 app.add_typer(jobs.app, name="run")
 app.command("lookup")(lookup.lookup)
 app.command("explain")(explain.explain)
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(prove.app, name="prove")
 app.command("query")(query.query)
 app.command("status")(status.status)

@@ -120,6 +120,7 @@ def _traces(transaction_id: str) -> Mapping[str, _Trace]:
         **{table.name: from_file for table in DROPS.values()},
         "silver.quarantine_live": refused,
         "silver.quarantine_batch": refused,
+        "silver.corrections": _Trace(is_named, F.col("recorded_at"), place, F.col("reason")),
         "silver.fraud_scores": scored,
         "silver.offline_scores": scored,
         "silver.live_transactions": _Trace(

@@ -15,6 +15,7 @@ from lakehouse.schema import (
     Rate,
     RateOrNull,
     Record,
+    TotalOrNull,
 )
 
 
@@ -74,6 +75,7 @@ class VelocityEvidence(Record):
     policy_id: str
     window_seconds: Long
     count: Long  # distinct transactions, this one included
+    amount: TotalOrNull  # of them, in the payment's currency; null without a limit of a sum in it
 
 
 class Evaluation(Record):
@@ -178,3 +180,21 @@ class Quarantined(Record):
     transaction_id: str | None
     payload: bytes | None  # as in Bronze
     quarantine_date: date  # partition: the delivery day
+
+
+class Correction(Record):
+    """A quarantined Kafka record put right: enrich_live reads it in the record's place."""
+
+    coordinates: str  # of the record it corrects
+    source_table: str
+    partition: int
+    offset: Long
+    delivered_at: datetime  # as Bronze has it: rules of time look at the first delivery
+    quarantine_date: date
+    payload: bytes  # card numbers are tokens already
+    identity: str
+    transaction_id: str
+    content_hash: str
+    event_date: date
+    reason: str  # why it may go on, in the words of who corrected it
+    recorded_at: datetime  # UTC, by the job's clock

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from bronze.cards import redacted, redacted_csv
+from lakehouse.cards import redacted, redacted_csv
 
 KEY = b"a key that is longer than one block of SHA-256, which is sixty-four bytes"
 

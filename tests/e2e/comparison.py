@@ -10,8 +10,8 @@ from typing import Any
 
 from lakehouse.local.generator.sheets import Sheet
 from lakehouse.tables import GOLD_TRANSACTIONS, SILVER_FRAUD_SCORES, SILVER_LIVE_TRANSACTIONS
-from tests.e2e.conftest import Platform
 from tests.e2e.oracle import Score, expected_gold
+from tests.e2e.platform import Platform
 
 _DECISION = (
     "event_id", "decided_at", "fraud_score", "fraud_reason_code", "score_source", "score_id",

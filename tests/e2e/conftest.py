@@ -1,152 +1,21 @@
-"""One generated week through every job, on real services; the tests of this folder share it."""
+"""The tests of this folder share one week, whose jobs ran as processes of their own."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import SparkSession
 
-from lakehouse import delta
-from lakehouse.cli.generate import send
 from lakehouse.config import Config
-from lakehouse.job import execute, job_named
-from lakehouse.local.generator import GeneratedWorld, GeneratorSettings, generate, write_drops
-from lakehouse.local.generator.sheets import Sheet
-from lakehouse.tables import GOLD_RECONCILIATION, SILVER_LIVE_TRANSACTIONS, TABLES, Table
-from tests.conftest import LOCAL, ROOT, SHORT_LIFE, addresses, in_folder, override
-
-TIMEOUT_SECONDS = 900  # the first test of a run waits for the whole week
-SEED = int(os.environ.get("LAKEHOUSE_TEST_SEED", "20260302"))
-JOB_FILES = {
-    "load_drops": "bronze/load_drops.py",
-    "build_batch": "silver/build_batch.py",
-    "ingest_transactions": "bronze/ingest_transactions.py",
-    "ingest_fraud_scores": "bronze/ingest_fraud_scores.py",
-    "enrich_live": "silver/enrich_live.py",
-    "consolidate": "gold/consolidate.py",
-    "record_history": "gold/record_history.py",
-    "sync_dynamodb": "gold/sync_dynamodb.py",
-    "reconcile": "gold/reconcile.py",
-    "audit": "gold/audit.py",
-}
-REFERENCE_KINDS = ("policies", "fx_rates")
-
-
-@dataclass(frozen=True)
-class Run:
-    """How a job ran as a process of its own, and the tables to which it committed."""
-
-    process: subprocess.CompletedProcess[str]
-    wrote: frozenset[str]
-
-
-@dataclass
-class Platform:
-    """A lake that holds one generated week; `sheets` are the drops as they were delivered last."""
-
-    config: Config
-    spark: SparkSession
-    world: GeneratedWorld
-    sheets: Sequence[Sheet]
-    submitted: dict[str, Run] = field(default_factory=dict)
-    # as they were when the week had gone through, whatever a test delivers later
-    steps: list[Row] = field(default_factory=list)
-    decisions: int = 0
-    fed: int = 0
-
-    def run(self, *jobs: str) -> None:
-        """Run jobs in this process."""
-        for name in jobs:
-            execute(job_named(name), self.config, trigger="once")
-
-    def submit(self, *jobs: str) -> None:
-        """Run jobs as an operator does, side by side: `spark-submit`, a process for each."""
-        before = self._commits()
-        with ThreadPoolExecutor(len(jobs)) as pool:
-            processes = list(pool.map(_submitted, jobs))
-        after = self._commits()
-        grown = {name for name, count in after.items() if count > before[name]}
-        for job, process in zip(jobs, processes, strict=True):
-            own = {name for name in grown if TABLES[name].written_by == job}
-            self.submitted[job] = Run(process, frozenset(own))
-
-    def _commits(self) -> dict[str, int]:
-        """How many commits each table has, by the files of its log: Spark need not look."""
-        logs = {
-            name: Path(delta.path_of(self.config, table)) / "_delta_log"
-            for name, table in TABLES.items()
-        }
-        return {name: len(list(log.glob("*.json"))) for name, log in logs.items()}
-
-    def read(self, table: Table) -> DataFrame:
-        """A table as it is now."""
-        return self.spark.read.format("delta").load(delta.path_of(self.config, table))
-
-    def rows(self, table: Table, *columns: str) -> list[Row]:
-        """Its rows."""
-        return self.read(table).select(*(columns or ["*"])).collect()
-
-    def version(self, table: Table) -> int:
-        """Its version."""
-        return delta.latest_version(self.spark, delta.path_of(self.config, table))
-
-
-def _submitted(job: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        str(Path(sys.executable).parent / "spark-submit"), JOB_FILES[job],
-        "--config", "conf/local.yaml", "--trigger", "once",
-    ]  # fmt: skip
-    return subprocess.run(
-        command, cwd=ROOT, env=os.environ | SHORT_LIFE, capture_output=True, text=True,
-        timeout=280, check=False,
-    )  # fmt: skip
+from tests.e2e.platform import Platform, deliver, empty_platform
 
 
 @pytest.fixture(scope="package")
 def platform(
     services: Config, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
-    """Policies and rates first, then the live half, then the drops."""
-    print(f"replay with LAKEHOUSE_TEST_SEED={SEED}")
-    folder = tmp_path_factory.mktemp("platform")
-    with pytest.MonkeyPatch.context() as patch:
-        # the environment stays so: jobs started as processes of their own read it too
-        override(
-            patch,
-            {
-                **addresses(services),
-                **in_folder(folder),
-                "DYNAMODB__TABLE": "e2e",
-            },
-        )
-        config = Config.load(LOCAL)
-        world = generate(GeneratorSettings(seed=SEED, transactions=400))
-        platform = Platform(config, spark, world, world.sheets)
-        _deliver(platform)
+    """A generated week, through every job by spark-submit."""
+    with empty_platform(services, spark, tmp_path_factory.mktemp("platform")) as platform:
+        deliver(platform, platform.submit)
         yield platform
-
-
-def _deliver(platform: Platform) -> None:
-    landing = Path(platform.config.lake.landing)
-    reference = [d for d in platform.world.drops if d.path.startswith(REFERENCE_KINDS)]
-    write_drops(reference, landing)
-    platform.run("load_drops", "build_batch")
-    send(platform.config, platform.world)
-    platform.submit("ingest_transactions", "ingest_fraud_scores")
-    write_drops(platform.world.drops, landing)
-    platform.submit("enrich_live", "load_drops")
-    platform.run("consolidate")
-    platform.submit("build_batch")
-    platform.submit("consolidate")
-    platform.submit("record_history", "sync_dynamodb")
-    platform.submit("reconcile", "audit")
-    platform.steps = platform.rows(GOLD_RECONCILIATION)
-    platform.decisions = platform.read(SILVER_LIVE_TRANSACTIONS).count()
-    platform.fed = len(platform.world.transactions)

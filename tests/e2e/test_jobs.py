@@ -9,7 +9,7 @@ import pytest
 from lakehouse.serving import lookup
 from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.conftest import ROOT
-from tests.e2e.conftest import JOB_FILES, TIMEOUT_SECONDS, Platform
+from tests.e2e.platform import JOB_FILES, TIMEOUT_SECONDS, Platform
 
 pytestmark = pytest.mark.timeout(TIMEOUT_SECONDS)
 
@@ -19,6 +19,7 @@ WRITES = {
     "ingest_transactions": {"bronze.transactions"},
     "ingest_fraud_scores": {"bronze.fraud_scores"},
     "enrich_live": {"silver.live_transactions", "silver.fraud_scores", "silver.quarantine_live"},
+    "correct_record": {"silver.corrections"},
     "load_drops": {
         "bronze.drop_files", "bronze.drops_transactions", "bronze.drops_money_events",
         "bronze.drops_fraud_scores",

@@ -9,7 +9,7 @@ from random import Random
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
-from bronze.cards import redacted
+from lakehouse.cards import redacted
 
 SEED = int(os.environ.get("LAKEHOUSE_TEST_SEED", "20260309"))
 KEY = b"key"

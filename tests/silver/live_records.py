@@ -14,8 +14,9 @@ from pyspark.sql import functions as F
 from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Batch, Lakehouse
 from lakehouse.decision import load_rules
-from lakehouse.tables import BRONZE_TRANSACTIONS
-from silver.enrich_live import deliveries_of, enrich
+from lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_CORRECTIONS
+from silver.deliveries import deliveries_of
+from silver.enrich_live import enrich
 
 TRANSACTIONS, FRAUD_SCORES = "payments.transactions", "payments.fraud-scores"
 TOPIC_ID = "zbXbJwqZQcmm4lEeNvs4Nw"
@@ -84,13 +85,22 @@ def connected(
     return replace(lake, config=config)
 
 
-def enriched(lake: Lakehouse, records: DataFrame, number: int = 0, query: str = "q1") -> None:
+def enriched(
+    lake: Lakehouse,
+    records: DataFrame,
+    number: int = 0,
+    query: str = "q1",
+    corrections: DataFrame | None = None,
+) -> None:
     """Run one micro-batch, as the stream of this query would."""
+    if corrections is None:
+        corrections = lake.spark.createDataFrame([], SILVER_CORRECTIONS.schema)
     rules = load_rules(lake.config.rules.decision)
     deliveries = deliveries_of(
         lake.config,
         records.where(F.col("topic") == TRANSACTIONS),
         records.where(F.col("topic") == FRAUD_SCORES),
+        corrections,
     )
     # a stream hands over rows, not the plan that made them
     enrich(lake, rules, deliveries.localCheckpoint(eager=False), Batch(query, number))
