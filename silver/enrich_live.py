@@ -9,6 +9,7 @@ checkpoint: what is committed stands, is asked for and decided no second time, a
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial, reduce
@@ -18,6 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 
 from lakehouse import delta
+from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Batch, Lakehouse
 from lakehouse.decision import (
     DecisionRules,
@@ -26,7 +28,7 @@ from lakehouse.decision import (
     load_rules,
     reason_code,
 )
-from lakehouse.dynamodb import ensure_table, push
+from lakehouse.dynamodb import Group, PushReport, ensure_table, push
 from lakehouse.frames import keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log
@@ -53,6 +55,9 @@ _COUNTED = (
 """What velocity counts by."""
 _DAY_SECONDS = 86_400
 
+Publish = Callable[[DataFrame, Group, DynamoDbSettings], PushReport]
+"""How items reach the Live Index."""
+
 
 def enrich_live(lake: Lakehouse) -> StreamingQuery:
     """Decide each payment event once, and keep the Live Index at what Silver has committed."""
@@ -63,7 +68,13 @@ def enrich_live(lake: Lakehouse) -> StreamingQuery:
     return lake.each_batch(deliveries, partial(enrich, lake, rules))
 
 
-def enrich(lake: Lakehouse, rules: DecisionRules, deliveries: DataFrame, batch: Batch) -> None:
+def enrich(
+    lake: Lakehouse,
+    rules: DecisionRules,
+    deliveries: DataFrame,
+    batch: Batch,
+    publish: Publish = push,
+) -> None:
     """Take one micro-batch of parsed Kafka records through to Silver and the Live Index.
 
     Scores are committed before payments, payments before quarantine, and the Live Index is told
@@ -92,7 +103,7 @@ def enrich(lake: Lakehouse, rules: DecisionRules, deliveries: DataFrame, batch: 
         conflicts = standings[PAYMENTS, Standing.CONFLICT] + standings[SCORES, Standing.CONFLICT]
         if tally.refused or conflicts:
             lake.append(_refused(lake, tally, judged), to=SILVER_QUARANTINE_LIVE, batch=batch)
-        pushed = _push(lake, days, judged, now) if tally.event_days else 0
+        pushed = _push(lake, days, judged, now, publish) if tally.event_days else 0
     counts = {f"{table} {standing}": count for (table, standing), count in standings.items()}
     log("enriched", job=lake.job, batch=batch.number, rows=pushed, counts=counts)
 
@@ -204,7 +215,7 @@ def _refused(lake: Lakehouse, tally: _Tally, judged: DataFrame) -> DataFrame:
     return found.join(held, "coordinates", "left_anti")
 
 
-def _push(lake: Lakehouse, days: _Days, judged: DataFrame, now: datetime) -> int:
+def _push(lake: Lakehouse, days: _Days, judged: DataFrame, now: datetime, publish: Publish) -> int:
     """Tell the Live Index of all transactions that the batch names, known ones included.
 
     The version of an item is the sum of both tables' versions: they have one writer and only
@@ -227,7 +238,7 @@ def _push(lake: Lakehouse, days: _Days, judged: DataFrame, now: datetime) -> int
     # what has expired already would only be written to be deleted
     kept = items.where(F.col("expires_at") > F.lit(int(now.timestamp())))
     lake.lease.check()
-    return push(kept, "live", settings).written
+    return publish(kept, "live", settings).written
 
 
 def _of_transactions(rows: DataFrame, transactions: DataFrame) -> DataFrame:

@@ -213,7 +213,10 @@ def test_the_evidence_names_every_policy_in_force_and_its_version(judged: dict[s
 
 
 def test_the_evidence_tells_what_was_counted(judged: dict[str, Any]) -> None:
-    assert [tuple(count) for count in judged["too many"].velocity] == [("velocity", 60, 3)]
+    counted = [tuple(count) for count in judged["too many"].velocity]
+    assert counted == [("spend", 60, 3, None), ("velocity", 60, 3, None)]
+    spent = judged["spent too much"].velocity[0]
+    assert (spent["count"], spent["amount"]) == (2, Decimal("2001.00"))
 
 
 def test_no_score_is_not_a_score_of_zero(judged: dict[str, Any]) -> None:
