@@ -9,7 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
-CODE := lakehouse bronze silver gold tests requirements
+CODE := lakehouse bronze silver gold tests bench requirements
 # pytest arguments: make test ARGS="-k gold -x"
 ARGS ?=
 # test processes, each with a Spark of its own: make test WORKERS=0 ARGS="-k gold" for a few tests
@@ -46,6 +46,10 @@ test: setup ## Run the tests, with the same real services
 .PHONY: test-long
 test-long: setup ## Run the tests that take minutes: kills, replays, a million records
 	@$(PYTEST) tests/long $(ARGS)
+
+.PHONY: bench
+bench: setup ## Measure what the platform costs beside the bare engine (some minutes)
+	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: check
 check: setup ## Lint, types, architecture, lock files

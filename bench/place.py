@@ -33,6 +33,19 @@ def in_folder(config: Config, folder: Path) -> Config:
     return config.model_copy(update={"lake": lake, "lease": lease, "cards": cards})
 
 
+def own_topics(config: Config, name: str) -> Config:
+    """The same configuration with other topics."""
+    topics = config.kafka.topics
+    renamed = topics.model_copy(
+        update={
+            "transactions": f"{topics.transactions}.{name}",
+            "fraud_scores": f"{topics.fraud_scores}.{name}",
+        }
+    )
+    kafka = config.kafka.model_copy(update={"topics": renamed})
+    return config.model_copy(update={"kafka": kafka})
+
+
 def _on_free_ports(config: Config) -> Config:
     assert config.services is not None  # of conf/local.yaml
     kafka, controller, dynamodb, scoring = free_ports(4)

@@ -1,35 +1,25 @@
-"""How long things take, beside each other in one process: the best of some rounds each."""
+"""How long things take beside each other in one process: the best of some rounds each."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
 
-Work = Callable[[], float | None]
-"""Does its work once; returns the seconds that count, where these are not all of its time."""
+Work = Callable[[], None]
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of the best round."""
-
-    name: str
-    seconds: float
-
-
-def best_of(works: Mapping[str, Work], rounds: int) -> dict[str, Timing]:
-    """Take turns, so that a slow spell of the machine meets all of them."""
+def best_of(works: Mapping[str, Work], rounds: int) -> dict[str, float]:
+    """Seconds of each; they take turns, so that a slow spell of the machine meets all of them."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
             begun = time.perf_counter()
-            counted = work()
-            seconds[name].append(time.perf_counter() - begun if counted is None else counted)
-    return {name: Timing(name, min(found)) for name, found in seconds.items()}
+            work()
+            seconds[name].append(time.perf_counter() - begun)
+    return {name: min(found) for name, found in seconds.items()}
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

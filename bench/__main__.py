@@ -1,0 +1,50 @@
+"""`make bench`: each figure as a ratio, measured in one run on real services."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from bench.backlog import fill
+from bench.enrichment import enrichment, growth
+from bench.ingestion import ingestion
+from bench.place import own_place, own_topics
+from lakehouse.monitoring import configure_logging, finish
+
+
+class Figure(StrEnum):
+    """What can be measured."""
+
+    INGESTION = "ingestion"
+    ENRICHMENT = "enrichment"
+    GROWTH = "growth"
+
+
+def bench(
+    figures: Annotated[list[Figure] | None, typer.Argument(help="Which; else all.")] = None,
+    records: Annotated[int, typer.Option(min=1000, help="Payments in the backlog.")] = 1_000_000,
+    history: Annotated[int, typer.Option(min=1000, help="Payments in seventy days.")] = 500_000,
+    rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 2,
+) -> None:
+    """Measure what the live path costs beside the bare engine."""
+    wanted = figures or list(Figure)
+    with own_place() as config:
+        if Figure.GROWTH in wanted:
+            apart = own_topics(config, "growth")
+            fill(apart, history, days=70)
+            growth(apart, history)
+        if {Figure.INGESTION, Figure.ENRICHMENT}.intersection(wanted):
+            fill(config, records)
+        if Figure.INGESTION in wanted:
+            ingestion(config, records, rounds)
+        if Figure.ENRICHMENT in wanted:
+            enrichment(config, records, rounds)
+
+
+if __name__ == "__main__":
+    configure_logging()
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(bench)
+    finish(lambda: app(standalone_mode=False), debug=True)
