@@ -26,8 +26,9 @@ def _push_new_versions(lake: Lakehouse) -> None:
     lake.lease.check()
     report = push(items_of(rows, lake.config, lake.clock()), "gold", lake.config.dynamodb)
     move_position(lake, table_id, span.upto)
-    refused = {"refused": report.refused}  # an equal or newer version stood there already
-    log("pushed", job=lake.job, version=span.upto, rows=report.written, counts=refused)
+    # refused: an equal or newer version stood there already
+    counts = {"refused": report.refused, "oversized": report.oversized}
+    log("pushed", job=lake.job, version=span.upto, rows=report.written, counts=counts)
 
 
 if __name__ == "__main__":

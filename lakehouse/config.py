@@ -219,13 +219,19 @@ class AuditSettings(Settings):
 
 
 class DynamoDbSettings(Settings):
-    """The serving store; `endpoint_url: null` is the service of the region."""
+    """The serving store; `endpoint_url: null` is the service of the region.
+
+    Attempts are those of one request: `push_attempts` of a job, for which throttling may pass,
+    `read_attempts` while a person waits.
+    """
 
     endpoint_url: HttpUrl | None
     region: str
     table: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{3,255}$")]
     retention_days: PositiveInt
     writers: PositiveInt
+    push_attempts: PositiveInt
+    read_attempts: PositiveInt
 
 
 class LeaseSettings(Settings):

@@ -1,24 +1,25 @@
 """The serving store as its writers meet it: each attribute group goes only forwards.
 
 `live` and `gold` are each written by their own job only, and only over a smaller version of
-itself, so an item never goes backwards, whatever is replayed and in whatever order. What an item
-is, and how it is read, is in `lakehouse.serving`.
+itself, so an item never goes backwards, whatever is replayed and in whatever order. The key of the
+index by user is the live group's user and time, and Gold's as long as there is no live group: a
+function of the two groups, so it goes backwards no more than they do. What an item is, and how it
+is read, is in `lakehouse.serving_item` and `lakehouse.serving`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from boto3.dynamodb.types import TypeSerializer
-from botocore.exceptions import ClientError
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
@@ -26,19 +27,30 @@ from pyspark.sql import functions as F
 
 from lakehouse.config import DynamoDbSettings
 from lakehouse.errors import DynamoDbError
-from lakehouse.serving import BRISK, EXPIRY, KEY, client, combined, faults_named, lookup
+from lakehouse.serving import client, combined, lookup
+from lakehouse.serving_item import (
+    EXPIRY,
+    GROUP_BYTES,
+    INDEX_KEY,
+    KEY,
+    STORED_NAMES,
+    Group,
+    size_of_value,
+    stored,
+)
+from lakehouse.serving_table import ensure_table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 __all__ = ["PushReport", "client", "combined", "ensure_table", "lookup", "push"]
 
-Group = Literal["live", "gold"]
 T = TypeVar("T")
 
 # one width and UTC always, so that instants compare as text
 _INSTANTS = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 _WINDOW = 1_000  # items of one partition in memory
+_SERVICE_FAULT = re.compile(r"An error occurred \((\w+)\)")
 
 
 @dataclass(frozen=True)
@@ -46,29 +58,14 @@ class PushReport:
     """What became of the pushed items; `written + refused` is their number.
 
     An item counts as refused where an equal or newer version stood already. A task that Spark
-    repeats meets its own writes, so `refused` may then count items that this push wrote.
+    repeats meets its own writes, so `refused` may then count items that this push wrote; a request
+    that the client repeats, because no answer came, counts as written. `oversized` of all items
+    have a group that is heavier than its share of 1 KB: they are written, at the price of two.
     """
 
     written: int
     refused: int
-
-
-def ensure_table(settings: DynamoDbSettings) -> None:
-    """Create the table if it is missing: on-demand billing, and TTL where the service has it.
-
-    Raises:
-        DynamoDbError: the service does not answer, or refuses.
-    """
-    with faults_named(settings):
-        store = client(settings, BRISK)
-        try:
-            store.describe_table(TableName=settings.table)
-        except store.exceptions.ResourceNotFoundException:
-            _create(store, settings.table)
-        store.get_waiter("table_exists").wait(
-            TableName=settings.table, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
-        )
-        _expire_items(store, settings.table)
+    oversized: int = 0
 
 
 def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushReport:
@@ -76,14 +73,18 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
 
     `items` has one row per transaction: `transaction_id`, `version` (long, greater wins),
     `expires_at` (epoch seconds; null leaves the item's own; an expiry never moves nearer), and
-    the attributes of the group. Numbers stay numbers, instants become ISO 8601 in UTC with
-    microseconds, null attributes are left out.
+    the attributes of the group. Numbers stay numbers, instants become microseconds since 1970,
+    null attributes are left out. Each item costs one write unit, and one more for the index where
+    its user or time changes.
 
     Raises:
-        DynamoDbError: an item could not be written after all retries. Others may have been; the
-            same push again completes it.
+        DynamoDbError: an item could not be written in `push_attempts`, or in fewer where most
+            requests fail (the client then gives up early). Others may have been; the same push
+            again completes it.
     """
     attributes = [name for name in items.columns if name not in (KEY, "version", EXPIRY)]
+    if unknown := sorted(set(attributes) - set(STORED_NAMES)):
+        raise ValueError(f"no name to store {unknown} under: see lakehouse/serving_item.py")
     bodies = items.select(
         KEY,
         "version",
@@ -92,24 +93,35 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
     )
     write = partial(_write_partition, group=group, settings=settings)
     try:
-        outcomes = bodies.rdd.mapPartitions(write).collect()
+        reports = bodies.rdd.mapPartitions(write).collect()
     except (Py4JJavaError, PySparkException) as fault:
-        raise DynamoDbError(settings.table, "not every item was written") from fault
-    return PushReport(sum(done for done, _ in outcomes), sum(not_done for _, not_done in outcomes))
+        code = _SERVICE_FAULT.search(str(fault))
+        told = "not every item was written" + (f" ({code[1]})" if code else "")
+        raise DynamoDbError(settings.table, told) from fault
+    return PushReport(
+        written=sum(report.written for report in reports),
+        refused=sum(report.refused for report in reports),
+        oversized=sum(report.oversized for report in reports),
+    )
 
 
 def _write_partition(
     items: Iterable[tuple[str, int, int | None, str]],
     group: Group,
     settings: DynamoDbSettings,
-) -> Iterator[tuple[int, int]]:
-    """Write the items of one partition, `writers` at a time: how many (written, refused)."""
-    write = partial(_write_item, client(settings), settings.table, group)
+) -> Iterator[PushReport]:
+    """Write the items of one partition, `writers` at a time: a report per window."""
+    store = client(settings, settings.push_attempts)
     with ThreadPoolExecutor(settings.writers, thread_name_prefix="push") as pool:
         # a bounded window: a partition may be larger than memory
         for window in _windows(items, _WINDOW):
-            written = sum(pool.map(write, *zip(*window, strict=True)))
-            yield written, len(window) - written
+            pushed = [
+                _Pushed(transaction_id, version, expires_at, _attributes_of(body))
+                for transaction_id, version, expires_at, body in window
+            ]
+            written = sum(pool.map(partial(_write, store, settings.table, group), pushed))
+            heavy = [each for each in pushed if size_of_value(each.attributes) > GROUP_BYTES[group]]
+            yield PushReport(written, len(pushed) - written, oversized=len(heavy))
 
 
 def _windows(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -118,53 +130,82 @@ def _windows(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield window
 
 
-def _write_item(
-    store: DynamoDBClient,
-    table: str,
-    group: Group,
-    transaction_id: str,
-    version: int,
-    expires_at: int | None,
-    body: str,
-) -> bool:
+@dataclass(frozen=True)
+class _Pushed:
+    """One group of one item, as it is to be stored."""
+
+    transaction_id: str
+    version: int
+    expires_at: int | None
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """Why nothing was changed: the version that stands, and whether the client had sent it twice.
+
+    A request whose answer was lost is sent again, and then meets what it wrote itself.
+    """
+
+    standing: int
+    was_repeated: bool
+
+
+def _attributes_of(body: str) -> Mapping[str, Any]:
+    return stored(json.loads(body, parse_float=Decimal))
+
+
+def _write(store: DynamoDBClient, table: str, group: Group, item: _Pushed) -> bool:
     """Write one group over a smaller version of itself; False if an equal or newer one stands."""
-    attributes = json.loads(body, parse_float=Decimal)
     names = {"#group": group, "#version": f"{group}_version"}
-    values = {":group": attributes, ":version": version}
-    update = partial(_update, store, table, transaction_id)
-    if expires_at is None:
-        return update("SET #group = :group, #version = :version", names, values) is None
-    current = update(
-        "SET #group = :group, #version = :version, #expiry = :expiry",
-        {**names, "#expiry": EXPIRY},
-        {**values, ":expiry": expires_at},
-        and_only_if="(attribute_not_exists(#expiry) OR #expiry <= :expiry)",
-    )
-    if current is None:
-        return True
-    if int(current.get(names["#version"], {}).get("N", -1)) >= version:
-        return False
-    # the other group keeps the item for longer: its expiry stays
-    return update("SET #group = :group, #version = :version", names, values) is None
+    values = {":group": item.attributes, ":version": item.version}
+    assignments = ["#group = :group", "#version = :version"]
+    for key, attribute in INDEX_KEY.items():
+        short = STORED_NAMES[attribute]
+        if value := item.attributes.get(short):
+            names |= {f"#{key}": key}
+            values |= {f":{key}": value}
+            assignments.append(f"#{key} = {_index_value(group, key, short)}")
+            if group == "gold":
+                names |= {"#live": "live", f"#{short}": short}
+    update = partial(_update, store, table, group, item)
+    refusal = None
+    if item.expires_at is not None:
+        refusal = update(
+            [*assignments, "#expiry = :expiry"],
+            {**names, "#expiry": EXPIRY},
+            {**values, ":expiry": item.expires_at},
+            and_only_if="(attribute_not_exists(#expiry) OR #expiry <= :expiry)",
+        )
+    # of a smaller version, only the expiry can be in the way: the other group's is later, and stays
+    if item.expires_at is None or (refusal is not None and refusal.standing < item.version):
+        refusal = update(assignments, names, values)
+    return refusal is None or (refusal.was_repeated and refusal.standing == item.version)
+
+
+def _index_value(group: Group, key: str, short: str) -> str:
+    """What the index knows an item by: live's own, whichever group is written last."""
+    return f":{key}" if group == "live" else f"if_not_exists(#live.#{short}, :{key})"
 
 
 def _update(
     store: DynamoDBClient,
     table: str,
-    transaction_id: str,
-    expression: str,
+    group: Group,
+    item: _Pushed,
+    assignments: Iterable[str],
     names: Mapping[str, str],
     values: Mapping[str, Any],
     and_only_if: str = "",
-) -> Mapping[str, Any] | None:
-    """Update an item of a smaller version; else change nothing and return the one that stands."""
+) -> _Refusal | None:
+    """Update an item of a smaller version; else change nothing and say what stands."""
     condition = "(attribute_not_exists(#version) OR #version < :version)"
     writer = TypeSerializer()
     try:
         store.update_item(
             TableName=table,
-            Key={KEY: {"S": transaction_id}},
-            UpdateExpression=expression,
+            Key={KEY: {"S": item.transaction_id}},
+            UpdateExpression=f"SET {', '.join(assignments)}",
             ConditionExpression=" AND ".join(filter(None, (condition, and_only_if))),
             ExpressionAttributeNames=names,
             ExpressionAttributeValues={
@@ -172,36 +213,10 @@ def _update(
             },
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
-    except store.exceptions.ConditionalCheckFailedException as refusal:
+    except store.exceptions.ConditionalCheckFailedException as fault:
         # mypy_boto3 knows no `Item` in an error's response
-        return cast(Mapping[str, Any], refusal.response.get("Item", {}))
+        response: Mapping[str, Any] = fault.response
+        standing = response.get("Item", {}).get(f"{group}_version", {"N": "-1"})
+        attempts = response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
+        return _Refusal(int(standing["N"]), attempts > 0)
     return None
-
-
-def _create(store: DynamoDBClient, table: str) -> None:
-    # in use: another job created it a moment ago
-    with suppress(store.exceptions.ResourceInUseException):
-        store.create_table(
-            TableName=table,
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
-        )
-
-
-def _expire_items(store: DynamoDBClient, table: str) -> None:
-    try:
-        found = store.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
-        if found.get("TimeToLiveStatus") in ("ENABLED", "ENABLING"):
-            return
-        store.update_time_to_live(
-            TableName=table,
-            TimeToLiveSpecification={"Enabled": True, "AttributeName": EXPIRY},
-        )
-    except ClientError as error:
-        # a stand-in without TTL; or another job enabled it a moment ago
-        if error.response["Error"]["Code"] not in (
-            "UnknownOperationException",
-            "ValidationException",
-        ):
-            raise

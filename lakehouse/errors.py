@@ -8,7 +8,8 @@ LakehouseError                      anything below; the command line prints it i
 │   ├── PortInUseError              another process listens on the port a service needs
 │   ├── BrokerUnreachableError      no Kafka broker answers at the configured address
 │   ├── DynamoDbError               DynamoDB does not answer, refuses, or did not take every item
-│   └── IndexNotFoundError          DynamoDB answers, but has no such table yet
+│   ├── IndexNotFoundError          DynamoDB answers, but has no such table yet
+│   └── UserIndexNotFoundError      the table is there, but not its index by user
 ├── TableNotFoundError              a table was asked for that no job has created yet
 ├── UnknownTableError               a name that no `Table` declares
 ├── UnknownJobError                 a name that no entry point declares
@@ -18,6 +19,7 @@ LakehouseError                      anything below; the command line prints it i
 │   ├── LeaseHeldError              another run of this job is alive
 │   └── LeaseLostError              this run lost its lease and must not commit
 ├── TransactionNotFoundError        no layer knows the transaction id
+├── UserNotFoundError               no payment of that user is known
 ├── BeyondKnownHistoryError         an as-of question later than the follower has read
 ├── VersionNotFoundError            a table has no such version, or no longer
 ├── FollowerAheadError              a follower of Gold has read versions that Gold does not have
@@ -124,6 +126,18 @@ class IndexNotFoundError(ServiceError):
         )
 
 
+class UserIndexNotFoundError(ServiceError):
+    """The table was made without the index by user, or DynamoDB is still building it."""
+
+    def __init__(self, table: str, index: str) -> None:
+        self.table, self.index = table, index
+        super().__init__(
+            f"DynamoDB table {table} has no index {index}, or is still building it. Run "
+            "`lakehouse run enrich_live` or `lakehouse run sync_dynamodb`: each adds it; then ask "
+            "again."
+        )
+
+
 class TableNotFoundError(LakehouseError):
     """The table is declared, but nothing has been written to it."""
 
@@ -205,6 +219,16 @@ class TransactionNotFoundError(LakehouseError):
         super().__init__(
             f"no transaction {transaction_id!r} in {where}. Check the id, and with "
             "`lakehouse status` whether the jobs have come as far as its record."
+        )
+
+
+class UserNotFoundError(LakehouseError):
+    """No item is of this user; who it was is not repeated."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"no payment of this user (since then) in {where}. Check the id, and with `lakehouse "
+            "status` whether the jobs have come as far."
         )
 
 

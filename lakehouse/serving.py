@@ -1,18 +1,20 @@
 """The serving store as its readers meet it: one DynamoDB item per transaction.
 
 An item is `{transaction_id, live, live_version, gold, gold_version, expires_at}`. `live` and
-`gold` are maps, each written by one job (`lakehouse.dynamodb`). A reader needs no Spark.
+`gold` are maps, each written by one job (`lakehouse.dynamodb`), and named here as the contract
+names them (`lakehouse.serving_item` has what is stored). A reader needs no Spark.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import boto3
@@ -21,23 +23,28 @@ from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lakehouse.config import DynamoDbSettings
-from lakehouse.errors import DynamoDbError, IndexNotFoundError
+from lakehouse.errors import DynamoDbError, IndexNotFoundError, UserIndexNotFoundError
 from lakehouse.records.codes import Finality, ScoreSource
+from lakehouse.serving_item import (
+    EVENT_TIME,
+    INDEX_KEY,
+    KEY,
+    USER,
+    Item,
+    micros_of,
+    plain,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-Item = dict[str, Any]
-
-KEY = "transaction_id"
-EXPIRY = "expires_at"
+BY_USER = "by-user-and-time"
+"""The index of all items by user and event time; it holds keys only."""
 AS_OF = "as_of"
 EVENT_AS_OF = "event_as_of"
 
-PATIENT = 10
-"""Attempts of a job, about a minute of backoff: throttling passes."""
-BRISK = 3
-"""Attempts while a person waits."""
+_PAGE = 25
 _SCORE = ("fraud_score", "fraud_reason_code", "score_source", "model_version")
 _SCORE_RANK = [
     ScoreSource.NONE,
@@ -48,10 +55,12 @@ _SCORE_RANK = [
 
 
 @lru_cache(maxsize=8)
-def client(settings: DynamoDbSettings, attempts: int = PATIENT) -> DynamoDBClient:
+def client(settings: DynamoDbSettings, attempts: int) -> DynamoDBClient:
     """Open a thread-safe client with adaptive retries, shared in this process.
 
-    A loopback endpoint gets fixed credentials, so that a laptop needs no cloud account.
+    A request that is throttled, gets a 5xx or no answer is sent again, `attempts` times in all;
+    throttling also slows down all further requests of this client. A loopback endpoint gets fixed
+    credentials, so that a laptop needs no cloud account.
     """
     local = "local" if _is_loopback(settings.endpoint_url) else None
     return boto3.client(
@@ -77,17 +86,30 @@ def lookup(settings: DynamoDbSettings, transaction_id: str) -> Item | None:
         DynamoDbError: the service does not answer, or refuses.
     """
     with faults_named(settings):
-        found = client(settings, BRISK).get_item(
-            TableName=settings.table,
-            Key={KEY: {"S": transaction_id}},
-            ConsistentRead=True,
+        return _item(settings, transaction_id)
+
+
+def payments_of(
+    settings: DynamoDbSettings, user_id: str, since: datetime | None, limit: int
+) -> list[Item]:
+    """Read the newest items of a user, at most `limit`, none of a payment before `since`.
+
+    The index is behind the items by moments: a payment of just now may not be found yet, but what
+    is found is as it stands.
+
+    Raises:
+        IndexNotFoundError: no job has created the table yet.
+        UserIndexNotFoundError: the table has no index by user, or has not built it yet.
+        DynamoDbError: the service does not answer, or refuses.
+    """
+    with faults_named(settings), ThreadPoolExecutor(settings.writers) as pool:
+        found = (
+            item
+            for ids in _pages_of_ids(settings, shortened(USER, user_id), since, limit)
+            for item in pool.map(lambda each: _item(settings, each, of_user=user_id), ids)
+            if item is not None
         )
-    if "Item" not in found:
-        return None
-    reader = TypeDeserializer()
-    item = {name: _plain(reader.deserialize(value)) for name, value in found["Item"].items()}
-    live, gold = item.setdefault("live", None), item.setdefault("gold", None)
-    return item | {"combined": combined(live, gold, datetime.now(UTC))}
+        return list(islice(found, limit))
 
 
 def count_items(settings: DynamoDbSettings, group: str) -> int:
@@ -99,7 +121,7 @@ def count_items(settings: DynamoDbSettings, group: str) -> int:
     """
     with faults_named(settings):
         pages = (
-            client(settings, BRISK)
+            client(settings, settings.read_attempts)
             .get_paginator("scan")
             .paginate(
                 TableName=settings.table,
@@ -177,12 +199,50 @@ def _is_loopback(endpoint: str | None) -> bool:
         return host == "localhost"
 
 
-def _plain(value: Any) -> Any:
-    """Whole numbers as int, others as Decimal; never a float."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else value
-    return value
+def _item(
+    settings: DynamoDbSettings, transaction_id: str, of_user: str | None = None
+) -> Item | None:
+    """The item as it stands; None where there is none, or it is not that user's (any more)."""
+    found = client(settings, settings.read_attempts).get_item(
+        TableName=settings.table, Key={KEY: {"S": transaction_id}}, ConsistentRead=True
+    )
+    reader = TypeDeserializer()
+    item = {name: reader.deserialize(value) for name, value in found.get("Item", {}).items()}
+    if not item or (of_user is not None and item.get(USER) != shortened(USER, of_user)):
+        return None
+    groups = {name: plain(item[name]) if name in item else None for name in ("live", "gold")}
+    rest = {name: item[name] for name in item if name not in (*groups, *INDEX_KEY)}
+    both = combined(groups["live"], groups["gold"], datetime.now(UTC))
+    return plain(rest) | groups | {"combined": both}
+
+
+def _pages_of_ids(
+    settings: DynamoDbSettings, user: str, since: datetime | None, limit: int
+) -> Iterator[list[str]]:
+    """Transaction ids of the index, the newest payment first."""
+    names, values = {"#user": USER}, {":user": {"S": user}}
+    condition = "#user = :user"
+    if since is not None:
+        names["#time"], values[":since"] = EVENT_TIME, {"N": str(micros_of(since))}
+        condition += " AND #time >= :since"
+    pages = (
+        client(settings, settings.read_attempts)
+        .get_paginator("query")
+        .paginate(
+            TableName=settings.table,
+            IndexName=BY_USER,
+            KeyConditionExpression=condition,
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=values,
+            ScanIndexForward=False,
+            PaginationConfig={"PageSize": min(limit, _PAGE)},
+        )
+    )
+    try:
+        for found in pages:
+            yield [key[KEY]["S"] for key in found["Items"]]
+    except ClientError as fault:
+        # the request is ours and well-formed: only the index can be what is wrong with it
+        if fault.response["Error"]["Code"] == "ValidationException":
+            raise UserIndexNotFoundError(settings.table, BY_USER) from fault
+        raise

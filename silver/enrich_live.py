@@ -103,9 +103,11 @@ def enrich(
         conflicts = standings[PAYMENTS, Standing.CONFLICT] + standings[SCORES, Standing.CONFLICT]
         if tally.refused or conflicts:
             lake.append(_refused(lake, tally, judged), to=SILVER_QUARANTINE_LIVE, batch=batch)
-        pushed = _push(lake, days, judged, now, publish) if tally.event_days else 0
+        empty = PushReport(0, 0)
+        pushed = _push(lake, days, judged, now, publish) if tally.event_days else empty
     counts = {f"{table} {standing}": count for (table, standing), count in standings.items()}
-    log("enriched", job=lake.job, batch=batch.number, rows=pushed, counts=counts)
+    counts["oversized"] = pushed.oversized
+    log("enriched", job=lake.job, batch=batch.number, rows=pushed.written, counts=counts)
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,9 @@ def _refused(lake: Lakehouse, tally: _Tally, judged: DataFrame) -> DataFrame:
     return found.join(held, "coordinates", "left_anti")
 
 
-def _push(lake: Lakehouse, days: _Days, judged: DataFrame, now: datetime, publish: Publish) -> int:
+def _push(
+    lake: Lakehouse, days: _Days, judged: DataFrame, now: datetime, publish: Publish
+) -> PushReport:
     """Tell the Live Index of all transactions that the batch names, known ones included.
 
     The version of an item is the sum of both tables' versions: they have one writer and only
@@ -238,7 +242,7 @@ def _push(lake: Lakehouse, days: _Days, judged: DataFrame, now: datetime, publis
     # what has expired already would only be written to be deleted
     kept = items.where(F.col("expires_at") > F.lit(int(now.timestamp())))
     lake.lease.check()
-    return publish(kept, "live", settings).written
+    return publish(kept, "live", settings)
 
 
 def _of_transactions(rows: DataFrame, transactions: DataFrame) -> DataFrame:

@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql.types import (
-    ArrayType,
-    DecimalType,
-    LongType,
-    StringType,
-    StructField,
-    StructType,
-    TimestampType,
-)
 
 from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.dynamodb import PushReport, client, combined, ensure_table, lookup, push
 from lakehouse.errors import DynamoDbError
 from tests.conftest import NOON
-
-MORNING = datetime(2026, 3, 9, 8, 0, tzinfo=UTC)
-COLUMNS = StructType(
-    [
-        StructField("transaction_id", StringType()),
-        StructField("version", LongType()),
-        StructField("expires_at", LongType()),
-        StructField("as_of", TimestampType()),
-        StructField("amount", DecimalType(15, 2)),
-        StructField("fraud_score", DecimalType(7, 6)),
-        StructField("policy_flags", ArrayType(StringType())),
-        StructField("merchant_id", StringType()),
-    ]
-)
+from tests.index_items import an_item, found, frame_of, pushed
 
 
 @pytest.fixture
@@ -44,38 +19,6 @@ def settings(dynamodb: DynamoDbSettings) -> DynamoDbSettings:
     """A table of this test alone, created."""
     ensure_table(dynamodb)
     return dynamodb
-
-
-def an_item(
-    transaction_id: str = "t1",
-    version: int = 1,
-    expires_at: int | None = None,
-    as_of: datetime = MORNING,
-    amount: str = "1000",
-    fraud_score: str | None = "0.25",
-    policy_flags: Sequence[str] = (),
-    merchant_id: str | None = "m1",
-) -> tuple[Any, ...]:
-    score = None if fraud_score is None else Decimal(fraud_score)
-    flags = list(policy_flags)
-    return (
-        transaction_id, version, expires_at, as_of, Decimal(amount), score, flags, merchant_id,
-    )  # fmt: skip
-
-
-def pushed(
-    spark: SparkSession,
-    settings: DynamoDbSettings,
-    *items: tuple[Any, ...],
-    group: Any = "live",
-) -> PushReport:
-    return push(spark.createDataFrame(list(items), COLUMNS), group, settings)
-
-
-def found(settings: DynamoDbSettings, transaction_id: str = "t1") -> dict[str, Any]:
-    item = lookup(settings, transaction_id)
-    assert item is not None
-    return item
 
 
 def test_an_item_comes_back_with_numbers_as_numbers_and_without_nulls(
@@ -94,11 +37,11 @@ def test_an_item_comes_back_with_numbers_as_numbers_and_without_nulls(
     assert stored["live_version"] == 1
     assert stored["gold"] is None
     assert stored["combined"] == stored["live"]
-    kinds = client(settings).get_item(
+    kinds = client(settings, 1).get_item(
         TableName=settings.table, Key={"transaction_id": {"S": "t1"}}
     )["Item"]["live"]["M"]
     assert {name: next(iter(kind)) for name, kind in kinds.items()} == {
-        "as_of": "S", "amount": "N", "fraud_score": "N", "policy_flags": "L",
+        "ao": "N", "am": "N", "fs": "N", "ps": "L",
     }  # fmt: skip
 
 
@@ -137,17 +80,37 @@ def test_an_expiry_never_moves_nearer(spark: SparkSession, settings: DynamoDbSet
 
 def test_many_items_are_all_written(spark: SparkSession, settings: DynamoDbSettings) -> None:
     items = [an_item(transaction_id=f"t{number}") for number in range(2_500)]
-    report = push(spark.createDataFrame(items, COLUMNS).repartition(2), "live", settings)
+    report = push(frame_of(spark, *items).repartition(2), "live", settings)
     assert report == PushReport(written=2_500, refused=0)
-    scan = client(settings).get_paginator("scan").paginate(TableName=settings.table, Select="COUNT")
+    scan = (
+        client(settings, 1).get_paginator("scan").paginate(TableName=settings.table, Select="COUNT")
+    )
     assert sum(page["Count"] for page in scan) == 2_500
+
+
+def test_a_group_beyond_its_share_of_a_kilobyte_is_written_and_counted(
+    spark: SparkSession, settings: DynamoDbSettings
+) -> None:
+    flags = [f"a policy that this project has not {number}" for number in range(20)]
+    report = pushed(spark, settings, an_item("t1"), an_item("t2", policy_flags=flags))
+    assert report == PushReport(written=2, refused=0, oversized=1)
+    assert found(settings, "t2")["live"]["policy_flags"] == flags
+
+
+def test_an_attribute_without_a_stored_name_is_a_mistake_of_the_job(
+    spark: SparkSession, settings: DynamoDbSettings
+) -> None:
+    with pytest.raises(ValueError, match="'surprise'"):
+        push(frame_of(spark, an_item()).withColumnRenamed("amount", "surprise"), "live", settings)
 
 
 def test_the_table_expires_items_and_is_created_once(
     settings: DynamoDbSettings,
 ) -> None:
     ensure_table(settings)
-    ttl = client(settings).describe_time_to_live(TableName=settings.table)["TimeToLiveDescription"]
+    ttl = client(settings, 1).describe_time_to_live(TableName=settings.table)[
+        "TimeToLiveDescription"
+    ]
     assert ttl["AttributeName"] == "expires_at"
 
 
