@@ -22,8 +22,9 @@ from lakehouse import delta
 from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.context import Lakehouse
 from lakehouse.decision import load_rules
-from lakehouse.dynamodb import Group, PushReport
+from lakehouse.dynamodb import PushReport
 from lakehouse.job import execute, job_named
+from lakehouse.serving_item import Group
 from lakehouse.session import open_session
 from lakehouse.tables import (
     BRONZE_FRAUD_SCORES,

@@ -28,11 +28,12 @@ from lakehouse.decision import (
     load_rules,
     reason_code,
 )
-from lakehouse.dynamodb import Group, PushReport, ensure_table, push
+from lakehouse.dynamodb import PushReport, ensure_table, push
 from lakehouse.frames import keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.quality import is_accepted, quarantined
+from lakehouse.serving_item import Group
 from lakehouse.tables import (
     BRONZE_FRAUD_SCORES,
     BRONZE_TRANSACTIONS,
