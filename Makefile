@@ -14,6 +14,8 @@ CODE := lakehouse bronze silver gold tests bench requirements
 ARGS ?=
 # test processes, each with a Spark of its own: make test WORKERS=0 ARGS="-k gold" for a few tests
 WORKERS ?= 2
+# worlds that faults are done to, from LAKEHOUSE_TEST_SEED on
+SEEDS ?= 1
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
 .PHONY: help
@@ -41,11 +43,15 @@ demo: setup ## Run the whole platform on this machine and show the result
 
 .PHONY: test
 test: setup ## Run the tests, with the same real services
-	@$(PYTEST) --ignore tests/long $(ARGS)
+	@$(PYTEST) --ignore tests/long --ignore tests/faults $(ARGS)
 
 .PHONY: test-long
 test-long: setup ## Run the tests that take minutes: kills, replays, a million records
-	@$(PYTEST) tests/long $(ARGS)
+	@$(PYTEST) tests/long tests/faults $(ARGS)
+
+.PHONY: test-faults
+test-faults: setup ## Do faults to the live path: make test-faults SEEDS=20
+	@LAKEHOUSE_FAULT_SEEDS=$(SEEDS) $(PYTEST) tests/faults $(ARGS)
 
 .PHONY: bench
 bench: setup ## Measure what the platform costs beside the bare engine (some minutes)

@@ -9,6 +9,7 @@ import typer
 
 from bench.backlog import fill
 from bench.enrichment import enrichment, growth
+from bench.freshness import freshness
 from bench.ingestion import ingestion
 from bench.place import own_place, own_topics
 from lakehouse.monitoring import configure_logging, finish
@@ -20,16 +21,22 @@ class Figure(StrEnum):
     INGESTION = "ingestion"
     ENRICHMENT = "enrichment"
     GROWTH = "growth"
+    FRESHNESS = "freshness"
 
 
 def bench(
     figures: Annotated[list[Figure] | None, typer.Argument(help="Which; else all.")] = None,
     records: Annotated[int, typer.Option(min=1000, help="Payments in the backlog.")] = 1_000_000,
     history: Annotated[int, typer.Option(min=1000, help="Payments in seventy days.")] = 500_000,
+    rate: Annotated[int, typer.Option(min=1, help="Payments per second, for freshness.")] = 200,
+    seconds: Annotated[int, typer.Option(min=10, help="How long they come.")] = 120,
     rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 2,
 ) -> None:
     """Measure what the live path costs beside the bare engine."""
     wanted = figures or list(Figure)
+    with own_place() as config:
+        if Figure.FRESHNESS in wanted:
+            freshness(config, rate, seconds, warm_up=60)
     with own_place() as config:
         if Figure.GROWTH in wanted:
             apart = own_topics(config, "growth")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from bench.timing import best_of, show
 from lakehouse import delta
 from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.context import Lakehouse
-from lakehouse.decision import load_rules
 from lakehouse.dynamodb import PushReport
 from lakehouse.job import execute, job_named
 from lakehouse.serving_item import Group
@@ -33,7 +31,7 @@ from lakehouse.tables import (
     Table,
 )
 from silver.deliveries import deliveries_of
-from silver.enrich_live import enrich
+from silver.enrich_live import enriching
 
 LEAST_RATIO = 0.35  # of the records per second that are only parsed
 MOST_GROWTH = 1.3  # of a micro-batch's time, with ten times the history behind it
@@ -121,10 +119,7 @@ def growth(config: Config, records: int) -> None:
 
 def enrich_nowhere(lake: Lakehouse) -> StreamingQuery:
     """The job enrich_live, but for DynamoDB."""
-    rules = load_rules(lake.config.rules.decision)
-    sources = (BRONZE_TRANSACTIONS, BRONZE_FRAUD_SCORES, SILVER_CORRECTIONS)
-    deliveries = deliveries_of(lake.config, *[lake.stream(table) for table in sources])
-    return lake.each_batch(deliveries, partial(enrich, lake, rules, publish=_to_nowhere))
+    return enriching(lake, publish=_to_nowhere)
 
 
 def _to_nowhere(items: DataFrame, _group: Group, _settings: DynamoDbSettings) -> PushReport:

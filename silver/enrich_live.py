@@ -63,10 +63,15 @@ Publish = Callable[[DataFrame, Group, DynamoDbSettings], PushReport]
 def enrich_live(lake: Lakehouse) -> StreamingQuery:
     """Decide each payment event once, and keep the Live Index at what Silver has committed."""
     ensure_table(lake.config.dynamodb)
+    return enriching(lake, publish=push)
+
+
+def enriching(lake: Lakehouse, publish: Publish) -> StreamingQuery:
+    """The stream of the job, with whatever keeps the Live Index."""
     rules = load_rules(lake.config.rules.decision)
     sources = (BRONZE_TRANSACTIONS, BRONZE_FRAUD_SCORES, SILVER_CORRECTIONS)
     deliveries = deliveries_of(lake.config, *[lake.stream(table) for table in sources])
-    return lake.each_batch(deliveries, partial(enrich, lake, rules))
+    return lake.each_batch(deliveries, partial(enrich, lake, rules, publish=publish))
 
 
 def enrich(

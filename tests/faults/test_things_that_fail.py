@@ -1,0 +1,244 @@
+"""A broker that dies, a model that talks nonsense, a store that throttles, broken records."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming import StreamingQuery
+
+from lakehouse.cli.generate import send
+from lakehouse.cli.offsets import prove_offsets
+from lakehouse.config import Config, DynamoDbSettings
+from lakehouse.context import Lakehouse
+from lakehouse.dynamodb import PushReport
+from lakehouse.job import execute, job_named
+from lakehouse.local import services as local_services
+from lakehouse.local.generator import GeneratorSettings, generate_topics
+from lakehouse.local.generator.feed import FeedRecord
+from lakehouse.serving import lookup
+from lakehouse.serving_item import Group
+from lakehouse.tables import (
+    BRONZE_TRANSACTIONS,
+    SILVER_LIVE_TRANSACTIONS,
+    SILVER_QUARANTINE_LIVE,
+)
+from silver.enrich_live import enriching
+from tests.conftest import LOCAL, ROOT, SHORT_LIFE
+from tests.e2e.platform import Platform
+from tests.faults.world import SEEDS, a_lake
+from tests.faulty_dynamodb import Fault, in_front_of
+from tests.silver import inference_api
+
+pytestmark = pytest.mark.timeout(900)
+
+MUTATED = 100_000
+NONSENSE = (b"", b"<html>", b'{"scores": NaN}', b'{"model_version": "m", "scores": [1, null]}')
+
+
+@pytest.fixture(scope="module", params=SEEDS, ids=lambda seed: f"seed {seed}")
+def platform(
+    request: pytest.FixtureRequest,
+    services: Config,
+    spark: SparkSession,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Platform]:
+    with a_lake(services, spark, tmp_path_factory.mktemp("faults"), request.param) as platform:
+        yield platform
+
+
+def a_few(platform: Platform, name: str, count: int = 20) -> list[FeedRecord]:
+    """New payments that no other test knows."""
+    seed = hash_of(platform, name)
+    records, _ = generate_topics(GeneratorSettings.tidy(seed=seed, transactions=count))
+    return records
+
+
+def hash_of(platform: Platform, name: str) -> int:
+    """A seed for one purpose."""
+    return random.Random(f"{platform.world.settings.seed}/{name}").randrange(2**31)
+
+
+def ids_of(records: list[FeedRecord]) -> set[str]:
+    return {json.loads(record.value)["transaction_id"] for record in records}
+
+
+def test_a_broker_that_is_killed_mid_stream_and_comes_back_loses_nothing(
+    platform: Platform, services: Config
+) -> None:
+    records = a_few(platform, "broker", 200)
+    first, rest = records[:100], records[100:]
+    command = [str(Path(sys.executable).parent / "lakehouse"), "run", "ingest_transactions",
+               "--config", str(LOCAL), "--trigger", "continuous"]  # fmt: skip
+    deliver(platform, first)
+    with subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | SHORT_LIFE, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            await_landed(platform, len(first))
+            [kafka] = [s for s in local_services.status(services) if s.name == "kafka"]
+            assert kafka.pid is not None
+            os.kill(kafka.pid, signal.SIGKILL)
+            local_services.start(services)
+            deliver(platform, rest)
+            await_landed(platform, len(records))
+            assert process.poll() is None, "the job ended with its broker"
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            process.communicate(timeout=60)
+    execute(job_named("ingest_fraud_scores"), platform.config, trigger="once")
+    proofs = prove_offsets(platform.spark, platform.config)
+    assert [proof for proof in proofs if not proof.holds or proof.waiting] == []
+
+
+def deliver(platform: Platform, records: list[FeedRecord]) -> None:
+    send(platform.config, replace(platform.world, transactions=records, scores=[]))
+
+
+def await_landed(platform: Platform, count: int) -> None:
+    """Wait until Bronze has so many payments."""
+    end = time.monotonic() + 120
+    landed = -1
+    while time.monotonic() < end:
+        landed = platform.read(BRONZE_TRANSACTIONS).count() if is_there(platform) else 0
+        if landed >= count:
+            assert landed == count
+            return
+        time.sleep(1)
+    raise AssertionError(f"{landed} of {count} records have landed")
+
+
+def is_there(platform: Platform) -> bool:
+    return (Path(platform.config.lake.tables) / "bronze" / "transactions").exists()
+
+
+@pytest.mark.parametrize("kind", ["hanging", "refusing", "garbage"])
+def test_a_model_that_fails_leaves_payments_unscored_and_a_later_score_finds_them(
+    platform: Platform, kind: str
+) -> None:
+    records = a_few(platform, kind)
+    deliver(platform, records)
+    execute(job_named("ingest_transactions"), platform.config, trigger="once")
+    rng = random.Random(hash_of(platform, kind))
+
+    def answer(_: list[dict[str, Any]]) -> bytes:
+        if kind == "hanging":
+            time.sleep(3)
+        return rng.choice(NONSENSE)
+
+    with inference_api.running(answer, status=503 if kind == "refusing" else 200) as api:
+        impatient = {
+            "url": api.url, "read_timeout_seconds": 0.5, "connect_timeout_seconds": 0.5,
+            "total_deadline_seconds": 2.0,
+        }  # fmt: skip
+        scoring = platform.config.scoring.model_copy(update=impatient)
+        config = platform.config.model_copy(update={"scoring": scoring})
+        execute(job_named("enrich_live"), config, trigger="once")
+        assert api.asked
+    decided = {
+        row["transaction_id"]: (row["score_source"], row["fraud_score"])
+        for row in platform.rows(
+            SILVER_LIVE_TRANSACTIONS, "transaction_id", "score_source", "fraud_score"
+        )
+    }
+    wanted = ids_of(records)
+    assert {decided[payment] for payment in wanted} == {("NONE", None)}
+    score = {
+        "model_version": "m1", "fraud_score": 0.75, "explanations": {},
+        "inference_time": "2026-03-20T08:00:00Z",
+    }  # fmt: skip
+    scores = [
+        records[0]._replace(
+            topic="payments.fraud-scores",
+            value=json.dumps(score | {"transaction_id": payment}).encode(),
+        )
+        for payment in sorted(wanted)
+    ]
+    send(platform.config, replace(platform.world, transactions=[], scores=scores))
+    platform.run("ingest_fraud_scores", "enrich_live")
+    items = [lookup(platform.config.dynamodb, payment) for payment in wanted]
+    assert {item and float(item["live"]["fraud_score"]) for item in items} == {0.75}
+
+
+def test_a_store_that_throttles_and_loses_replies_has_every_item_in_the_end(
+    platform: Platform,
+) -> None:
+    records = a_few(platform, "store")
+    deliver(platform, records)
+    platform.run("ingest_transactions")
+    rng = random.Random(hash_of(platform, "store faults"))
+    faults = [Fault.THROTTLED, Fault.REPLY_LOST, Fault.SERVER_ERROR, Fault.SLOWED_DOWN]
+
+    def fault(_transaction_id: str, attempt: int) -> Fault:
+        return rng.choice([Fault.NONE, *faults]) if attempt < 2 else Fault.NONE
+
+    with in_front_of(platform.config.dynamodb, fault) as (settings, faulty):
+        config = platform.config.model_copy(update={"dynamodb": settings})
+        execute(job_named("enrich_live"), config, trigger="once")
+    assert {fault for _, fault in faulty.done} > {Fault.NONE, Fault.REPLY_LOST}
+    items = [lookup(platform.config.dynamodb, payment) for payment in ids_of(records)]
+    assert all(item and item["live"] for item in items)
+
+
+def test_a_hundred_thousand_mutated_records_are_each_in_silver_or_in_quarantine(
+    platform: Platform,
+) -> None:
+    rng = random.Random(hash_of(platform, "mutations"))
+    sound = a_few(platform, "mutated", 2_000)
+    mutated = [
+        record._replace(value=mutation(rng, record.value), timestamp_ms=record.timestamp_ms + n)
+        for n, record in ((n, rng.choice(sound)) for n in range(MUTATED))
+    ]
+    deliver(platform, mutated)
+    platform.run("ingest_transactions")
+    execute(enrich_live_without_items, platform.config, trigger="once")
+    platform.run("consolidate")
+    steps = execute(job_named("reconcile"), platform.config)
+    assert {step.step: step.unexplained for step in steps if step.unexplained} == {}
+    [live] = [step for step in steps if step.step.startswith("bronze.transactions")]
+    assert live.delivered >= MUTATED
+    assert live.quarantined > MUTATED / 10 and live.accepted > 0
+    reasons = platform.read(SILVER_QUARANTINE_LIVE).selectExpr("explode(rule_ids) AS rule")
+    assert reasons.distinct().count() > 10
+    assert [p for p in prove_offsets(platform.spark, platform.config) if not p.holds] == []
+
+
+def mutation(rng: random.Random, value: bytes) -> bytes:
+    """The record with one to three accidents."""
+    data = bytearray(value)
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(len(data) or 1)
+        match rng.randrange(5):
+            case 0 if data:
+                data[at] = rng.randrange(256)
+            case 1:
+                del data[at:]
+            case 2:
+                del data[at : at + rng.randint(1, 9)]
+            case 3:
+                data[at:at] = rng.choice([b"\x00", b'"', b"{", b"9", b"-", b"\xff", b"null"])
+            case _:
+                start = rng.randrange(len(data) or 1)
+                data[at:at] = data[start : start + rng.randint(1, 20)]
+    return bytes(data)
+
+
+def enrich_live_without_items(lake: Lakehouse) -> StreamingQuery:
+    """The job, but for the Live Index: so many items would only show how fast SQLite writes."""
+    return enriching(lake, publish=to_nowhere)
+
+
+def to_nowhere(_items: DataFrame, _group: Group, _settings: DynamoDbSettings) -> PushReport:
+    return PushReport(0, 0)

@@ -1,0 +1,118 @@
+"""A lake of one seed that faults are done to, and what must hold of it in the end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse.cli.offsets import prove_offsets
+from lakehouse.config import Config
+from lakehouse.job import execute, job_named
+from lakehouse.kafka import client_options
+from lakehouse.local.generator import GeneratorSettings, generate, write_drops
+from lakehouse.serving import lookup
+from lakehouse.tables import (
+    SILVER_FRAUD_SCORES,
+    SILVER_LIVE_TRANSACTIONS,
+    Table,
+)
+from tests.conftest import LOCAL, ROOT, SHORT_LIFE, addresses, in_folder, override
+from tests.e2e.comparison import differences
+from tests.e2e.platform import REFERENCE_KINDS, Platform
+
+FIRST_SEED = int(os.environ.get("LAKEHOUSE_TEST_SEED", "1"))
+SEEDS = range(FIRST_SEED, FIRST_SEED + int(os.environ.get("LAKEHOUSE_FAULT_SEEDS", "1")))
+LIVE = ("ingest_transactions", "ingest_fraud_scores", "enrich_live")
+
+_FOREVER = 280
+
+
+@contextmanager
+def a_lake(
+    services: Config, spark: SparkSession, folder: Path, seed: int, **settings: object
+) -> Iterator[Platform]:
+    """Real services, topics of its own, and a world of this seed; policies are in force."""
+    print(f"replay with LAKEHOUSE_TEST_SEED={seed}")
+    own = uuid4().hex[:8]
+    topics = [f"payments-{own}", f"scores-{own}"]
+    admin = AdminClient(client_options(services.kafka))
+    for created in admin.create_topics([NewTopic(name, 2, 1) for name in topics]).values():
+        created.result(30)
+    with pytest.MonkeyPatch.context() as patch:
+        own_settings = {
+            **addresses(services),
+            **in_folder(folder),
+            "DYNAMODB__TABLE": f"faults-{own}",
+            "KAFKA__TOPICS__TRANSACTIONS": topics[0],
+            "KAFKA__TOPICS__FRAUD_SCORES": topics[1],
+            **settings,
+        }
+        override(patch, own_settings)
+        world = generate(GeneratorSettings(seed=seed, transactions=250))
+        platform = Platform(Config.load(LOCAL), spark, world, world.sheets)
+        landing = Path(platform.config.lake.landing)
+        write_drops([d for d in world.drops if d.path.startswith(REFERENCE_KINDS)], landing)
+        platform.run("load_drops", "build_batch")
+        yield platform
+
+
+def killed(job: str, moment: str, table: Table, nth: int, **settings: str) -> None:
+    """Run a job that is killed at its n-th append to a table."""
+    words = [sys.executable, "-m", "tests.faults.dying_job", job, moment, table.name, str(nth)]
+    with subprocess.Popen(
+        words, cwd=ROOT, env=os.environ | SHORT_LIFE | settings, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        _, said = process.communicate(timeout=_FOREVER)
+    assert process.returncode == -9, f"{job} was not killed {moment} {table.name}: {said[-2000:]!r}"
+
+
+def problems_of(platform: Platform) -> list[str]:
+    """Whatever does not hold: offsets, events that are there twice, Gold, counts, items."""
+    spark, config = platform.spark, platform.config
+    proofs = prove_offsets(spark, config)
+    found = [f"{proof.topic}/{proof.partition}: {proof}" for proof in proofs if not proof.holds]
+    found += [f"{p.topic}/{p.partition}: {p.waiting} wait" for p in proofs if p.waiting]
+    for table in (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES):
+        counts = Counter(row["identity"] for row in platform.rows(table, "identity"))
+        found += [f"{table.name} has {i} {n} times" for i, n in counts.items() if n > 1]
+    found += differences(platform, platform.sheets)
+    found += [
+        f"{step.step}: {step.unexplained} unexplained"
+        for step in execute(job_named("reconcile"), config)
+        if step.unexplained
+    ]
+    return found + _of_items(platform)
+
+
+def _of_items(platform: Platform) -> list[str]:
+    """Items of the Live Index that are not what Silver has committed."""
+    found = []
+    for payment in _newest_events(platform.read(SILVER_LIVE_TRANSACTIONS)):
+        item = lookup(platform.config.dynamodb, payment["transaction_id"])
+        live: dict[str, Any] = (item or {}).get("live") or {}
+        if not live:
+            found.append(f"{payment['transaction_id']} is not in the Live Index")
+        elif int(live["amount"]) != int(payment["amount"]):
+            found.append(f"{payment['transaction_id']} went backwards: {live['amount']}")
+    return found
+
+
+def _newest_events(events: DataFrame) -> list[Any]:
+    """The facts that stand of each transaction: of the greatest sequence, time and identity."""
+    return events.selectExpr(
+        "transaction_id", "struct(sequence, timestamp, identity, amount) AS event"
+    ).groupBy("transaction_id").agg({"event": "max"}).selectExpr(
+        "transaction_id", "`max(event)`.amount AS amount"
+    ).collect()  # fmt: skip
