@@ -8,7 +8,10 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -26,6 +29,7 @@ from lakehouse.monitoring import configure_logging, finish, log_stack_traces, wa
 from lakehouse.session import open_session
 
 JOB_ENTRY_POINTS = "lakehouse.jobs"
+_POLL_SECONDS = 0.05
 # how a Kafka client of the JVM says that nobody answers
 _NO_ANSWER = re.compile(
     r"org\.apache\.kafka\.common\.errors\.(Timeout|Disconnect|Network|BrokerNotAvailable)Exception"
@@ -86,6 +90,36 @@ def execute(
         LeaseHeldError: another run of the job is alive.
         BrokerUnreachableError: Kafka went away while the job was reading from it.
     """
+    with started(job, config, trigger=trigger, debug=debug, clock=clock, **options) as run:
+        if run.query is None:
+            return run.outcome
+        try:
+            run.wait()
+        except KeyboardInterrupt:
+            run.query.stop()
+            # an end that was asked for, unless somebody waits for what comes after this run
+            if run.lake.trigger.mode == "once":
+                raise
+        return None
+
+
+@contextmanager
+def started(
+    job: Job,
+    config: Config,
+    *,
+    trigger: str | None = None,
+    debug: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    **options: Any,
+) -> Iterator[Run]:
+    """Have a job under way while the block runs, with its lease: whoever started it waits or stops.
+
+    Several may be under way in one process: they share its Spark.
+
+    Raises:
+        LeaseHeldError: another run of the job is alive.
+    """
     name = job.__name__
     mode = Trigger(trigger or config.trigger.mode, config.trigger.interval_seconds)
     if mode.mode not in ("once", "continuous"):
@@ -95,8 +129,65 @@ def execute(
         if debug:
             log_stack_traces(spark)
         lake = Lakehouse(config, spark, name, mode, lease, clock)
-        outcome = job(lake, **options)
-        return _finished(outcome, lake) if isinstance(outcome, StreamingQuery) else outcome
+        yield Run(lake, job(lake, **options))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job under way: `outcome` is its streaming query, or what it has returned already."""
+
+    lake: Lakehouse
+    outcome: Any
+
+    @property
+    def query(self) -> StreamingQuery | None:
+        """The query of a streaming job."""
+        return self.outcome if isinstance(self.outcome, StreamingQuery) else None
+
+    @property
+    def last_batch(self) -> int | None:
+        """The last micro-batch that this run has finished."""
+        progress = self.query.lastProgress if self.query else None
+        return progress["batchId"] if progress else None
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for its end, or so many seconds at most; whether it has ended.
+
+        Raises what was raised inside a micro-batch, as itself.
+
+        Raises:
+            BrokerUnreachableError: Kafka went away while the job was reading from it.
+        """
+        if self.query is None:
+            return True
+        try:
+            # PySpark takes fractions of a second, and says that it doesn't
+            return self.query.awaitTermination(seconds) is not False  # type: ignore[arg-type]
+        except StreamingQueryException as error:
+            # the JVM knows a fault of a micro-batch as text only
+            if self.lake.faults:
+                raise self.lake.faults[-1] from error
+            if _NO_ANSWER.search(getattr(error, "stackTrace", "")):
+                raise BrokerUnreachableError(self.lake.config.kafka.bootstrap_servers) from error
+            raise
+
+    def stop(self, patience_seconds: float, at_once: Callable[[], bool]) -> None:
+        """End its stream behind the micro-batch that is under way.
+
+        One that lasts longer than the patience, or until somebody wants the end `at_once`, is
+        broken off: the next run completes it. Raises as `wait`, if that last micro-batch fails.
+        """
+        query = self.query
+        if query is None:
+            return
+        end, before = time.monotonic() + patience_seconds, self.last_batch
+        # a stream that is behind begins the next one without a pause: its number tells, too
+        while query.status["isTriggerActive"] and self.last_batch == before:
+            if self.wait(_POLL_SECONDS) or at_once() or time.monotonic() > end:
+                break
+        if not query.isActive:
+            self.wait()
+        query.stop()
 
 
 def job_names() -> list[str]:
@@ -115,20 +206,3 @@ def job_named(name: str) -> Job:
         raise UnknownJobError(name, job_names())
     job: Job = jobs[name].load()
     return job
-
-
-def _finished(query: StreamingQuery, lake: Lakehouse) -> None:
-    try:
-        query.awaitTermination()
-    except KeyboardInterrupt:
-        query.stop()
-        # an end that was asked for, unless somebody waits for what comes after this run
-        if lake.trigger.mode == "once":
-            raise
-    except StreamingQueryException as error:
-        # the JVM knows a fault of a micro-batch as text only
-        if lake.faults:
-            raise lake.faults[-1] from error
-        if _NO_ANSWER.search(getattr(error, "stackTrace", "")):
-            raise BrokerUnreachableError(lake.config.kafka.bootstrap_servers) from error
-        raise
