@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from pytest import param
 
 from lakehouse.errors import ConfigError, UnknownJobError
-from lakehouse.monitoring import configure_logging, finish, log, told, watched
+from lakehouse.monitoring import configure_logging, finish, heard_by, log, told, watched
 
 Lines = Callable[[], list[dict[str, object]]]
 
@@ -43,6 +43,25 @@ def test_a_job_goes_on_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.usefixtures("lines")
 def test_a_job_goes_on_where_a_field_is_no_json() -> None:
     log("goes on", counts={("a", "tuple"): 1})
+
+
+def test_a_listener_hears_what_is_allowed_and_its_own_fault_is_nobodys(lines: Lines) -> None:
+    heard: list[tuple[str, dict[str, object]]] = []
+
+    def shows_pushed(event: str, fields: Mapping[str, object]) -> bool:
+        heard.append((event, dict(fields)))
+        return event == "pushed"
+
+    def broken(event: str, _: Mapping[str, object]) -> bool:
+        raise KeyError(event)
+
+    with heard_by(broken), heard_by(shows_pushed):
+        log("pushed", rows=3, payload="{...}")
+        log("enriched", rows=2)
+    log("enriched", rows=1)
+    assert heard == [("pushed", {"rows": 3}), ("enriched", {"rows": 2})]
+    # what a listener shows itself is written nowhere else
+    assert [(line["event"], line["rows"]) for line in lines()] == [("enriched", 2), ("enriched", 1)]
 
 
 def test_a_failed_run_is_logged_by_the_class_of_its_fault(lines: Lines) -> None:
