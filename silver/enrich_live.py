@@ -33,6 +33,7 @@ from lakehouse.frames import keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.quality import is_accepted, quarantined
+from lakehouse.records.codes import ReasonCode, ScoreSource
 from lakehouse.serving_item import Group
 from lakehouse.tables import (
     BRONZE_FRAUD_SCORES,
@@ -104,13 +105,17 @@ def enrich(
             if standings[SCORES, Standing.NEW] or not contributed.isEmpty():
                 lake.append(contributed, to=SILVER_FRAUD_SCORES, batch=batch)
         if standings[PAYMENTS, Standing.NEW]:
-            decided = _decided(lake, rules, days, tally, payments, now)
+            decided = keep(_decided(lake, rules, days, tally, payments, now))
             lake.append(decided, to=SILVER_LIVE_TRANSACTIONS, batch=batch)
         conflicts = standings[PAYMENTS, Standing.CONFLICT] + standings[SCORES, Standing.CONFLICT]
         if tally.refused or conflicts:
             lake.append(_refused(lake, tally, judged), to=SILVER_QUARANTINE_LIVE, batch=batch)
         empty = PushReport(0, 0)
         pushed = _push(lake, days, judged, now, publish) if tally.event_days else empty
+        if standings[PAYMENTS, Standing.NEW]:
+            # of kept rows, and behind the push: no reader waits for it
+            has_none = F.col("score_source") == str(ScoreSource.NONE)
+            standings[PAYMENTS, ReasonCode.UNSCORED] = decided.where(has_none).count()
     counts = {f"{table} {standing}": count for (table, standing), count in standings.items()}
     counts["oversized"] = pushed.oversized
     log("enriched", job=lake.job, batch=batch.number, rows=pushed.written, counts=counts)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -12,6 +13,7 @@ from pyspark.sql import SparkSession
 from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Lakehouse
 from lakehouse.dynamodb import ensure_table
+from lakehouse.monitoring import heard_by
 from lakehouse.tables import (
     SILVER_FRAUD_SCORES,
     SILVER_LIVE_TRANSACTIONS,
@@ -40,8 +42,21 @@ def lake(lake_for: Callable[[str], Lakehouse], dynamodb: DynamoDbSettings) -> La
     return connected(lake_for("enrich_live"), dynamodb)
 
 
+@pytest.fixture
+def logged() -> Iterator[list[Mapping[str, Any]]]:
+    """Fields of the lines that are logged in this test."""
+    lines: list[Mapping[str, Any]] = []
+
+    def hear(_: str, fields: Mapping[str, Any]) -> bool:
+        lines.append(fields)
+        return True
+
+    with heard_by(hear):
+        yield lines
+
+
 def test_a_batch_goes_through_decided_duplicates_dropped_the_rest_in_quarantine(
-    lake: Lakehouse, spark: SparkSession
+    lake: Lakehouse, spark: SparkSession, logged: list[Mapping[str, Any]]
 ) -> None:
     enriched(
         lake,
@@ -61,6 +76,14 @@ def test_a_batch_goes_through_decided_duplicates_dropped_the_rest_in_quarantine(
             (FRAUD_SCORES, b"[]"),
         ),
     )
+    assert logged[-1]["rows"] == 2
+    assert logged[-1]["counts"] == {
+        "bronze.transactions NEW": 2, "bronze.transactions UNSCORED": 1,
+        "bronze.transactions DUPLICATE": 1, "bronze.transactions CONFLICT": 1,
+        "bronze.transactions REFUSED": 3,
+        "bronze.fraud_scores NEW": 1, "bronze.fraud_scores DUPLICATE": 1,
+        "bronze.fraud_scores CONFLICT": 1, "bronze.fraud_scores REFUSED": 2,
+    }  # fmt: skip
     scored, unscored = rows_of(lake.read(SILVER_LIVE_TRANSACTIONS))
     [score] = rows_of(lake.read(SILVER_FRAUD_SCORES))
     assert score["coordinates"] == "kafka:payments.fraud-scores/0/7@zbXbJwqZ"
