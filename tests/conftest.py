@@ -65,7 +65,7 @@ def spark() -> Iterator[SparkSession]:
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     """Kafka, DynamoDB Local and the scoring service, real and on free ports, for this whole run."""
     with pytest.MonkeyPatch.context() as patch:
-        override(patch, {"LAKE__ROOT": tmp_path_factory.mktemp("services"), **_on_free_ports()})
+        override(patch, {"LAKE__ROOT": tmp_path_factory.mktemp("services"), **on_free_ports()})
         config = Config.load(LOCAL)
     with running_services(config):
         yield config
@@ -92,7 +92,8 @@ def addresses(services: Config) -> dict[str, object]:
     }
 
 
-def _on_free_ports() -> dict[str, object]:
+def on_free_ports() -> dict[str, object]:
+    """Settings of services that would listen where nobody does now."""
     kafka, controller, dynamodb, scoring = free_ports(4)
     return {
         "SERVICES__KAFKA__PORT": kafka,

@@ -22,11 +22,13 @@ from lakehouse.cli import (
     query,
     services,
     status,
+    up,
 )
 from lakehouse.monitoring import configure_logging, finish
 
 app = typer.Typer(name="lakehouse", pretty_exceptions_enable=False, add_completion=False)
 app.command("demo")(demo.demo)
+app.command("up")(up.up)
 app.add_typer(services.app, name="services")
 app.command("generate")(generate.generate)
 app.add_typer(jobs.app, name="run")

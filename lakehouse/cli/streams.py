@@ -126,7 +126,7 @@ def _of_topic(lake: _Lake, job: str, topic: str, table: Table) -> StreamStatus:
         greatest = own.groupBy("partition").agg(F.max("offset"))
         landed = {row[0]: row[1] + 1 for row in greatest.collect()}
     behind = sum(max(0, end - landed.get(partition, 0)) for partition, end in now.end.items())
-    return StreamStatus(job, last_batch, behind, _counted(behind, "record"))
+    return StreamStatus(job, last_batch, behind, how_many(behind, "record"))
 
 
 def _of_tables(lake: _Lake, job: str, tables: tuple[Table, ...]) -> StreamStatus:
@@ -140,8 +140,8 @@ def _of_tables(lake: _Lake, job: str, tables: tuple[Table, ...]) -> StreamStatus
             reached = read.get(lake.id_of(table), 1)
             behind[table.name] = max(0, newest + 1 - reached)
     total = sum(behind.values())
-    late = [f"{_counted(count, 'version')} of {name}" for name, count in behind.items() if count]
-    return StreamStatus(job, last_batch, total, ", ".join(late) or _counted(0, "version"))
+    late = [f"{how_many(count, 'version')} of {name}" for name, count in behind.items() if count]
+    return StreamStatus(job, last_batch, total, ", ".join(late) or how_many(0, "version"))
 
 
 def _of_gold(lake: _Lake, job: str, through: int) -> StreamStatus:
@@ -149,8 +149,9 @@ def _of_gold(lake: _Lake, job: str, through: int) -> StreamStatus:
     behind = max(0, (_NOTHING_YET if newest is None else newest) - through)
     last = through if through > _NOTHING_YET else None
     late = f" of {GOLD_TRANSACTIONS.name}" if behind else ""
-    return StreamStatus(job, last, behind, _counted(behind, "version") + late)
+    return StreamStatus(job, last, behind, how_many(behind, "version") + late)
 
 
-def _counted(count: int, what: str) -> str:
+def how_many(count: int, what: str) -> str:
+    """A number of things, in words."""
     return f"{count} {what}{'' if count == 1 else 's'}"

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -28,6 +31,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 _PLAIN_WIDTH = 160
+_PLAIN_SECONDS = 10.0  # from line to line
 _NAME, _BAR = TextColumn("{task.description}", markup=False), BarColumn()
 
 # a terminal has one place for bars: what starts inside another work joins it
@@ -56,6 +60,10 @@ def show_json(value: Any) -> None:
 
 def show_grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table; numbers stand right, and nothing in a cell is taken for markup."""
+    console().print(_grid(title, columns, rows))
+
+
+def _grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Grid:
     kept = [list(row) for row in rows]
     grid = Grid(title=Text(title), title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
@@ -65,7 +73,61 @@ def show_grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]])
         )
     for row in kept:
         grid.add_row(*[Text(_cell(value)) for value in row])
-    console().print(grid)
+    return grid
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Work without an end at one moment: a table and lines below it; `line` says it in one."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    below: Sequence[str]
+    line: str
+
+
+@contextmanager
+def pictures() -> Iterator[Callable[[Picture], None]]:
+    """Give a callback that shows a picture in place of the last; elsewhere its line, now and then.
+
+    A terminal that was closed shows nothing more, and the work goes on.
+    """
+    if not sys.stderr.isatty():
+        with _lines() as tell:
+            yield tell
+        return
+    with Live(console=Console(stderr=True, highlight=False), auto_refresh=False) as live:
+
+        def show(picture: Picture) -> None:
+            grid = _grid(picture.title, picture.columns, picture.rows)
+            with suppress(OSError):
+                live.update(Group(grid, *map(Text, picture.below)), refresh=True)
+
+        yield show
+
+
+@contextmanager
+def _lines() -> Iterator[Callable[[Picture], None]]:
+    due, untold = time.monotonic(), ""
+
+    def tell(picture: Picture) -> None:
+        nonlocal due, untold
+        untold = picture.line
+        if time.monotonic() >= due:
+            tell_now()
+
+    def tell_now() -> None:
+        nonlocal due, untold
+        with suppress(OSError):
+            note(untold)
+        due, untold = time.monotonic() + _PLAIN_SECONDS, ""
+
+    try:
+        yield tell
+    finally:
+        if untold:
+            tell_now()  # how it ended
 
 
 @contextmanager
