@@ -128,10 +128,12 @@ def _watch(config: Config, sender: _Sender) -> dict[str, float]:
         if sender.is_done and not waiting:
             break
         for keys in _batches(waiting):
-            asked: KeysAndAttributesTypeDef = {"Keys": [{"transaction_id": {"S": key}} for key in keys],
-                     "ProjectionExpression": "transaction_id"}  # fmt: skip
+            wanted: KeysAndAttributesTypeDef = {
+                "Keys": [{"transaction_id": {"S": key}} for key in keys],
+                "ProjectionExpression": "transaction_id",
+            }
             try:
-                answer = store.batch_get_item(RequestItems={table: asked})
+                answer = store.batch_get_item(RequestItems={table: wanted})
             except store.exceptions.ResourceNotFoundException:
                 break  # the job has not created it yet
             now = time.time()
