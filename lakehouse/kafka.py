@@ -44,6 +44,8 @@ def reader_options(kafka: KafkaSettings, topic: str, starting: Mapping[int, int]
         # lost offsets stop the job with their names; nothing goes on over a gap
         "failOnDataLoss": "true",
         "maxOffsetsPerTrigger": str(kafka.max_records_per_batch),
+        # a reader asks for positions behind a fetch of its own that waits for more records
+        "kafka.fetch.max.wait.ms": "20",
         "kafka.isolation.level": "read_committed",
         **reader_sign_in(kafka.sign_in),
     }

@@ -104,7 +104,9 @@ def test_ten_deliveries_of_everything_days_late_and_shuffled_change_nothing(
         rng.shuffle(late)
         # in one list: the sender merges two topics by their time
         send(platform.config, replace(platform.world, transactions=late, scores=[]))
-    platform.run(*LIVE, "consolidate")
+    kafka = platform.config.kafka.model_copy(update={"max_records_per_batch": 100_000})
+    at_once = replace(platform, config=platform.config.model_copy(update={"kafka": kafka}))
+    at_once.run(*LIVE, "consolidate")
     assert sorted(map(str, platform.rows(GOLD_TRANSACTIONS))) == before
     problems = problems_of(platform)
     assert not problems, "\n".join(problems[:40])
