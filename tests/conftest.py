@@ -23,13 +23,8 @@ from tests.topics import TestTopic
 
 ROOT = Path(__file__).parent.parent
 LOCAL = ROOT / "conf" / "local.yaml"
-# Java's optimising compiler takes half the processor while Spark warms up, and here two processes
-# share two cores: what lives for seconds does without it, what lives for minutes asks for it later
+# what lives for seconds does without Java's optimising compiler, which takes a core meanwhile
 SHORT_LIFE = {"SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1"}
-LONG_LIFE = {
-    "SPARK_SUBMIT_OPTS": "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
-    "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
-}
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 
 
@@ -53,10 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """The engine, as the local configuration sets it up."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in LONG_LIFE.items():
-            patch.setenv(name, value)
-        session = open_session(Config.load(LOCAL), "tests")
+    session = open_session(Config.load(LOCAL), "tests")
     yield session
     session.stop()
 

@@ -28,12 +28,11 @@ Chains = tuple[tuple[str, ...], ...]
 _REFERENCE_KINDS = ("policies", "fx_rates")
 # chains of jobs: what stands side by side needs nothing of the other, and runs at the same time
 _BEFORE_DECISIONS = (("load_drops", "build_batch"), ("ingest_transactions", "ingest_fraud_scores"))
-_LIVE = (("enrich_live", "consolidate"),)
-_BETWEEN = (("sync_dynamodb",), ("load_drops",))
+_LIVE = (("enrich_live", "consolidate", "sync_dynamodb"), ("load_drops",))
 _BATCH = (("build_batch", "consolidate"),)
 # the history follows Gold at its own pace: both versions at the end
 _FOLLOWERS = (("record_history",), ("sync_dynamodb",))
-_JOBS = (*_BEFORE_DECISIONS, *_LIVE, *_BETWEEN, *_BATCH, *_FOLLOWERS)
+_JOBS = (*_BEFORE_DECISIONS, *_LIVE, *_BATCH, *_FOLLOWERS)
 # besides the jobs: generating, starting services, sending, counting
 _STEPS = sum(map(len, _JOBS)) + 4
 
@@ -86,7 +85,7 @@ def _say_what_stops(started: tuple[str, ...]) -> None:
 
 
 def _live_half(jobs: _Jobs, world: GeneratedWorld) -> None:
-    """Deliver policies, rates and topics, decide, then deliver the money's later life too."""
+    """Deliver policies, rates and topics, and decide; the other drops land meanwhile."""
     from lakehouse.local.generator import write_drops
 
     landing = Path(jobs.config.lake.landing)
@@ -94,9 +93,8 @@ def _live_half(jobs: _Jobs, world: GeneratedWorld) -> None:
     jobs.next_step("sending records to Kafka")
     send(jobs.config, world)
     jobs.run(_BEFORE_DECISIONS)
-    jobs.run(_LIVE)
     write_drops(world.drops, landing)
-    jobs.run(_BETWEEN)
+    jobs.run(_LIVE)
 
 
 def _known_now(jobs: _Jobs, world: GeneratedWorld) -> tuple[dict[str, Any], int]:

@@ -77,6 +77,14 @@ def prepare(
     return any(changed)
 
 
+_LATE_OPTIMISATION = (
+    "-XX:Tier4InvocationThreshold=50000",
+    "-XX:Tier4MinInvocationThreshold=6000",
+    "-XX:Tier4CompileThreshold=150000",
+    "-XX:Tier4BackEdgeThreshold=400000",
+)
+
+
 def _environment(conf: Path, java: Java, python: Path, class_archive: Path) -> str:
     options = " ".join(
         [
@@ -84,6 +92,8 @@ def _environment(conf: Path, java: Java, python: Path, class_archive: Path) -> s
             "-Dspark.ui.showConsoleProgress=false",
             # two cores and a small heap: other collectors' own threads cost more than they save
             "-XX:+UseSerialGC",
+            # the optimising compiler takes a core while Spark warms up: ask for it later
+            *_LATE_OPTIMISATION,
             # in quotes: the path of a checkout may have a space
             f'"-XX:SharedArchiveFile={class_archive}"',
             # an archive that does not fit is passed over in silence
