@@ -45,7 +45,7 @@ def enrichment(config: Config, records: int, rounds: int) -> None:
     """Time a backlog of payments and scores that is in Kafka already."""
     spark = open_session(config, "bench")
     folder = Path(config.lake.root) / "enrichment"
-    own = in_folder(config, folder)
+    own = _scored_by_topic(in_folder(config, folder))
     for job in _INGESTION:
         execute(job_named(job), own, trigger="once")
 
@@ -53,7 +53,7 @@ def enrichment(config: Config, records: int, rounds: int) -> None:
         topics = config.kafka.topics
         payments = stream_of(spark, config, topics.transactions)
         scores = stream_of(spark, config, topics.fraud_scores)
-        nothing = spark.createDataFrame([], SILVER_CORRECTIONS.schema)
+        nothing = _stream_of_nothing(spark, config)
         shutil.rmtree(folder / "parsed", ignore_errors=True)
         run_to_end(deliveries_of(config, payments, scores, nothing), "noop", str(folder / "parsed"))
 
@@ -91,7 +91,7 @@ def growth(config: Config, records: int) -> None:
     ]
     lakes = {}
     for name, days in (("seven days", 7), ("seventy days", 70)):
-        lakes[name] = in_folder(config, folder / name.replace(" ", "-"))
+        lakes[name] = _scored_by_topic(in_folder(config, folder / name.replace(" ", "-")))
         since = F.lit(marks[0]) - F.make_dt_interval(days=F.lit(days))
         history = (F.col("timestamp") > since) & (F.col("timestamp") <= marks[-1])
         _copy(spark, source, lakes[name], history)
@@ -117,6 +117,11 @@ def growth(config: Config, records: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def _scored_by_topic(config: Config) -> Config:
+    scoring = config.scoring.model_copy(update={"url": None})
+    return config.model_copy(update={"scoring": scoring})
+
+
 def enrich_nowhere(lake: Lakehouse) -> StreamingQuery:
     """The job enrich_live, but for DynamoDB."""
     return enriching(lake, publish=_to_nowhere)
@@ -135,6 +140,13 @@ def _copy(spark: SparkSession, source: Config, target: Config, which: Column) ->
             delta.create(spark, target, table)
         rows = _table(spark, source, table).where(which)
         rows.write.format("delta").mode("append").save(path)
+
+
+def _stream_of_nothing(spark: SparkSession, config: Config) -> DataFrame:
+    path = delta.path_of(config, SILVER_CORRECTIONS)
+    if not delta.exists(spark, path):
+        delta.create(spark, config, SILVER_CORRECTIONS)
+    return spark.readStream.format("delta").load(path)
 
 
 def _table(spark: SparkSession, config: Config, table: Table) -> DataFrame:
