@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 
 from bench.backlog import run_to_end, stream_of
-from bench.place import in_folder
+from bench.place import in_folder, with_policies
 from bench.timing import best_of, show
 from lakehouse import delta
 from lakehouse.config import Config, DynamoDbSettings
@@ -28,6 +28,8 @@ from lakehouse.tables import (
     BRONZE_FRAUD_SCORES,
     BRONZE_TRANSACTIONS,
     SILVER_CORRECTIONS,
+    SILVER_FRAUD_SCORES,
+    SILVER_LIVE_TRANSACTIONS,
     Table,
 )
 from silver.deliveries import deliveries_of
@@ -46,6 +48,7 @@ def enrichment(config: Config, records: int, rounds: int) -> None:
     spark = open_session(config, "bench")
     folder = Path(config.lake.root) / "enrichment"
     own = _scored_by_topic(in_folder(config, folder))
+    with_policies(own)
     for job in _INGESTION:
         execute(job_named(job), own, trigger="once")
 
@@ -58,7 +61,8 @@ def enrichment(config: Config, records: int, rounds: int) -> None:
         run_to_end(deliveries_of(config, payments, scores, nothing), "noop", str(folder / "parsed"))
 
     def silver() -> None:
-        shutil.rmtree(f"{own.lake.tables}/silver", ignore_errors=True)
+        for table in (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES):
+            shutil.rmtree(delta.path_of(own, table), ignore_errors=True)
         shutil.rmtree(f"{own.lake.checkpoints}/{enrich_nowhere.__name__}", ignore_errors=True)
         execute(enrich_nowhere, own, trigger="once")
 
@@ -92,6 +96,7 @@ def growth(config: Config, records: int) -> None:
     lakes = {}
     for name, days in (("seven days", 7), ("seventy days", 70)):
         lakes[name] = _scored_by_topic(in_folder(config, folder / name.replace(" ", "-")))
+        with_policies(lakes[name])
         since = F.lit(marks[0]) - F.make_dt_interval(days=F.lit(days))
         history = (F.col("timestamp") > since) & (F.col("timestamp") <= marks[-1])
         _copy(spark, source, lakes[name], history)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Producer
 
-from bench.place import LOCAL, ROOT
+from bench.place import LOCAL, ROOT, with_policies
 from bench.timing import show
 from lakehouse.config import Config
 from lakehouse.kafka import client_options
@@ -42,6 +42,7 @@ _PATIENCE_SECONDS = 60
 
 def freshness(config: Config, rate: int, seconds: int, warm_up: int) -> None:
     """Run `lakehouse up`, send for so many seconds after a warm-up, and watch the items come."""
+    with_policies(config)
     with _up():
         sender = _Sender(config, rate, warm_up + seconds)
         sender.start()

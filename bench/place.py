@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lakehouse.config import ENV_PREFIX, Config
+from lakehouse.job import execute, job_named
+from lakehouse.local.generator import GeneratorSettings, generate, write_drops
 from lakehouse.local.ports import free_ports
 from lakehouse.local.services import running_services
 
@@ -48,6 +50,15 @@ def in_folder(config: Config, folder: Path) -> Config:
     lake = config.lake.model_copy(update={"root": str(folder / "lake")})
     lease = config.lease.model_copy(update={"location": str(folder / "leases")})
     return config.model_copy(update={"lake": lake, "lease": lease})
+
+
+def with_policies(config: Config) -> None:
+    """Let the generator's policies be in force in this lake: limits, blocks and velocity."""
+    world = generate(GeneratorSettings(transactions=1))
+    policies = [drop for drop in world.drops if drop.path.startswith("policies")]
+    write_drops(policies, Path(config.lake.landing))
+    for job in ("load_drops", "build_batch"):
+        execute(job_named(job), config, trigger="once")
 
 
 def own_topics(config: Config, name: str) -> Config:

@@ -35,10 +35,12 @@ def delivered_messages(bronze: DataFrame, corrections: DataFrame, keys: Sequence
 
     A record that was corrected has the identity that its correction names.
     """
-    corrected = corrections.select("coordinates", F.col("payload").alias("corrected"))
+    # of two corrections, the first was in conflict with what Silver has
+    corrected = corrections.groupBy("coordinates").agg(
+        F.max_by("payload", "recorded_at").alias("corrected")
+    )
     records = bronze.select(kafka_coordinates().alias("coordinates"), "value").join(
-        # of a second correction, the first was in conflict with what Silver has
-        F.broadcast(corrected.groupBy("coordinates").agg(F.max("corrected").alias("corrected"))),
+        F.broadcast(corrected),
         "coordinates",
         "left",
     )

@@ -201,13 +201,13 @@ class LeaseHeldError(LeaseError):
 
 
 class LeaseLostError(LeaseError):
-    """The lease passed to another run: this one stops before it commits anything more."""
+    """The lease ended or passed to another run: this one stops before it commits anything more."""
 
     def __init__(self, name: str, token: int) -> None:
         self.name, self.token = name, token
         super().__init__(
-            f"{name} lost its lease (token {token}) to another run and stopped; nothing is lost, "
-            "the other run goes on from the last commit."
+            f"{name} lost its lease (token {token}) and stopped: it could not renew it in time, or "
+            "another run has it. Nothing is lost: the next run goes on from the last commit."
         )
 
 

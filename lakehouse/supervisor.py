@@ -17,11 +17,14 @@ from py4j.protocol import Py4JNetworkError
 from pyspark.sql.streaming import StreamingQuery
 
 from lakehouse.config import Config
-from lakehouse.errors import LakehouseError, ServiceError
+from lakehouse.errors import LakehouseError, LeaseLostError, ServiceError
 from lakehouse.job import Job, Run, started
 
 MOST_FAILURES = 10
-"""After so many failures with no finished micro-batch between them, all streams end."""
+"""After so many failures with no finished micro-batch between them, all streams end.
+
+A service that is away does not end them, however long: they ask it again every half minute.
+"""
 
 _LONGEST_PAUSE_SECONDS = 30.0
 _POLL_SECONDS = 0.25
@@ -79,7 +82,10 @@ class Supervised:
                 self._run_until_asked()
             except Exception as fault:
                 self.fault, self.failures = fault, self.failures + 1
-                if self.failures >= MOST_FAILURES or not _may_pass(fault):
+                # a service may be away for hours: to wait for it is no failure of ours
+                is_hopeless = self.failures >= MOST_FAILURES and not isinstance(fault, ServiceError)
+                is_cut_off = self._is_over() and not self._ending.at_once
+                if is_hopeless or is_cut_off or not _may_pass(fault):
                     self.state = "failed"
                     self._ending.asked = True
                     return
@@ -147,9 +153,10 @@ def pause_seconds(failures: int) -> float:
 def _may_pass(fault: Exception) -> bool:
     """Whether another start may go well by itself.
 
-    A service that is away comes back, and Spark's own faults may be of the moment. Ours name what
-    a person has to decide: lost records, another run, a wrong setting. A JVM never comes back.
+    A service that is away comes back, a lease that could not be renewed is taken again (or its
+    new holder is named), and Spark's own faults may be of the moment. Our other ones name what a
+    person has to decide: lost records, another run, a wrong setting. A JVM never comes back.
     """
     if isinstance(fault, LakehouseError):
-        return isinstance(fault, ServiceError)
+        return isinstance(fault, ServiceError | LeaseLostError)
     return not isinstance(fault, Py4JNetworkError)

@@ -1,4 +1,4 @@
-"""Kafka records of Bronze as their topics' contracts read them; pure."""
+"""Kafka records of Bronze as their topics' contracts read them."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial, reduce
@@ -112,11 +113,14 @@ def enrich(
             lake.append(_refused(lake, tally, judged), to=SILVER_QUARANTINE_LIVE, batch=batch)
         empty = PushReport(0, 0)
         pushed = _push(lake, days, judged, now, publish) if tally.event_days else empty
+        unscored = 0
         if standings[PAYMENTS, Standing.NEW]:
-            # of kept rows, and behind the push: no reader waits for it
-            has_none = F.col("score_source") == str(ScoreSource.NONE)
-            standings[PAYMENTS, ReasonCode.UNSCORED] = decided.where(has_none).count()
+            # behind the push, so that no reader waits for it; and a figure fails no payment
+            with suppress(Exception):
+                has_none = F.col("score_source") == str(ScoreSource.NONE)
+                unscored = decided.where(has_none).count()
     counts = {f"{table} {standing}": count for (table, standing), count in standings.items()}
+    counts[f"{PAYMENTS} {ReasonCode.UNSCORED}"] = unscored
     counts["oversized"] = pushed.oversized
     log("enriched", job=lake.job, batch=batch.number, rows=pushed.written, counts=counts)
 
@@ -221,11 +225,15 @@ def _decided(
 
 
 def _refused(lake: Lakehouse, tally: _Tally, judged: DataFrame) -> DataFrame:
-    """Rows of silver.quarantine_live that it does not hold yet: refused ones, and conflicts."""
+    """Rows of silver.quarantine_live that it does not hold yet: refused ones, and conflicts.
+
+    A correction that has come into conflict stands there beside what was first delivered.
+    """
     found = quarantined(judged)
     on_days = live.near("quarantine_date", tally.delivery_days, 0)
-    held = lake.read(SILVER_QUARANTINE_LIVE).where(on_days).select("coordinates")
-    return found.join(held, "coordinates", "left_anti")
+    place = ["coordinates", "rule_ids"]
+    held = lake.read(SILVER_QUARANTINE_LIVE).where(on_days).select(*place)
+    return found.join(held, place, "left_anti")
 
 
 def _push(

@@ -32,9 +32,10 @@ def _instant(text: str) -> datetime:
     return instant.astimezone(UTC)
 
 
-def _some_text(text: str) -> str:
+def some_text(text: str) -> str:
+    """A text that says something, without the blanks around it."""
     if not text.strip():
-        raise typer.BadParameter("expected an id, got a blank")
+        raise typer.BadParameter("expected some text, got a blank")
     return text.strip()
 
 
@@ -45,7 +46,7 @@ SomeTransactionId = Annotated[
     str | None, typer.Argument(parser=_uuid, metavar="UUID", help="Which payment.")
 ]
 SomeUserId = Annotated[
-    str | None, typer.Option("--user", parser=_some_text, metavar="ID", help="Whose payments.")
+    str | None, typer.Option("--user", parser=some_text, metavar="ID", help="Whose payments.")
 ]
 Since = Annotated[
     datetime | None,

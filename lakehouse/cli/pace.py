@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lakehouse.cli.progress import Arrivals, Told
-from lakehouse.cli.streams import how_many
+from lakehouse.cli.streams import READ_BY_STREAM, how_many
 from lakehouse.cli.terminal import Picture
 from lakehouse.config import Config
 from lakehouse.delta import path_of
@@ -20,7 +20,8 @@ from lakehouse.supervisor import MOST_FAILURES, Ending, Supervised
 from lakehouse.tables import BRONZE_FRAUD_SCORES, BRONZE_TRANSACTIONS
 
 _COLUMNS = ("stream", "state", "records/s", "lag", "micro-batch", "took (s)")
-_READ = (BRONZE_TRANSACTIONS, BRONZE_FRAUD_SCORES)  # by enrich_live
+_TOPICS = (BRONZE_TRANSACTIONS, BRONZE_FRAUD_SCORES)
+_SAID_BY_PICTURE = ("started", "enriched", "finished")
 
 
 class Pace:
@@ -43,18 +44,18 @@ class Pace:
             "ingest_transactions": topics.transactions,
             "ingest_fraud_scores": topics.fraud_scores,
         }
-        self._paths = [path_of(config, table) for table in _READ]
+        self._paths = [path_of(config, table) for table in READ_BY_STREAM["enrich_live"]]
         self._last: dict[str, Told] = {}
         self._arrivals = Arrivals()
         self._counts: Counter[str] = Counter()
         self._is_on_terminal = sys.stderr.isatty()
 
     def hear(self, event: str, fields: Mapping[str, Any]) -> bool:
-        """Count what jobs log of their micro-batches; on a terminal, the picture says it."""
+        """Count what jobs log of their micro-batches; on a terminal the picture says it instead."""
         if event == "enriched":
             self._counts.update(fields["counts"])
             self._counts["pushed"] += fields["rows"]
-        return self._is_on_terminal
+        return self._is_on_terminal and event in _SAID_BY_PICTURE
 
     def picture(self, streams: Sequence[Supervised], ending: Ending) -> Picture:
         """How they go now: asks the queries, the broker and Delta's logs, and runs no query."""
@@ -116,7 +117,7 @@ class Pace:
 
     def _counted(self) -> str:
         def standing(*names: str) -> int:
-            return sum(self._counts[f"{table.name} {name}"] for table in _READ for name in names)
+            return sum(self._counts[f"{table.name} {name}"] for table in _TOPICS for name in names)
 
         payments = BRONZE_TRANSACTIONS.name
         return (

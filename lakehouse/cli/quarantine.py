@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
+from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, some_text
 from lakehouse.cli.terminal import say, show_grid, show_json, step
 from lakehouse.config import Config
 from lakehouse.errors import NotInQuarantineError
@@ -68,9 +68,12 @@ def show(
 def replay(
     coordinates: Annotated[str, typer.Argument(help="Of the record, as `show` names them.")],
     payload: Annotated[
-        Path, typer.Argument(help="File with the whole corrected value.", exists=True)
+        Path,
+        typer.Argument(help="File with the whole corrected value.", exists=True, dir_okay=False),
     ],
-    reason: Annotated[str, typer.Option(help="Why it may go on; is recorded.")],
+    reason: Annotated[
+        str, typer.Option(parser=some_text, metavar="TEXT", help="Why it may go on; is recorded.")
+    ],
     config: ConfigPath = DEFAULT_CONFIG,
 ) -> None:
     """Put a corrected record back in under its own identity and coordinates.

@@ -34,7 +34,7 @@ from lakehouse.tables import (
 )
 
 _NOTHING_YET = -1
-_READS: Mapping[str, tuple[Table, ...]] = {
+READ_BY_STREAM: Mapping[str, tuple[Table, ...]] = {
     "enrich_live": (BRONZE_TRANSACTIONS, BRONZE_FRAUD_SCORES, SILVER_CORRECTIONS),
     "consolidate": (
         SILVER_LIVE_TRANSACTIONS, SILVER_BATCH_TRANSACTIONS, SILVER_MONEY_EVENTS,
@@ -63,7 +63,7 @@ def stream_statuses(spark: SparkSession, config: Config) -> list[StreamStatus]:
     return [
         _of_topic(lake, "ingest_transactions", topics.transactions, BRONZE_TRANSACTIONS),
         _of_topic(lake, "ingest_fraud_scores", topics.fraud_scores, BRONZE_FRAUD_SCORES),
-        *(_of_tables(lake, job, tables) for job, tables in _READS.items()),
+        *(_of_tables(lake, job, tables) for job, tables in READ_BY_STREAM.items()),
         _of_gold(lake, "record_history", lake.recorded_through()),
         _of_gold(lake, "sync_dynamodb", lake.pushed_through()),
     ]

@@ -92,7 +92,7 @@ def _parameters(data: Column) -> Mapping[str, Column]:
     in_currency = value("currency").isin(list(CURRENCIES))
     amount_in_currency = in_currency & value("max_amount").rlike(_WHOLE)
     none_or_count = value("max_count").isNull() | value("max_count").rlike(_WHOLE)
-    no_amount = value("max_amount").isNull() & value("currency").isNull()
+    no_amount = value("max_amount").isNull()
     limits = F.when(no_amount, value("max_count").rlike(_WHOLE)).otherwise(
         amount_in_currency & none_or_count
     )

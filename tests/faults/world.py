@@ -8,13 +8,15 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from lakehouse.cli.offsets import prove_offsets
 from lakehouse.config import Config
@@ -27,6 +29,7 @@ from lakehouse.tables import (
     SILVER_LIVE_TRANSACTIONS,
     Table,
 )
+from silver.live import live_items
 from tests.conftest import LOCAL, ROOT, SHORT_LIFE, addresses, in_folder, override
 from tests.e2e.comparison import differences
 from tests.e2e.platform import REFERENCE_KINDS, Platform
@@ -36,6 +39,10 @@ SEEDS = range(FIRST_SEED, FIRST_SEED + int(os.environ.get("LAKEHOUSE_FAULT_SEEDS
 LIVE = ("ingest_transactions", "ingest_fraud_scores", "enrich_live")
 
 _FOREVER = 280
+_COMPARED = (
+    "transaction_status", "amount", "fraud_score", "score_source", "fraud_reason_code",
+    "recommended_action", "policy_flag", "event_as_of",
+)  # fmt: skip
 
 
 @contextmanager
@@ -97,22 +104,24 @@ def problems_of(platform: Platform) -> list[str]:
 
 
 def _of_items(platform: Platform) -> list[str]:
-    """Items of the Live Index that are not what Silver has committed."""
+    """Items of the Live Index that are not what Silver has committed: missing, or backwards."""
+    events = platform.read(SILVER_LIVE_TRANSACTIONS)
+    scores = platform.read(SILVER_FRAUD_SCORES)
+    wanted = live_items(events, scores, version=0, retention=timedelta(days=1))
     found = []
-    for payment in _newest_events(platform.read(SILVER_LIVE_TRANSACTIONS)):
-        item = lookup(platform.config.dynamodb, payment["transaction_id"])
+    for row in wanted.select("transaction_id", *_COMPARED).collect():
+        item = lookup(platform.config.dynamodb, row["transaction_id"])
         live: dict[str, Any] = (item or {}).get("live") or {}
-        if not live:
-            found.append(f"{payment['transaction_id']} is not in the Live Index")
-        elif int(live["amount"]) != int(payment["amount"]):
-            found.append(f"{payment['transaction_id']} went backwards: {live['amount']}")
+        found += [
+            f"{row['transaction_id']}.{name} is {live.get(name)}, must be {row[name]}"
+            for name in _COMPARED
+            if _told(live.get(name)) != _told(row[name])
+        ]
     return found
 
 
-def _newest_events(events: DataFrame) -> list[Any]:
-    """The facts that stand of each transaction: of the greatest sequence, time and identity."""
-    return events.selectExpr(
-        "transaction_id", "struct(sequence, timestamp, identity, amount) AS event"
-    ).groupBy("transaction_id").agg({"event": "max"}).selectExpr(
-        "transaction_id", "`max(event)`.amount AS amount"
-    ).collect()  # fmt: skip
+def _told(value: Any) -> Any:
+    """A value, whichever kind of number or instant tells it."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return float(value) if isinstance(value, Decimal | int | float) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from typer.testing import CliRunner
 
+from lakehouse.cli import app
 from lakehouse.cli.quarantined import broken_rules, quarantined_records
 from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Lakehouse
@@ -26,6 +29,7 @@ from lakehouse.tables import (
     SILVER_QUARANTINE_LIVE,
 )
 from silver.correct_record import correct_record
+from tests.conftest import LOCAL
 from tests.silver.live_records import (
     FRAUD_SCORES,
     TRANSACTIONS,
@@ -106,6 +110,27 @@ def test_a_corrected_payment_and_score_go_on_and_count_as_resolved(
     assert rules["amount_negative"] == rules["currency_unknown"] == (1, 0)
     assert rules["event_id_conflict"] == (1, 1)
     assert len(rules) == 3 + 1 + len(rules_of_nothing(lake))
+
+
+def test_the_commands_list_show_and_replay(lake: Lakehouse, tmp_path: Path) -> None:
+    def asked(*words: str) -> Any:
+        ended = CliRunner().invoke(app, ["quarantine", *words, "--config", str(LOCAL)])
+        assert ended.exit_code == 0, ended.output
+        return ended.stdout
+
+    listed = {rule["rule_id"]: rule for rule in json.loads(asked("list", "--json"))}
+    assert (listed["amount_negative"]["records"], listed["amount_negative"]["open"]) == (1, 1)
+    assert "amount_negative" in asked("list")
+    [shown] = json.loads(asked("show", "--rule", "amount_negative", "--json"))
+    assert (shown["coordinates"], shown["resolved"]) == (BROKEN, False)
+    assert "amount is negative" in asked("show", BROKEN)
+    corrected = tmp_path / "payment.json"
+    corrected.write_bytes(a_payment("broken", amount=500)[1] or b"")
+    told = asked("replay", BROKEN, str(corrected), "--reason", "a typing error")
+    assert f"{BROKEN} is corrected" in told
+    taken(lake)
+    [shown] = json.loads(asked("show", BROKEN, "--json"))
+    assert shown["resolved"]
 
 
 def rules_of_nothing(lake: Lakehouse) -> list[str]:

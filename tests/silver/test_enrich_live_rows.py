@@ -153,8 +153,13 @@ def test_velocity_counts_over_micro_batches_and_the_policy_of_the_payments_time_
 ) -> None:
     limit = '{"rule": "velocity_limit", "max_count": 2, "window_seconds": 60}'
     begin = datetime(2026, 1, 1, tzinfo=UTC)
-    policy = ("limit", "Limit", limit, begin, None, 1, begin, "file:policies@0#1")
-    lake.append(spark.createDataFrame([policy], SILVER_POLICIES.schema), to=SILVER_POLICIES)
+    spend = ('{"rule": "velocity_limit", "max_amount": 9999, "currency": "EUR", '
+             '"window_seconds": 60}')  # fmt: skip
+    policies = [
+        (name, name, data, begin, None, 1, begin, "file:policies@0#1")
+        for name, data in (("limit", limit), ("spend", spend))
+    ]
+    lake.append(spark.createDataFrame(policies, SILVER_POLICIES.schema), to=SILVER_POLICIES)
     before_midnight = [
         a_payment(name, timestamp=f"2026-03-08T23:59:{second}Z")
         for name, second in (("a", "30"), ("b", "40"))
@@ -163,11 +168,11 @@ def test_velocity_counts_over_micro_batches_and_the_policy_of_the_payments_time_
     after = a_payment("c", timestamp="2026-03-09T00:00:10Z")
     enriched(lake, records_of(spark, after, first_offset=2), number=1)
     rows = rows_of(lake.read(SILVER_LIVE_TRANSACTIONS))
-    assert [(row["velocity"][0]["count"], row["policy_flag"]) for row in rows] == [
-        (1, "NONE"),
-        (2, "NONE"),
-        (3, "VELOCITY_LIMIT"),
+    counted = [
+        (row["velocity"][0]["count"], int(row["velocity"][1]["amount"]), row["policy_flag"])
+        for row in rows
     ]
+    assert counted == [(1, 1000, "NONE"), (2, 2000, "NONE"), (3, 3000, "VELOCITY_LIMIT")]
 
 
 def test_only_payments_without_a_score_are_asked_for_and_each_once(
