@@ -18,6 +18,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
+from lakehouse import delta
 from lakehouse.cli.generate import send
 from lakehouse.cli.offsets import prove_offsets
 from lakehouse.config import Config, DynamoDbSettings
@@ -36,7 +37,7 @@ from lakehouse.tables import (
 )
 from silver.enrich_live import enriching
 from tests.conftest import LOCAL, ROOT, SHORT_LIFE
-from tests.e2e.platform import Platform
+from tests.e2e.platform import REFERENCE_KINDS, Platform
 from tests.faults.world import LIVE, SEEDS, a_lake, problems_of
 from tests.faulty_dynamodb import Fault, in_front_of
 from tests.silver import inference_api
@@ -44,6 +45,7 @@ from tests.silver import inference_api
 pytestmark = pytest.mark.timeout(900)
 
 MUTATED = 100_000
+SCORED_AT_MS = 1_773_043_200_000  # 2026-03-09T08:00:00Z, behind every generated payment
 NONSENSE = (b"", b"<html>", b'{"scores": NaN}', b'{"model_version": "m", "scores": [1, null]}')
 
 
@@ -54,7 +56,10 @@ def platform(
     spark: SparkSession,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Platform]:
+    """A lake in which nothing but policies and rates has arrived yet."""
     with a_lake(services, spark, tmp_path_factory.mktemp("faults"), request.param) as platform:
+        platform.world = replace(platform.world, transactions=[], scores=[])
+        platform.sheets = [s for s in platform.sheets if s.kind in REFERENCE_KINDS]
         yield platform
 
 
@@ -138,7 +143,7 @@ def await_landed(platform: Platform, count: int) -> None:
 
 
 def is_there(platform: Platform) -> bool:
-    return (Path(platform.config.lake.tables) / "bronze" / "transactions").exists()
+    return delta.exists(platform.spark, delta.path_of(platform.config, BRONZE_TRANSACTIONS))
 
 
 @pytest.mark.parametrize("kind", ["hanging", "refusing", "garbage"])
@@ -174,11 +179,12 @@ def test_a_model_that_fails_leaves_payments_unscored_and_a_later_score_finds_the
     assert {decided[payment] for payment in wanted} == {("NONE", None)}
     score = {
         "model_version": "m1", "fraud_score": 0.75, "explanations": {},
-        "inference_time": "2026-03-20T08:00:00Z",
+        "inference_time": "2026-03-09T08:00:00Z",
     }  # fmt: skip
     scores = [
         records[0]._replace(
             topic="payments.fraud-scores",
+            timestamp_ms=SCORED_AT_MS + 1000,
             value=json.dumps(score | {"transaction_id": payment}).encode(),
         )
         for payment in sorted(wanted)
