@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,7 @@ _FOLLOWERS = (("record_history",), ("sync_dynamodb",))
 _JOBS = (*_BEFORE_DECISIONS, *_LIVE, *_BATCH, *_FOLLOWERS)
 # besides the jobs: generating, starting services, sending, counting
 _STEPS = sum(map(len, _JOBS)) + 4
+_POLL_SECONDS = 0.2
 
 
 def demo(
@@ -126,7 +127,7 @@ class _Jobs:
                     done.result()
             except BaseException:
                 # an interrupt too reaches this thread alone
-                self._end()
+                self._end(running)
                 raise
 
     def _chain(self, names: tuple[str, ...]) -> None:
@@ -137,8 +138,11 @@ class _Jobs:
                 self.next_step(name)
                 execute(job_named(name), self.config, trigger="once")
 
-    def _end(self) -> None:
+    def _end(self, running: Sequence[Future[None]]) -> None:
+        """Break off what runs: a job between two queries of its own meets it at the next one."""
         self.ended.set()
-        for query in self.spark.streams.active:
-            query.stop()
-        self.spark.sparkContext.cancelAllJobs()
+        while not all(chain.done() for chain in running):
+            for query in self.spark.streams.active:
+                query.stop()
+            self.spark.sparkContext.cancelAllJobs()
+            wait(running, timeout=_POLL_SECONDS)
