@@ -16,7 +16,7 @@ from lakehouse.config import Config
 from lakehouse.delta import path_of
 from lakehouse.errors import BrokerUnreachableError, DynamoDbError
 from lakehouse.supervisor import Ending, Supervised
-from lakehouse.tables import BRONZE_FRAUD_SCORES, BRONZE_TRANSACTIONS
+from lakehouse.tables import BRONZE_FRAUD_SCORES, BRONZE_TRANSACTIONS, SILVER_CORRECTIONS
 
 TOPIC = "payments.transactions"
 NOW = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
@@ -126,23 +126,29 @@ def supervised(*streams: Stream) -> list[Supervised]:
 
 
 @pytest.fixture
-def paths(config: Config) -> tuple[str, str]:
-    """Where both tables of Kafka records lie."""
-    return path_of(config, BRONZE_TRANSACTIONS), path_of(config, BRONZE_FRAUD_SCORES)
+def paths(config: Config) -> tuple[str, str, str]:
+    """Where the tables lie that enrich_live reads."""
+    payments, scores, corrections = (
+        path_of(config, table)
+        for table in (BRONZE_TRANSACTIONS, BRONZE_FRAUD_SCORES, SILVER_CORRECTIONS)
+    )
+    return payments, scores, corrections
 
 
 def test_a_picture_says_rate_lag_age_and_what_became_of_the_records(
-    config: Config, paths: tuple[str, str]
+    config: Config, paths: tuple[str, str, str]
 ) -> None:
-    payments, scores = paths
-    pace = Pace(config, {payments: 8, scores: 3}.__getitem__, lambda _: {0: 10, 1: 25})
+    payments, scores, corrections = paths
+    newest = {payments: 8, scores: 3, corrections: 1}
+    pace = Pace(config, newest.__getitem__, lambda _: {0: 10, 1: 25})
     for rows, counts in (
         (3, {"NEW": 3, "DUPLICATE": 1, "REFUSED": 1, "UNSCORED": 2}),
         (2, {"NEW": 2, "CONFLICT": 1, "UNSCORED": 0}),
     ):
         named = {f"bronze.transactions {name}": count for name, count in counts.items()}
         pace.hear("enriched", {"rows": rows, "counts": named})
-    reading = a_batch(of_table(payments, 9), of_table(scores, 3), number=4)
+    sources = (of_table(payments, 9), of_table(scores, 3), of_table(corrections, 1))
+    reading = a_batch(*sources, number=4)
     picture = pace.picture(
         supervised(
             Stream("ingest_transactions", Query(a_batch(of_topic({"0": 9, "1": 20})), BUSY)),
@@ -154,7 +160,7 @@ def test_a_picture_says_rate_lag_age_and_what_became_of_the_records(
     assert picture.rows == [
         ["ingest_transactions", "running", 50.2, "6 records", 7, 1.5],
         ["ingest_fraud_scores", "running", 0.0, "0 records", None, None],
-        ["enrich_live", "running", 0.0, "1 version", 4, 1.5],
+        ["enrich_live", "running", 0.0, "2 versions", 4, 1.5],
     ]
     counted = (
         "since the start: 5 payment events decided (2 without a score), 1 duplicates, "
@@ -167,7 +173,7 @@ def test_a_picture_says_rate_lag_age_and_what_became_of_the_records(
 
 
 def test_a_picture_names_what_is_away_and_what_is_started_again(
-    config: Config, paths: tuple[str, str]
+    config: Config, paths: tuple[str, str, str]
 ) -> None:
     def no_broker(_: str) -> dict[int, int]:
         raise BrokerUnreachableError("127.0.0.1:1")

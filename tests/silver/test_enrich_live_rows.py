@@ -83,6 +83,7 @@ def test_a_batch_goes_through_decided_duplicates_dropped_the_rest_in_quarantine(
         "bronze.transactions REFUSED": 3,
         "bronze.fraud_scores NEW": 1, "bronze.fraud_scores DUPLICATE": 1,
         "bronze.fraud_scores CONFLICT": 1, "bronze.fraud_scores REFUSED": 2,
+        "oversized": 0,
     }  # fmt: skip
     scored, unscored = rows_of(lake.read(SILVER_LIVE_TRANSACTIONS))
     [score] = rows_of(lake.read(SILVER_FRAUD_SCORES))
