@@ -1,6 +1,8 @@
 """Rows of delivered files, numbered as they stand there; nothing is parsed, nothing is refused.
 
-Text files are read line by line: a row with a line break inside a quoted cell is two rows.
+A row of a text file is a line, or a record of several lines where a quoted cell of CSV holds line
+breaks; its number is that of its first line. Breaks are LF, or CRLF; a UTF-8 byte order mark is no
+part of the first row.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from bronze.control import Totals
+from bronze.csv_records import has_odd_quotes, joined_records
 from bronze.landing import LandedFile
 from bronze.manifest import Content
 from lakehouse.cards import redacted_csv, redacted_text
@@ -61,52 +64,94 @@ def drop_rows(rows: DataFrame, contents: Iterable[Content], card_key: bytes) -> 
 
 
 def totals_by_path(rows: DataFrame) -> dict[str, Totals]:
-    """Rows and amounts per file; an amount that is no number counts nothing."""
+    """Rows, amounts and rows not in UTF-8 per file; an amount that is no number counts nothing."""
     amount = _field("amount")
+    is_foreign = F.encode("raw", "UTF-8") != F.col("raw").cast("binary")
     counted = (
         rows.select(
             "path",
             _field("currency").alias("currency"),
             F.when(amount.rlike(_NUMBER), amount.cast("decimal(38,2)")).alias("amount"),
+            is_foreign.alias("is_foreign"),
         )
         .groupBy("path", "currency")
-        .agg(F.count("*").alias("rows"), F.sum("amount").alias("amount"))
+        .agg(
+            F.count("*").alias("rows"),
+            F.sum("amount").alias("amount"),
+            F.count_if("is_foreign").alias("foreign_rows"),
+        )
     )
     totals: dict[str, Totals] = {}
     for row in counted.collect():
         has_amount = row["currency"] is not None and row["amount"] is not None
         amounts = {row["currency"]: Decimal(row["amount"])} if has_amount else {}
-        totals[row["path"]] = totals.get(row["path"], Totals()) + Totals(row["rows"], amounts)
+        found = Totals(row["rows"], amounts, row["foreign_rows"])
+        totals[row["path"]] = totals.get(row["path"], Totals()) + found
     return totals
 
 
 def _text_rows(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
-    lines = (
-        spark.read.text([file.glob for file in files])
-        .select(
-            _path().alias("path"),
-            F.col("_metadata.file_block_start").alias("block"),
-            F.monotonically_increasing_id().alias("line"),
-            "value",
-        )
-        .join(F.broadcast(_formats(spark, files)), "path")
+    sheets = [file for file in files if file.format == "csv"]
+    broken = _with_odd_quotes(spark, sheets) if sheets else set()
+    plain = [file for file in files if file.path not in broken]
+    frames = [_numbered_lines(spark, plain)] if plain else []
+    if broken:
+        lines = _numbered_lines(spark, [file for file in sheets if file.path in broken])
+        frames.append(joined_records(lines))
+    is_csv = F.col("format") == "csv"
+    return (
+        reduce(DataFrame.unionByName, frames)
+        .withColumn("row_number", (F.col("number") - is_csv.cast("int")).cast("long"))
+        .withColumn("raw", _without_cr("value"))
+        .where((F.col("row_number") >= 1) & (F.trim("raw") != ""))
+        .select("path", "row_number", "format", "header", "raw")
     )
+
+
+def _numbered_lines(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
+    """One row per line of text files: `path, number, format, header, value`."""
     # a file may be read in several blocks, each in the order of its lines
     in_file = Window.partitionBy("path").orderBy("block", "line")
     whole_file = in_file.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    is_csv = F.col("format") == "csv"
-    header = F.regexp_replace(F.first("value").over(whole_file), "^\ufeff", "")
+    number = F.row_number().over(in_file)
+    header = F.when(F.col("format") == "csv", F.first("value").over(whole_file))
+    without_mark = F.regexp_replace("value", "^\ufeff", "")
     return (
-        lines.withColumn("number", F.row_number().over(in_file))
-        .withColumn("header", F.when(is_csv, header))
-        .withColumn("row_number", (F.col("number") - is_csv.cast("int")).cast("long"))
-        .where((F.col("row_number") >= 1) & (F.trim("value") != ""))
-        .select("path", "row_number", "format", "header", F.col("value").alias("raw"))
+        _lines(spark, files)
+        .withColumns(
+            {
+                "block": F.col("_metadata.file_block_start"),
+                "line": F.monotonically_increasing_id(),
+            }
+        )
+        .join(F.broadcast(_formats(spark, files)), "path")
+        .withColumn("number", number)
+        .withColumn("value", F.when(F.col("number") == 1, without_mark).otherwise(F.col("value")))
+        .withColumn("header", _without_cr(header))
+        .select("path", "number", "format", "header", "value")
     )
 
 
+def _with_odd_quotes(spark: SparkSession, sheets: Sequence[LandedFile]) -> set[str]:
+    """CSV files in which a record may have several lines; costs one look at their lines."""
+    odd = _lines(spark, sheets).where(has_odd_quotes(F.col("value"))).select("path").distinct()
+    return {row["path"] for row in odd.collect()}
+
+
+def _lines(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
+    # not at CR: inside a quoted cell it is delivered, and at a line's end it is taken off
+    lines = spark.read.text([file.glob for file in files], lineSep="\n")
+    return lines.withColumn("path", _path())
+
+
+def _without_cr(line: Column | str) -> Column:
+    return F.regexp_replace(line, r"\r$", "")
+
+
 def _parquet_rows(spark: SparkSession, file: LandedFile) -> DataFrame:
-    content = spark.read.parquet(file.glob)
+    # where the writer left checksums of its pages, a changed byte is no other value
+    reader = spark.read.option("parquet.page.verify-checksum.enabled", "true")
+    content = reader.parquet(file.glob)
     return content.select(
         F.lit(file.path).alias("path"),
         (F.col("_metadata.row_index") + 1).alias("row_number"),

@@ -1,4 +1,4 @@
-"""landing/: which days were delivered completely, and the bytes of their files.
+"""landing/: which files lie there, which days were delivered completely, and the bytes of files.
 
 Through Hadoop's file systems, so that a local folder and an s3a:// prefix are the same.
 """
@@ -6,11 +6,11 @@ Through Hadoop's file systems, so that a local folder and an s3a:// prefix are t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
@@ -57,10 +57,19 @@ class LandedFile:
 
 @dataclass(frozen=True)
 class LandedDay:
-    """A complete day of one kind; at `control` lies the text of the sender's totals."""
+    """A day of one kind; at `control` lies the text of the sender's totals."""
 
+    kind: str
     files: tuple[LandedFile, ...]
     control: str | None
+    is_complete: bool
+
+
+class Landed(NamedTuple):
+    """What lies below landing/: days, oldest first, and paths where no file of a day can lie."""
+
+    days: list[LandedDay]
+    misplaced: list[str]
 
 
 class Landing:
@@ -72,21 +81,34 @@ class Landing:
         self._root = self._jvm.org.apache.hadoop.fs.Path(root)
         self._files = self._root.getFileSystem(hadoop)
 
-    def complete_days(self, kinds: Collection[str]) -> list[LandedDay]:
-        """Days of these kinds that have `_SUCCESS`, oldest first; a kind that never came has none.
+    def listed(self) -> Landed:
+        """Everything but hidden files, whose names begin with a dot or an underscore.
 
-        One listing of everything: an object store has no folders to look into.
+        One listing: an object store has no folders to look into.
         """
-        days: dict[tuple[str, str], dict[str, Any]] = {}
-        for entry, place in self._entries():
-            kind, day, name = place
-            if kind in kinds and (name in (COMPLETE, CONTROL) or not name.startswith(("_", "."))):
-                days.setdefault((kind, day), {})[name] = entry
-        return [
-            self._day(kind, date.fromisoformat(day), entries)
-            for (kind, day), entries in sorted(days.items())
-            if COMPLETE in entries
-        ]
+        days: dict[tuple[str, date], dict[str, Any]] = {}
+        misplaced = []
+        for path, entry in self._entries():
+            name = path.rpartition("/")[2]
+            is_mark = name in (COMPLETE, CONTROL)
+            if name.startswith(("_", ".")) and not is_mark:
+                continue
+            if place := _place(path):
+                days.setdefault(place, {})[name] = entry
+            elif not is_mark:
+                misplaced.append(path)
+        found = [_day(*place, entries) for place, entries in sorted(days.items())]
+        return Landed(found, sorted(misplaced))
+
+    def is_unchanged(self, file: LandedFile) -> bool:
+        """Whether a file has the size and the time that it had when it was listed."""
+        try:
+            entry = self._files.getFileStatus(self._path(file.location))
+        except Py4JJavaError as error:
+            if _is_gone(error):
+                return False
+            raise
+        return (entry.getLen(), entry.getModificationTime()) == (file.size_bytes, file.modified_ms)
 
     def text(self, location: str) -> str:
         """The text of a small file."""
@@ -94,10 +116,23 @@ class Landing:
             read = self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream)
         return bytes(read).decode("utf-8", errors="replace")
 
-    def sha256(self, file: LandedFile) -> str:
-        """SHA-256 of a file's bytes, in hexadecimal."""
+    def head(self, file: LandedFile, size: int) -> bytes:
+        """So many first bytes of a file, unpacked."""
+        io = self._jvm.org.apache.commons.io
         with self._opened(file.location) as stream:
-            return str(self._jvm.org.apache.commons.codec.digest.DigestUtils.sha256Hex(stream))
+            unpacked = self._jvm.java.util.zip.GZIPInputStream(stream) if file.is_gzip else stream
+            limited = io.input.BoundedInputStream(unpacked, size)
+            return bytes(io.IOUtils.toByteArray(limited))
+
+    def sha256(self, file: LandedFile) -> str | None:
+        """SHA-256 of a file's bytes, in hexadecimal; None if the file is gone."""
+        try:
+            with self._opened(file.location) as stream:
+                return str(self._jvm.org.apache.commons.codec.digest.DigestUtils.sha256Hex(stream))
+        except Py4JJavaError as error:
+            if _is_gone(error):
+                return None
+            raise
 
     def gzip_fault(self, file: LandedFile) -> str | None:
         """Why a compressed file cannot be read to its end; None if it can."""
@@ -109,36 +144,52 @@ class Landing:
             return f"the gzip file is damaged: {error.java_exception.getMessage()}"
         return None
 
-    def _entries(self) -> Iterator[tuple[Any, tuple[str, ...]]]:
-        """Files that lie where files of a day lie: status; kind, day, name."""
+    def _entries(self) -> Iterator[tuple[str, Any]]:
+        """Path below landing/ and status of every file."""
         if not self._files.exists(self._root):
             return
         root = self._files.makeQualified(self._root).toString()
         found = self._files.listFiles(self._root, True)
         while found.hasNext():
             entry = found.next()
-            place = _PLACE.fullmatch(entry.getPath().toString().removeprefix(f"{root}/"))
-            if place:
-                yield entry, place.groups()
-
-    def _day(self, kind: str, day: date, entries: Mapping[str, Any]) -> LandedDay:
-        files = tuple(
-            LandedFile(
-                kind,
-                day,
-                name,
-                entry.getPath().toString(),
-                entry.getLen(),
-                entry.getModificationTime(),
-            )
-            for name, entry in sorted(entries.items())
-            if name not in (COMPLETE, CONTROL)
-        )
-        control = entries.get(CONTROL)
-        return LandedDay(files, control.getPath().toString() if control else None)
+            yield entry.getPath().toString().removeprefix(f"{root}/"), entry
 
     @contextmanager
     def _opened(self, location: str) -> Iterator[Any]:
-        path = self._jvm.org.apache.hadoop.fs.Path(location)
-        with closing(self._files.open(path)) as stream:
+        with closing(self._files.open(self._path(location))) as stream:
             yield stream
+
+    def _path(self, location: str) -> Any:
+        return self._jvm.org.apache.hadoop.fs.Path(location)
+
+
+def _place(path: str) -> tuple[str, date] | None:
+    """Kind and day of delivery of a file's path; None where no file of a day can lie."""
+    place = _PLACE.fullmatch(path)
+    try:
+        return (place[1], date.fromisoformat(place[2])) if place else None
+    except ValueError:
+        # 30 February
+        return None
+
+
+def _day(kind: str, day: date, entries: dict[str, Any]) -> LandedDay:
+    files = tuple(
+        LandedFile(
+            kind,
+            day,
+            name,
+            entry.getPath().toString(),
+            entry.getLen(),
+            entry.getModificationTime(),
+        )
+        for name, entry in sorted(entries.items())
+        if name not in (COMPLETE, CONTROL)
+    )
+    control = entries.get(CONTROL)
+    location = control.getPath().toString() if control else None
+    return LandedDay(kind, files, location, COMPLETE in entries)
+
+
+def _is_gone(error: Py4JJavaError) -> bool:
+    return bool(error.java_exception.getClass().getName() == "java.io.FileNotFoundException")

@@ -3,57 +3,80 @@
 The rows of all files of a kind are one commit, the manifest follows: a run that dies between the
 two finds its rows in Bronze and writes the manifest only. Rows whose content the manifest never
 names, since their file was replaced in the meantime, count for nothing.
+
+With `--release PATH --reason TEXT` a file that is held loads all the same, and that is recorded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import Annotated
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
+import typer
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from bronze.control import Totals, unmet
-from bronze.drops import drop_rows, raw_rows, totals_by_path
+from bronze.faults import Fault
+from bronze.judging import CHANGING, judged_day, require_released, require_unreplaced, unread_fault
 from bronze.landing import LandedDay, LandedFile, Landing
-from bronze.manifest import Content, Judgement, Manifest, Pending, manifest_rows
+from bronze.manifest import Content, Judgement, Manifest, Release, manifest_rows
+from bronze.reading import first_fault, read_rows
 from lakehouse.config import secret
 from lakehouse.context import Lakehouse
 from lakehouse.delta import latest_version, path_of
-from lakehouse.frames import Keep, keeping
+from lakehouse.frames import keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log
+from lakehouse.records.codes import Verdict
 from lakehouse.tables import BRONZE_DROP_FILES, DROPS
 
 
-def load_drops(lake: Lakehouse) -> None:
-    """Load what is new or changed in landing/; hold what cannot be read or misses its totals."""
+def load_drops(
+    lake: Lakehouse,
+    release: Annotated[str | None, typer.Option(help="Load this held file all the same.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why it may load; is recorded.")] = None,
+) -> None:
+    """Load what is new or changed in landing/; hold what cannot be read or trusted.
+
+    Raises:
+        DropNotHeldError: the file to release is not held.
+        DropNotReleasableError: it cannot be read, or is not the one that was held.
+    """
+    if (release is None) != (not reason):
+        raise typer.BadParameter("--release PATH needs a --reason, and that a --release")
     files = lake.read(BRONZE_DROP_FILES)
     manifest = Manifest.of(files)
+    released = manifest.release(release, reason) if release and reason else None
     landing = Landing(lake.spark, lake.config.lake.landing)
-    days = landing.complete_days(DROPS)
-    hashes = {
-        file: landing.sha256(file)
-        for file in (file for day in days for file in day.files)
-        if not manifest.is_settled(file)
-    }
-    touched = [found for file in hashes if (found := manifest.touched(file, hashes[file]))]
+    days, misplaced = landing.listed()
+    fresh = [(day, file) for day in days for file in day.files if not manifest.is_settled(file)]
+    unread = {file: fault for day, file in fresh if (fault := unread_fault(day))}
+    hashes = {file: landing.sha256(file) for _, file in fresh if file not in unread}
+    unread |= {file: CHANGING for file, sha256 in hashes.items() if sha256 is None}
+    contents = {file: sha256 for file, sha256 in hashes.items() if sha256}
+    touched = [found for file in contents if (found := manifest.touched(file, contents[file]))]
     for judgement in touched:
-        del hashes[judgement.pending.file]
-    landed = _landed(lake, list(hashes))
+        del contents[judgement.file]
+    landed = _landed(lake, list(contents))
     pending = {
-        file.path: Pending(file, manifest.content_of(file.path, sha256, landed))
-        for file, sha256 in hashes.items()
+        file.path: manifest.content_of(file.path, sha256, landed)
+        for file, sha256 in contents.items()
     }
-    judgements = _loaded(lake, landing, days, pending, landed) if pending else []
-    news = [judgement for judgement in judgements if not manifest.says(judgement)]
-    if news or touched:
-        lake.append(manifest_rows(files, news + touched), to=BRONZE_DROP_FILES)
-    held = sum(judgement.reason is not None for judgement in judgements)
-    counts = {"loaded": len(judgements) - held, "held": held, "touched": len(touched)}
-    log("drops", job=lake.job, counts=counts)
+    require_unreplaced(released, pending)
+    judgements = [Judgement(file, None, fault=fault) for file, fault in unread.items()]
+    if pending:
+        judgements += _loaded(lake, landing, days, pending, landed, released)
+    news = touched + [judgement for judgement in judgements if not manifest.says(judgement)]
+    if news:
+        rows = manifest_rows(files, news, manifest.after(lake.clock()))
+        lake.append(rows, to=BRONZE_DROP_FILES)
+    found = [judgement.verdict for judgement in judgements]
+    counts = {str(verdict).lower(): found.count(verdict) for verdict in Verdict}
+    log("drops", job=lake.job, counts=counts | {"touched": len(touched)})
+    if misplaced:
+        where = "landing/ has files outside of KIND/date=YYYY-MM-DD/, which nobody reads"
+        log("misplaced", job=lake.job, reason=where, counts={"files": len(misplaced)})
 
 
 def _landed(lake: Lakehouse, files: Sequence[LandedFile]) -> set[Content]:
@@ -80,94 +103,54 @@ def _loaded(
     lake: Lakehouse,
     landing: Landing,
     days: Sequence[LandedDay],
-    pending: Mapping[str, Pending],
+    pending: Mapping[str, Content],
     landed: set[Content],
+    released: Release | None,
 ) -> list[Judgement]:
     """Append the rows of pending files to Bronze; say what becomes of each file."""
     days = [day for day in days if any(file.path in pending for file in day.files)]
-    faults = {path: fault for path, p in pending.items() if (fault := _fault(landing, p.file))}
+    files = [file for day in days for file in day.files if file.path in pending]
+    faults: dict[str, Fault] = {
+        file.path: fault for file in files if (fault := first_fault(lake.spark, landing, file))
+    }
     # the sender's totals are those of all files of a day: the loaded ones count too
     readable = [
         file
         for day in days
         for file in day.files
-        if file.path not in faults and (file.path in pending or day.control)
+        if (file.path in pending or day.control)
+        and file.size_bytes
+        and (file.path not in faults or faults[file.path].has_rows)
     ]
+    card_key = secret(lake.config.cards.token_key).encode()
     with keeping() as keep:
-        rows, totals, damaged = _read(lake, keep, readable, pending)
+        read = read_rows(lake.spark, keep, readable, pending.values(), card_key)
+        # a second look behind the rows: of what was written meanwhile, nothing can be said
+        changing = {file.path: CHANGING for file in files if not landing.is_unchanged(file)}
+        faults = {**read.faults, **faults, **changing}
         judgements = [
             judgement
             for day in days
-            for judgement in _judged(landing, day, pending, totals, faults | damaged)
+            for judgement in judged_day(
+                day,
+                landing.text(day.control) if day.control else None,
+                pending,
+                read.totals,
+                faults,
+                released,
+            )
         ]
-        accepted = [judgement.pending for judgement in judgements if judgement.reason is None]
+        require_released(released, judgements)
+        accepted = [j.content for j in judgements if j.verdict == Verdict.LOADED and j.content]
         for kind in DROPS:
             paths = [
-                p.file.path for p in accepted if p.file.kind == kind and p.content not in landed
+                content.path
+                for content in accepted
+                if content.path.startswith(f"{kind}/") and content not in landed
             ]
-            if rows is not None and paths:
-                lake.append(rows.where(F.col("path").isin(paths)), to=DROPS[kind])
+            if read.rows is not None and paths:
+                lake.append(read.rows.where(F.col("path").isin(paths)), to=DROPS[kind])
     return judgements
-
-
-def _judged(
-    landing: Landing,
-    day: LandedDay,
-    pending: Mapping[str, Pending],
-    totals: Mapping[str, Totals],
-    faults: Mapping[str, str],
-) -> list[Judgement]:
-    """Row count of each pending file of a day, and why it is held, if it is.
-
-    A day that misses its totals holds all that is pending in it.
-    """
-    found = sum((totals.get(file.path, Totals()) for file in day.files), Totals())
-    miss = unmet(landing.text(day.control) if day.control else None, found)
-    return [
-        Judgement(pending[path], totals.get(path, Totals()).rows, faults.get(path) or miss)
-        for path in (file.path for file in day.files if file.path in pending)
-    ]
-
-
-def _fault(landing: Landing, file: LandedFile) -> str | None:
-    if file.format is None:
-        return "the format is unknown: expected .csv, .csv.gz, .json, .jsonl or .parquet"
-    if file.size_bytes == 0:
-        return "the file is empty"
-    return landing.gzip_fault(file) if file.is_gzip else None
-
-
-def _read(
-    lake: Lakehouse, keep: Keep, files: Sequence[LandedFile], pending: Mapping[str, Pending]
-) -> tuple[DataFrame | None, dict[str, Totals], dict[str, str]]:
-    """Rows of all readable files, their totals by path, and why others cannot be read."""
-    card_key = secret(lake.config.cards.token_key).encode()
-    contents = [p.content for p in pending.values()]
-    damaged: dict[str, str] = {}
-    while files:
-        try:
-            rows = keep(drop_rows(raw_rows(lake.spark, files), contents, card_key))
-            return rows, totals_by_path(rows), damaged
-        # which of the two it is depends on how deep in the engine a file failed
-        except (PySparkException, Py4JJavaError):
-            found = _damaged(lake, files)
-            if not found:
-                raise
-            damaged |= found
-            files = [file for file in files if file.path not in damaged]
-    return None, {}, damaged
-
-
-def _damaged(lake: Lakehouse, files: Sequence[LandedFile]) -> dict[str, str]:
-    """Why Spark cannot read files, by path. One fails the query of all: halves are asked alone."""
-    try:
-        totals_by_path(raw_rows(lake.spark, files))
-    except (PySparkException, Py4JJavaError) as error:
-        if len(files) == 1:
-            return {files[0].path: f"the file cannot be read ({type(error).__name__})"}
-        middle = len(files) // 2
-        return _damaged(lake, files[:middle]) | _damaged(lake, files[middle:])
-    return {}
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ LakehouseError                      anything below; the command line prints it i
 ├── OffsetsDifferError              a topic's records are not in Bronze exactly once
 ├── NotInQuarantineError            no refused record of a topic has these coordinates
 ├── CorrectionRefusedError          a corrected record still may not go on, or not in this place
+├── DropNotHeldError                no delivered file is held under this path
+├── DropNotReleasableError          a held file that nobody can let load as it is
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
@@ -344,6 +346,29 @@ class CorrectionRefusedError(LakehouseError):
     def __init__(self, coordinates: str, problems: Sequence[str]) -> None:
         self.coordinates, self.problems = coordinates, tuple(problems)
         super().__init__(f"{coordinates} is not corrected: {'; '.join(self.problems)}.")
+
+
+class DropNotHeldError(LakehouseError):
+    """Nothing to release: `lakehouse drops list` names what there is."""
+
+    def __init__(self, path: str, verdict: str | None) -> None:
+        self.path = path
+        found = f"{path} is {verdict}" if verdict else f"no file was delivered at {path!r}"
+        super().__init__(
+            f"{found}: only a held file can be released. `lakehouse drops list --verdict HELD` "
+            "names them, as KIND/date=YYYY-MM-DD/FILE."
+        )
+
+
+class DropNotReleasableError(LakehouseError):
+    """The file stays held: it cannot be read, or is not the one that was held."""
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} cannot be released: {why}. Nothing was loaded; what is delivered under this "
+            "name again is judged anew by the next run of load_drops."
+        )
 
 
 class CountsDoNotCloseError(LakehouseError):

@@ -14,11 +14,13 @@ from lakehouse.errors import UnknownTableError
 from lakehouse.records.bronze import DropFile, DropRow, KafkaRecord, LostRange
 from lakehouse.records.codes import (
     Action,
+    DropFault,
     FxStatus,
     LossReason,
     PolicyFlag,
     ScoreSource,
     TransactionStatus,
+    Verdict,
 )
 from lakehouse.records.gold import (
     ChainLink,
@@ -136,6 +138,13 @@ BRONZE_DROP_FILES = Table(
     record=DropFile,
     written_by="load_drops",
     properties=_APPEND_ONLY,
+    constraints={
+        "verdict_known": _one_of("verdict", Verdict),
+        "fault_known": f"fault IS NULL OR {_one_of('fault', DropFault)}",
+        "loaded_is_sound_or_released": (
+            "verdict <> 'LOADED' OR (fault IS NULL) = (release_reason IS NULL)"
+        ),
+    },
 )
 
 SILVER_LIVE_TRANSACTIONS = Table(

@@ -58,16 +58,22 @@ class DropRow(Record):
 
 
 class DropFile(Record):
-    """One delivered file (a path with one content), and what became of it."""
+    """One judgement of a delivered file (a path with one content): what became of it.
+
+    The newest row of a path, by `judged_at`, is what holds of it.
+    """
 
     kind: str  # transactions, money_events, policies, fraud_scores, fx_rates
     delivery_date: date
     path: str
-    file_sha256: str
-    file_revision: int
+    file_sha256: str | None  # null: its content was not looked at
+    file_revision: int | None
     size_bytes: Long
     modified_at: datetime
     format: str
     row_count: Long
     verdict: str  # codes.Verdict
-    reason: str | None  # why it is held
+    reason: str | None  # what is wrong with it, with its facts
+    fault: str | None  # codes.DropFault; a loaded file has one if a person released it
+    release_reason: str | None  # why a person let it load all the same
+    judged_at: datetime  # UTC, by the job's clock; rises from run to run

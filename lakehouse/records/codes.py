@@ -102,6 +102,23 @@ class Verdict(StrEnum):
 
     LOADED = "LOADED"
     HELD = "HELD"
+    WAITING = "WAITING"  # somebody still writes it, or its day
+
+
+class DropFault(StrEnum):
+    """What is wrong with a delivered file."""
+
+    UNFINISHED_DAY = "UNFINISHED_DAY"  # no _SUCCESS in its folder
+    CHANGING = "CHANGING"  # other before it was read than behind
+    UNKNOWN_KIND = "UNKNOWN_KIND"  # no kind of drop has the name of its folder
+    UNKNOWN_FORMAT = "UNKNOWN_FORMAT"
+    EMPTY = "EMPTY"  # no byte in it
+    DAMAGED = "DAMAGED"  # cannot be read to its end
+    FOREIGN_ENCODING = "FOREIGN_ENCODING"  # not UTF-8
+    WRONG_KIND = "WRONG_KIND"  # its fields are those of another kind
+    WRONG_HEADER = "WRONG_HEADER"
+    CONTROL_MALFORMED = "CONTROL_MALFORMED"
+    CONTROL_UNMET = "CONTROL_UNMET"
 
 
 class LossReason(StrEnum):

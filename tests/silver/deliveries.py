@@ -100,7 +100,7 @@ def deliver(
     loaded_at = datetime(2026, 3, 9, tzinfo=UTC)
     file = (
         kind, day, path, digest, revision, 100, loaded_at, "json", len(lines),
-        Verdict.LOADED.value, None,
+        Verdict.LOADED.value, None, None, None, loaded_at,
     )  # fmt: skip
     manifest = lake.spark.createDataFrame([file], BRONZE_DROP_FILES.schema)
     lake.append(manifest, BRONZE_DROP_FILES)

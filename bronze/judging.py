@@ -1,0 +1,92 @@
+"""What becomes of delivered files: loaded, held, waiting, or released by a person. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from bronze.control import Totals, unmet
+from bronze.faults import Fault
+from bronze.landing import LandedDay
+from bronze.manifest import Content, Judgement, Release
+from lakehouse.errors import DropNotReleasableError
+from lakehouse.records.codes import DropFault, Verdict
+from lakehouse.tables import DROPS
+
+CHANGING = Fault(
+    DropFault.CHANGING, "it was replaced, or removed, while it was read: the next run looks again"
+)
+
+
+def unread_fault(day: LandedDay) -> Fault | None:
+    """Why the files of a day are not looked at; None if they are."""
+    if day.kind not in DROPS:
+        reason = f"there is no kind {day.kind!r}: expected one of {', '.join(DROPS)}"
+        return Fault(DropFault.UNKNOWN_KIND, reason)
+    if not day.is_complete:
+        return Fault(DropFault.UNFINISHED_DAY, "its folder has no _SUCCESS yet")
+    return None
+
+
+def judged_day(
+    day: LandedDay,
+    control: str | None,
+    pending: Mapping[str, Content],
+    totals: Mapping[str, Totals],
+    faults: Mapping[str, Fault],
+    released: Release | None,
+) -> list[Judgement]:
+    """One judgement per pending file of a day; `control` is the text of the sender's totals.
+
+    A day that misses its totals holds all that is pending in it.
+    """
+    found = sum((totals.get(file.path, Totals()) for file in day.files), Totals())
+    uncounted = [
+        file.name
+        for file in day.files
+        if file.path in faults and not faults[file.path].is_releasable
+    ]
+    miss = unmet(control, found, uncounted)
+    return [
+        _judged(
+            Judgement(
+                file,
+                pending[file.path],
+                totals.get(file.path, Totals()).rows,
+                faults.get(file.path, miss),
+            ),
+            released,
+        )
+        for file in day.files
+        if file.path in pending
+    ]
+
+
+def require_unreplaced(released: Release | None, pending: Mapping[str, Content]) -> None:
+    """Let nobody release what nobody has looked at.
+
+    Raises:
+        DropNotReleasableError: landing/ has other content at the path now, or none.
+    """
+    if released and pending.get(released.held.path) != released.held:
+        path = released.held.path
+        raise DropNotReleasableError(path, "landing/ has not the content any more that was held")
+
+
+def require_released(released: Release | None, judgements: Iterable[Judgement]) -> None:
+    """Raise where the file to release does not load.
+
+    Raises:
+        DropNotReleasableError: it cannot be read now.
+    """
+    for judgement in judgements:
+        is_asked = released is not None and judgement.content == released.held
+        if is_asked and judgement.fault and judgement.verdict != Verdict.LOADED:
+            raise DropNotReleasableError(judgement.file.path, judgement.fault.reason)
+
+
+def _judged(judgement: Judgement, released: Release | None) -> Judgement:
+    fault = judgement.fault
+    if released and judgement.content == released.held and fault and fault.is_releasable:
+        return replace(judgement, release_reason=released.reason)
+    return judgement
