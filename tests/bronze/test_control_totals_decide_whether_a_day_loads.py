@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from bronze.control import Totals, unmet
+from lakehouse.records.codes import DropFault
 
 FOUND = Totals(2, {"EUR": Decimal("300.00")})
 
@@ -37,9 +38,18 @@ def test_totals_that_are_met_say_nothing(control: str | None) -> None:
     ],
 )
 def test_totals_that_are_missed_say_why(control: str, reason: str) -> None:
-    assert reason in str(unmet(control, FOUND))
+    miss = unmet(control, FOUND)
+    assert miss and reason in miss.reason
+    is_malformed = "is not" in reason
+    assert miss.code == (DropFault.CONTROL_MALFORMED if is_malformed else DropFault.CONTROL_UNMET)
+
+
+def test_totals_cannot_be_met_beside_a_file_that_nobody_can_count() -> None:
+    miss = unmet('{"rows": 2}', FOUND, ["cut.csv.gz"])
+    assert miss and miss.code == DropFault.CONTROL_UNMET and "cut.csv.gz" in miss.reason
+    assert unmet(None, FOUND, ["cut.csv.gz"]) is None
 
 
 def test_totals_of_files_add_up() -> None:
-    more = Totals(1, {"EUR": Decimal(5), "JPY": Decimal(7)})
-    assert FOUND + more == Totals(3, {"EUR": Decimal(305), "JPY": Decimal(7)})
+    more = Totals(1, {"EUR": Decimal(5), "JPY": Decimal(7)}, foreign_rows=1)
+    assert FOUND + more == Totals(3, {"EUR": Decimal(305), "JPY": Decimal(7)}, foreign_rows=1)
