@@ -21,7 +21,7 @@ _SOUND = r'^(?:,(?:"[^"]*+(?:""[^"]*+)*+"|[^",\r\n]*+))++\z'
 def has_odd_quotes(line: Column) -> Column:
     """Whether a line begins or ends inside a quoted cell, if its quotes are sound."""
     without = F.replace(line, F.lit('"'), F.lit(""))
-    return (F.length(line) - F.length(without)) % 2 == 1
+    return (F.octet_length(line) - F.octet_length(without)) % 2 == 1
 
 
 def joined_records(lines: DataFrame) -> DataFrame:

@@ -7,6 +7,7 @@ part of the first row.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import reduce
@@ -102,7 +103,7 @@ def _text_rows(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
     return (
         reduce(DataFrame.unionByName, frames)
         .withColumn("row_number", (F.col("number") - is_csv.cast("int")).cast("long"))
-        .withColumn("raw", _without_cr("value"))
+        .withColumn("raw", _without_cr(F.col("value")))
         .where((F.col("row_number") >= 1) & (F.trim("raw") != ""))
         .select("path", "row_number", "format", "header", "raw")
     )
@@ -115,7 +116,9 @@ def _numbered_lines(spark: SparkSession, files: Sequence[LandedFile]) -> DataFra
     whole_file = in_file.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     number = F.row_number().over(in_file)
     header = F.when(F.col("format") == "csv", F.first("value").over(whole_file))
-    without_mark = F.regexp_replace("value", "^\ufeff", "")
+    value = F.col("value")
+    is_marked = (F.col("number") == 1) & value.startswith("\ufeff")
+    without_mark = _bytes(value, 1 + len(BOM_UTF8), F.octet_length(value))
     return (
         _lines(spark, files)
         .withColumns(
@@ -126,7 +129,7 @@ def _numbered_lines(spark: SparkSession, files: Sequence[LandedFile]) -> DataFra
         )
         .join(F.broadcast(_formats(spark, files)), "path")
         .withColumn("number", number)
-        .withColumn("value", F.when(F.col("number") == 1, without_mark).otherwise(F.col("value")))
+        .withColumn("value", F.when(is_marked, without_mark).otherwise(value))
         .withColumn("header", _without_cr(header))
         .select("path", "number", "format", "header", "value")
     )
@@ -144,8 +147,13 @@ def _lines(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:
     return lines.withColumn("path", _path())
 
 
-def _without_cr(line: Column | str) -> Column:
-    return F.regexp_replace(line, r"\r$", "")
+def _without_cr(line: Column) -> Column:
+    return F.when(line.endswith("\r"), _bytes(line, 1, F.octet_length(line) - 1)).otherwise(line)
+
+
+def _bytes(text: Column, first: int, count: Column) -> Column:
+    # characters would be other bytes where the text is not UTF-8: it stays as it was delivered
+    return text.cast("binary").substr(F.lit(first), count).cast("string")
 
 
 def _parquet_rows(spark: SparkSession, file: LandedFile) -> DataFrame:

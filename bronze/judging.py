@@ -51,7 +51,8 @@ def judged_day(
         _judged(
             Judgement(
                 file,
-                pending[file.path],
+                # of what changed meanwhile there is no content to speak of
+                None if faults.get(file.path) == CHANGING else pending[file.path],
                 totals.get(file.path, Totals()).rows,
                 faults.get(file.path, miss),
             ),
@@ -70,7 +71,9 @@ def require_unreplaced(released: Release | None, pending: Mapping[str, Content])
     """
     if released and pending.get(released.held.path) != released.held:
         path = released.held.path
-        raise DropNotReleasableError(path, "landing/ has not the content any more that was held")
+        raise DropNotReleasableError(
+            path, "its day is open, or has other content there now than was held"
+        )
 
 
 def require_released(released: Release | None, judgements: Iterable[Judgement]) -> None:
@@ -80,7 +83,7 @@ def require_released(released: Release | None, judgements: Iterable[Judgement]) 
         DropNotReleasableError: it cannot be read now.
     """
     for judgement in judgements:
-        is_asked = released is not None and judgement.content == released.held
+        is_asked = released is not None and judgement.file.path == released.held.path
         if is_asked and judgement.fault and judgement.verdict != Verdict.LOADED:
             raise DropNotReleasableError(judgement.file.path, judgement.fault.reason)
 

@@ -13,6 +13,7 @@ import typer
 
 from lakehouse.cli import (
     demo,
+    drops,
     explain,
     generate,
     jobs,
@@ -34,6 +35,7 @@ app.command("generate")(generate.generate)
 app.add_typer(jobs.app, name="run")
 app.command("lookup")(lookup.lookup)
 app.command("explain")(explain.explain)
+app.add_typer(drops.app, name="drops")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(prove.app, name="prove")
 app.command("query")(query.query)

@@ -89,3 +89,11 @@ def test_a_byte_order_mark_is_no_part_of_a_row(spark: SparkSession, tmp_path: Pa
         (1, '{"event_id": "1"}'),
         (3, '{"event_id": "2"}'),
     ]
+
+
+def test_bytes_that_are_no_text_stay_as_they_are(spark: SparkSession, tmp_path: Path) -> None:
+    deliver(str(tmp_path), "a.csv", HEADER.encode() + b"\r\n" + b"1,\xe4\r\n" + b"2,\xff")
+    ((day,), _) = Landing(spark, str(tmp_path)).listed()
+    rows = raw_rows(spark, day.files).orderBy("row_number")
+    found = [bytes(row[0]) for row in rows.select(rows["raw"].cast("binary")).collect()]
+    assert found == [b"1,\xe4", b"2,\xff"]
