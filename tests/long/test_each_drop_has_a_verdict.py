@@ -1,4 +1,4 @@
-"""Whatever is delivered has a verdict, and stops nothing else; what is held a person may release."""
+"""Each delivered file has a verdict, and stops no other; what is held, a person may release."""
 
 from __future__ import annotations
 
