@@ -71,8 +71,8 @@ def load_drops(
     if news:
         rows = manifest_rows(files, news, manifest.after(lake.clock()))
         lake.append(rows, to=BRONZE_DROP_FILES)
-    found = [judgement.verdict for judgement in judgements]
-    counts = {str(verdict).lower(): found.count(verdict) for verdict in Verdict}
+    verdicts = [judgement.verdict for judgement in judgements]
+    counts = {str(verdict).lower(): verdicts.count(verdict) for verdict in Verdict}
     log("drops", job=lake.job, counts=counts | {"touched": len(touched)})
     if misplaced:
         where = "landing/ has files outside of KIND/date=YYYY-MM-DD/, which nobody reads"

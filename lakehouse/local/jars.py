@@ -54,7 +54,7 @@ _PATTERN = "files/[organisation]/[artifact]-[revision].[ext]"
 
 @dataclass(frozen=True)
 class Jar:
-    """One locked file; `use` is what needs it: spark, kafka or dynamodb."""
+    """One locked file; `use` is what needs it: spark, kafka, dynamodb or s3."""
 
     use: str
     group: str

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from codecs import BOM_UTF8, BOM_UTF16_LE
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
-from pyspark.sql import Column, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pytest import param
 
@@ -98,7 +99,7 @@ def test_a_wrong_header_names_what_it_lacks_and_a_wrong_kind_where_it_belongs() 
 
 def test_what_a_header_needs_is_what_silver_refuses_a_row_for(spark: SparkSession) -> None:
     latest: Column = F.lit("2026-03-09").cast("timestamp")
-    contracts = {
+    contracts: dict[str, Callable[[DataFrame], DataFrame]] = {
         "transactions": partial(
             parsed_payments, latest=latest, regions=lambda country: country, with_event_id=False
         ),

@@ -52,7 +52,7 @@ def test_a_broken_lock_names_the_line(text: str) -> None:
 
 
 def test_the_committed_lock_covers_every_use() -> None:
-    assert {jar.use for jar in read_lock()} == {"spark", "kafka", "dynamodb"}
+    assert {jar.use for jar in read_lock()} == {"spark", "kafka", "dynamodb", "s3"}
 
 
 def test_a_wrong_file_is_named_and_removed(tmp_path: Path) -> None:

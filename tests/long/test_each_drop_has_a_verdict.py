@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame
+from typer.testing import CliRunner
 
 from bronze.load_drops import load_drops
 from lakehouse import delta
+from lakehouse.cli import app
 from lakehouse.cli.delivered import DeliveredFile, delivered_files
 from lakehouse.context import Lakehouse
 from lakehouse.errors import DropNotHeldError, DropNotReleasableError
@@ -104,6 +106,12 @@ def test_every_fault_is_named_and_stops_no_other_file(lake: Lakehouse) -> None:
     assert by_verdict[Verdict.HELD] == {*faults} - {"sound.csv", "sound.parquet", "unfinished.csv"}
     assert all(file.reason for file in files.values() if file.fault)
     assert {*known_files(lake, kind="transfers")} == {"transfer.csv"}
+    words = ["drops", "list", "--verdict", "held", "--date", "2026-03-09", "--json"]
+    (listed,) = json.loads(CliRunner().invoke(app, words).stdout)
+    assert (listed["path"], listed["rows"]) == ("money_events/date=2026-03-09/unmet.csv", 1)
+    assert listed["reason"] == "_CONTROL.json says 2 rows, the files have 1"
+    shown = CliRunner().invoke(app, ["drops", "list", "--kind", "transfers"])
+    assert "UNKNOWN_KIND" in shown.stdout and "transfer.csv" in shown.stdout
     rows = lake.read(MONEY_EVENTS)
     assert rows.count() == 2 + 2_000
     assert loaded_rows(lake, "sound.csv") == [

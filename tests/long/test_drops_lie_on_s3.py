@@ -1,0 +1,101 @@
+"""The same on an S3 prefix: Hadoop's own S3A, against a server that answers as S3 does."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from pyspark.sql import SparkSession
+
+from lakehouse.cli.delivered import delivered_files
+from lakehouse.config import Config
+from lakehouse.delta import path_of
+from lakehouse.local.jars import files_for
+from lakehouse.tables import DROPS
+from tests.bronze.landing_folder import a_row, csv
+from tests.cli.processes import lakehouse
+
+BUCKET = "payments"
+DAY = "money_events/date=2026-03-08"
+
+
+@dataclass(frozen=True)
+class S3Landing:
+    """A bucket with a landing prefix."""
+
+    endpoint: str
+    client: Any
+
+    def deliver(self, path: str, content: bytes = b"") -> None:
+        """Put an object below the prefix."""
+        self.client.put_object(Bucket=BUCKET, Key=f"landing/{path}", Body=content)
+
+    def load(self, *words: str) -> None:
+        """Run load_drops, or what `words` say, as a process that knows S3A."""
+        settings = {
+            "spark.driver.extraClassPath": ":".join(map(str, files_for("s3"))),
+            "spark.hadoop.fs.s3a.endpoint": self.endpoint,
+            "spark.hadoop.fs.s3a.path.style.access": "true",
+            "spark.hadoop.fs.s3a.access.key": "test",
+            "spark.hadoop.fs.s3a.secret.key": "test",
+        }
+        overrides = {
+            "LAKE__LANDING": f"s3a://{BUCKET}/landing",
+            "SPARK__SETTINGS": json.dumps(settings),
+        }
+        ended = lakehouse(*(words or ("run", "load_drops")), overrides=overrides)
+        assert ended.returncode == 0, ended.stderr[-2000:]
+
+
+@pytest.fixture
+def landing() -> Iterator[S3Landing]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    endpoint = f"http://127.0.0.1:{port}"
+    client: Any = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    client.create_bucket(Bucket=BUCKET)
+    yield S3Landing(endpoint, client)
+    server.stop()
+
+
+def test_a_prefix_is_loaded_corrected_and_released(
+    landing: S3Landing, config: Config, spark: SparkSession
+) -> None:
+    landing.deliver(f"{DAY}/a.csv", csv("1,100,EUR,").encode())
+    landing.deliver(f"{DAY}/b [1].csv.gz", gzip.compress(csv('2,1,EUR,"two\nlines"').encode()))
+    landing.deliver(f"{DAY}/empty.csv")
+    landing.deliver(f"{DAY}/_SUCCESS")
+    landing.deliver("money_events/date=2026-03-09/c.csv", csv("3,100,EUR,").encode())
+    landing.load()
+    files = {file.path: file for file in delivered_files(spark, config)}
+    assert {path: file.verdict for path, file in files.items()} == {
+        f"{DAY}/a.csv": "LOADED",
+        f"{DAY}/b [1].csv.gz": "LOADED",
+        f"{DAY}/empty.csv": "HELD",
+        "money_events/date=2026-03-09/c.csv": "WAITING",
+    }
+
+    landing.deliver(f"{DAY}/a.csv", csv("1,90,EUR,corrected").encode())
+    landing.load("drops", "release", f"{DAY}/empty.csv", "--reason", "nothing was paid")
+    rows = spark.read.format("delta").load(path_of(config, DROPS["money_events"]))
+    found = sorted((row["path"], row["file_revision"], row["raw"]) for row in rows.collect())
+    assert found == [
+        (f"{DAY}/a.csv", 0, a_row("1,100,EUR,")),
+        (f"{DAY}/a.csv", 1, a_row("1,90,EUR,corrected")),
+        (f"{DAY}/b [1].csv.gz", 0, a_row('2,1,EUR,"two\nlines"')),
+    ]
+    released = {file.path: file for file in delivered_files(spark, config)}[f"{DAY}/empty.csv"]
+    assert (released.verdict, released.release_reason) == ("LOADED", "nothing was paid")
