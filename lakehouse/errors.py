@@ -24,6 +24,8 @@ LakehouseError                      anything below; the command line prints it i
 ├── VersionNotFoundError            a table has no such version, or no longer
 ├── FollowerAheadError              a follower of Gold has read versions that Gold does not have
 ├── DecisionsDifferError            a recorded decision does not follow from its evidence
+├── PathsDifferError                live and batch differ on payments, and no cause explains it
+├── PolicyIntervalsError            versions of a policy overlap, or leave a gap between them
 ├── RecordsLostError                a topic let go of records before they landed
 ├── TopicReplacedError              a topic was deleted and created again while its job ran
 ├── WrongRangeError                 `--accept-loss` names other offsets than those that are lost
@@ -273,6 +275,30 @@ class DecisionsDifferError(LakehouseError):
         super().__init__(
             f"{different} of {checked} decisions do not follow from their recorded evidence; the "
             "report above names each field."
+        )
+
+
+class PathsDifferError(LakehouseError):
+    """Live and batch say different things of payments, from equal or unsound evidence."""
+
+    def __init__(self, payments: int, examples: Sequence[str]) -> None:
+        self.payments, self.examples = payments, tuple(examples)
+        super().__init__(
+            f"live and batch differ on {payments} payments without a cause, first "
+            f"{', '.join(examples)}. silver.parity names the columns (`unexplained`), `lakehouse "
+            "explain ID` shows both rows; this fails until their next comparison explains them."
+        )
+
+
+class PolicyIntervalsError(LakehouseError):
+    """Which version of a policy is in force would not be one answer: nothing is published."""
+
+    def __init__(self, policies: Sequence[str]) -> None:
+        self.policies = tuple(policies)
+        super().__init__(
+            f"silver.policies: versions of {', '.join(policies)} overlap or leave a gap. The "
+            "policies of before stay in force; look at their rows in bronze.drops_policies, and "
+            "report it: delivered rows alone cannot cause it."
         )
 
 

@@ -33,6 +33,7 @@ from lakehouse.records.silver import (
     FxRate,
     LiveTransaction,
     MoneyEvent,
+    ParityDifference,
     Policy,
     Quarantined,
 )
@@ -223,6 +224,14 @@ SILVER_QUARANTINE_BATCH = Table(
     partitioned_by=("quarantine_date",),
     properties=_APPEND_ONLY,
 )
+SILVER_PARITY = Table(
+    name="silver.parity",
+    record=ParityDifference,
+    written_by="compare_paths",
+    partitioned_by=("event_date",),
+    properties=_APPEND_ONLY,
+    audited=True,
+)
 
 GOLD_TRANSACTIONS = Table(
     name="gold.transactions",
@@ -276,6 +285,7 @@ TABLES: Mapping[str, Table] = {
         SILVER_POLICIES,
         SILVER_FX_RATES,
         SILVER_QUARANTINE_BATCH,
+        SILVER_PARITY,
         GOLD_TRANSACTIONS,
         GOLD_TRANSACTION_HISTORY,
         GOLD_HISTORY_CHAIN,
