@@ -7,8 +7,11 @@ a checkpoint everything is computed again, and rows that come out equal add noth
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
 from functools import partial, reduce
+from typing import Annotated
 
+import typer
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -26,6 +29,7 @@ from lakehouse.decision import (
 from lakehouse.delta import latest_version, path_of
 from lakehouse.frames import Keep, keeping
 from lakehouse.job import run
+from lakehouse.monitoring import log as log_line
 from lakehouse.records.codes import ScoreSource, Verdict
 from lakehouse.tables import (
     BRONZE_DROP_FILES,
@@ -46,13 +50,28 @@ from silver.contract import (
     parsed_policies,
     parsed_scores,
 )
+from silver.days import DAYS, days_named
 from silver.drops import Drops, Manifest, Parse
+from silver.live import near
 from silver.revisions import differs, latest, next_revisions
-from silver.scd2 import policy_versions, standing_rates
+from silver.scd2 import check_intervals, policy_versions, standing_rates
 
 
-def build_batch(lake: Lakehouse) -> None:
-    """Bring Silver's batch tables up to all files loaded so far, and end, whatever the trigger."""
+def build_batch(
+    lake: Lakehouse,
+    restate: Annotated[
+        str | None,
+        typer.Option(
+            metavar=DAYS, help="Then decide payments of these days again, by the policies of now."
+        ),
+    ] = None,
+) -> None:
+    """Bring Silver's batch tables up to all files loaded so far, and end, whatever the trigger.
+
+    Raises:
+        PolicyIntervalsError: versions of a policy would overlap, or leave a gap.
+    """
+    days = days_named(restate, "--restate") if restate is not None else frozenset()
     daily = replace(lake, trigger=Trigger("once", lake.trigger.interval_seconds))
     query = daily.each_batch(lake.stream(BRONZE_DROP_FILES), lambda files, _: absorb(lake, files))
     try:
@@ -60,6 +79,8 @@ def build_batch(lake: Lakehouse) -> None:
     except StreamingQueryException as error:
         # the JVM knows a fault of a micro-batch as text only
         raise (lake.faults[-1] if lake.faults else error) from error
+    if days:
+        restate_days(lake, days)
 
 
 def absorb(lake: Lakehouse, files: DataFrame) -> None:
@@ -75,7 +96,8 @@ def absorb(lake: Lakehouse, files: DataFrame) -> None:
             _replace(lake, keep, rates, SILVER_FX_RATES)
         if "policies" in drops:
             published = lake.read(SILVER_POLICIES)
-            versions = policy_versions(drops["policies"].standing(), published)
+            versions = keep(policy_versions(drops["policies"].standing(), published))
+            check_intervals(versions)
             _replace(lake, keep, versions, SILVER_POLICIES)
         if "fraud_scores" in drops:
             _append(lake, keep, _new_scores(lake, drops["fraud_scores"]), SILVER_OFFLINE_SCORES)
@@ -158,7 +180,6 @@ def _new_transactions(lake: Lakehouse, keep: Keep, drops: dict[str, Drops]) -> D
     Those are the rows delivered, the rows whose score or rate is other now, and later payments
     of the same users whose velocity windows reach back to a row that was delivered.
     """
-    money, decision = lake.config.money, load_rules(lake.config.rules.decision)
     rates, policies = lake.read(SILVER_FX_RATES), PolicyBook.of(lake.read(SILVER_POLICIES))
     stored = keep(latest(lake.read(SILVER_BATCH_TRANSACTIONS)))
     counted = stored.where(~F.col("withdrawn"))
@@ -176,26 +197,58 @@ def _new_transactions(lake: Lakehouse, keep: Keep, drops: dict[str, Drops]) -> D
         rescored = drops["fraud_scores"].new().select("transaction_id")
         affected.append(log.join(rescored, "transaction_id", "left_semi").select("identity"))
     if "fx_rates" in drops:
-        affected.append(batch.restated(counted, rates, money))
+        affected.append(batch.restated(counted, rates, lake.config.money))
     identities = keep(reduce(DataFrame.union, affected).distinct())
 
     payments = log.join(identities, "identity", "left_semi")
+    known = stored.join(identities, "identity", "left_semi")
+    # only a command restates by policies that changed since
+    wanted = _decided(lake, batch.with_recorded_policies(payments, known), log, policies)
+    return next_revisions(wanted, known, batch.inputs_differ(), SILVER_BATCH_TRANSACTIONS)
+
+
+def _decided(
+    lake: Lakehouse, payments: DataFrame, log: DataFrame, policies: PolicyBook
+) -> DataFrame:
+    """Rows of the log but for revision and withdrawn: FACTS, and all that follows from them.
+
+    Where `payments` names the policy versions that apply, in `policies`, those do.
+    """
+    rates, money = lake.read(SILVER_FX_RATES), lake.config.money
     scores = latest(lake.read(SILVER_OFFLINE_SCORES)).where(~F.col("withdrawn"))
-    wanted = decide(
+    decided = decide(
         with_base_amount(payments, rates, money),
         earlier=log.join(payments.select("user_id"), "user_id", "left_semi"),
         scores=scores,
         policies=policies,
-        rules=decision,
+        rules=load_rules(lake.config.rules.decision),
+        recorded_policies="policies" in payments.columns,
     ).transform(batch.with_updated_at)
-    known = stored.join(identities, "identity", "left_semi")
-    return next_revisions(
-        # only money events settle, and Gold sums them
-        wanted.withColumn("settlement_status", F.lit(None).cast("string")),
-        known,
-        batch.inputs_differ(),
-        SILVER_BATCH_TRANSACTIONS,
+    # only money events settle, and Gold sums them
+    return decided.withColumn("settlement_status", F.lit(None).cast("string"))
+
+
+def restate_days(lake: Lakehouse, days: frozenset[date]) -> None:
+    """Decide payments of these UTC days again, by the policies and rules of now, in one commit.
+
+    What comes out otherwise, or by other policy versions, is the next revision of its row; a
+    second time adds nothing. Decisions of the live path are never rewritten.
+    """
+    policies, window = (
+        PolicyBook.of(lake.read(SILVER_POLICIES)),
+        lake.config.gold.locate_window_days,
     )
+    look_back = timedelta(seconds=policies.longest_window_seconds).days + 1
+    with keeping() as keep:
+        around = near("event_date", days, window + look_back, window)
+        stored = keep(latest(lake.read(SILVER_BATCH_TRANSACTIONS).where(around)))
+        counted = stored.where(~F.col("withdrawn"))
+        known = counted.where(near("event_date", days, 0))
+        wanted = _decided(lake, known.select(*batch.FACTS), counted.select(*batch.FACTS), policies)
+        changed = batch.decision_differs()
+        rows = keep(next_revisions(wanted, known, changed, SILVER_BATCH_TRANSACTIONS))
+        _append(lake, keep, rows, SILVER_BATCH_TRANSACTIONS)
+        log_line("restated", job=lake.job, table=SILVER_BATCH_TRANSACTIONS.name, rows=rows.count())
 
 
 def _new_refusals(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:

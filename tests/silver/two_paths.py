@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from lakehouse.config import Config
 from lakehouse.context import Lakehouse, Trigger
 from lakehouse.dynamodb import PushReport
 from lakehouse.lease import held_lease
-from lakehouse.tables import SILVER_PARITY
+from lakehouse.tables import SILVER_PARITY, SILVER_POLICIES
 from silver.build_batch import build_batch
 from silver.compare_paths import compare_paths
 from silver.revisions import latest
 from tests.conftest import LOCAL, NOON, in_folder, override
-from tests.silver.deliveries import deliver
+from tests.silver.deliveries import a_policy, deliver
 from tests.silver.live_records import MORNING, Record, connected, enriched, records_of
 
 NEXT_DAY = date(2026, 3, 10)
@@ -37,9 +37,7 @@ class TwoPaths:
     batch: Lakehouse
     parity: Lakehouse
 
-    def decide(
-        self, *records: Record, number: int = 0, delivered_at: datetime = MORNING
-    ) -> None:
+    def decide(self, *records: Record, number: int = 0, delivered_at: datetime = MORNING) -> None:
         """One micro-batch of the live path; no inference API, no Live Index."""
         rows = records_of(
             self.live.spark, *records, first_offset=number * 100_000, delivered_at=delivered_at
@@ -49,6 +47,16 @@ class TwoPaths:
     def deliver(self, kind: str, rows: Sequence[dict[str, Any]], revision: int = 0) -> None:
         """One file of a drop, which is loaded; another of a kind replaces it."""
         deliver(self.batch, kind, rows, day=NEXT_DAY, revision=revision)
+
+    def publish(self, policy_id: str, data: dict[str, Any]) -> None:
+        """Have a policy in force that is delivered again with all others, before there is a log."""
+        since = datetime(2026, 1, 1, tzinfo=UTC)
+        delivered = a_policy(policy_id, data)
+        row = (policy_id, delivered["policy_name"], delivered["policy_data"], since, None, 1,
+               since, "file:policies")  # fmt: skip
+        self.batch.append(
+            self.batch.spark.createDataFrame([row], SILVER_POLICIES.schema), SILVER_POLICIES
+        )
 
     def build(self, restate: str | None = None) -> None:
         """Bring the batch tables up to what was delivered."""
