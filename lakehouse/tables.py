@@ -295,6 +295,12 @@ TABLES: Mapping[str, Table] = {
 
 _OUTCOME = [name for name in GOLD_TRANSACTIONS.columns if name not in ("contributions", "winners")]
 
+# by transaction: a question about one reads the files that can hold it
+_STANDING_LOG = (
+    "(SELECT *, max(revision) OVER (PARTITION BY transaction_id) AS newest "
+    "FROM silver.batch_transactions) WHERE revision = newest AND NOT withdrawn"
+)
+
 VIEWS: Mapping[str, View] = {
     view.name: view
     for view in (
@@ -307,6 +313,23 @@ VIEWS: Mapping[str, View] = {
             "silver.quarantine",
             "SELECT * FROM silver.quarantine_live UNION ALL SELECT * FROM silver.quarantine_batch",
             (SILVER_QUARANTINE_LIVE, SILVER_QUARANTINE_BATCH),
+        ),
+        View(
+            # the Batch Index as it stands: withdrawn rows are none
+            "silver.batch_index",
+            f"SELECT {', '.join(SILVER_BATCH_TRANSACTIONS.columns)} FROM {_STANDING_LOG}",
+            (SILVER_BATCH_TRANSACTIONS,),
+        ),
+        View(
+            # neither the topic nor the log tells of their payment
+            "silver.unknown_money_events",
+            "SELECT m.* FROM silver.money_events m "
+            "LEFT ANTI JOIN silver.money_events later "
+            "ON later.identity = m.identity AND later.revision > m.revision "
+            "LEFT ANTI JOIN (SELECT transaction_id FROM silver.live_transactions UNION ALL "
+            f"SELECT transaction_id FROM {_STANDING_LOG}) known "
+            "ON known.transaction_id = m.transaction_id WHERE NOT m.withdrawn",
+            (SILVER_MONEY_EVENTS, SILVER_LIVE_TRANSACTIONS, SILVER_BATCH_TRANSACTIONS),
         ),
         View(
             # a correction that Silver has taken, as a row of its own or as an equal one
