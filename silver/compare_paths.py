@@ -80,9 +80,8 @@ def compare(lake: Lakehouse, days: Set[date]) -> None:
         booked = _of(touched, _standing_log(lake, scope))
         pairs = keep(parity.paired(events, booked).where(_is_told(lake, scope)))
         differing = pairs.where(F.size("differences") > 0)
-        found = parity.explained(differing, _worth(lake, keep, differing)).unionByName(
-            parity.of_one_path(pairs.where(parity.is_missing()))
-        )
+        explained = parity.explained(differing, keep(_worth(lake, keep, differing)))
+        found = keep(explained.unionByName(parity.of_one_path(pairs.where(parity.is_missing()))))
         now = lake.clock()
         recorded = latest(_of(touched, scope.filter(lake.read(SILVER_PARITY))))
         news = next_revisions(
@@ -164,6 +163,7 @@ def _worth(lake: Lakehouse, keep: Keep, differing: DataFrame) -> DataFrame:
         scores=scores[0].unionByName(scores[1]).join(score_ids, ["path", "identity"], "left_semi"),
         policies=policies,
         rules=load_rules(lake.config.rules.decision),
+        keep=keep,
     )
 
 

@@ -14,6 +14,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.decision import CONCLUSIONS, DecisionRules, PolicyBook, evaluate, recount
+from lakehouse.frames import Keep
 from lakehouse.records.codes import ParityCause
 
 LIVE, BATCH = "live", "batch"
@@ -23,7 +24,9 @@ _SCORE = ("fraud_score", "model_version", "inference_time", "explanations")
 COMPARED = ("amount", *_OTHER_FACTS, *_SCORE, "velocity", *CONCLUSIONS)
 """What must be equal. Not the status: it decides nothing about its own payment."""
 
-_SIDE = ("transaction_id", "transaction_status", "score_id", "event_date", *COMPARED)
+_SIDE = (
+    "transaction_id", "transaction_status", "score_id", "score_source", "event_date", *COMPARED,
+)  # fmt: skip
 COUNTED = ("user_id", "transaction_id", "timestamp", "transaction_status", "currency", "amount")
 """What velocity counts by."""
 
@@ -69,6 +72,7 @@ def examined(
     scores: DataFrame,
     policies: PolicyBook,
     rules: DecisionRules,
+    keep: Keep,
 ) -> DataFrame:
     """What each side of a pair is worth: one row per row of `stated` (see `sides`).
 
@@ -80,19 +84,24 @@ def examined(
     - `recounted`: its velocity, as it would be counted now
     - `is_policy_changed`: other policy versions are in force at its time now than it recorded
     """
-    recorded = stated.withColumn("recorded", F.struct(*CONCLUSIONS, "velocity"))
+    recorded = stated.withColumn("recorded", F.struct(*CONCLUSIONS))
     again = evaluate(recorded, policies=policies, rules=rules, recorded_policies=True)
     unsound = [F.when(~F.col(c).eqNullSafe(F.col(f"recorded.{c}")), F.lit(c)) for c in CONCLUSIONS]
-    concluded = again.withColumn("unsound", F.array_compact(F.array(*unsound)))
-    # what was recorded counts, not what was concluded from it just now
-    restored = concluded.withColumn("policies", F.col("recorded.policies"))
+    # each step begins at rows: on top of each other, their expressions would be one, and explode
+    concluded = keep(
+        again.withColumn("unsound", F.array_compact(F.array(*unsound))).withColumn(
+            "policies", F.col("recorded.policies")
+        )
+    )
     # the payments of a user on one path are none of the same user's on the other
-    counted = recount(
-        restored.withColumn("user_id", _on_path()),
-        earlier=earlier.withColumn("user_id", _on_path()),
-        policies=policies,
-    ).withColumn("recounted", F.col("velocity"))
-    in_force = evaluate(counted, policies=policies, rules=rules)
+    counted = keep(
+        recount(
+            concluded.withColumn("user_id", _on_path()),
+            earlier=earlier.withColumn("user_id", _on_path()),
+            policies=policies,
+        ).withColumn("recounted", F.col("velocity"))
+    )
+    in_force = keep(evaluate(counted, policies=policies, rules=rules))
     known = scores.groupBy("path", F.col("identity").alias("score_id")).agg(
         F.collect_set(F.struct(*_SCORE)).alias("_known")
     )
