@@ -78,9 +78,12 @@ def compare(lake: Lakehouse, days: Set[date]) -> None:
         touched = keep(_transactions(lake, scope))
         events = _of(touched, scope.filter(lake.read(SILVER_LIVE_TRANSACTIONS)))
         booked = _of(touched, _standing_log(lake, scope))
-        pairs = keep(parity.paired(events, booked).where(_is_told(lake, scope)))
+        stated = keep(parity.stated(events, booked))
+        pairs = keep(parity.paired(stated).where(_is_told(lake, scope)))
         differing = pairs.where(F.size("differences") > 0)
-        explained = parity.explained(differing, keep(_worth(lake, keep, differing)))
+        # not taken out of the pairs: Spark would reason about every field that is compared in them
+        sides = keep(_of(differing.select("transaction_id"), stated))
+        explained = parity.explained(differing, keep(_worth(lake, keep, sides)))
         found = keep(explained.unionByName(parity.of_one_path(pairs.where(parity.is_missing()))))
         now = lake.clock()
         recorded = latest(_of(touched, scope.filter(lake.read(SILVER_PARITY))))
@@ -133,10 +136,9 @@ def _is_told(lake: Lakehouse, scope: _Scope) -> Column:
     return F.col(BATCH).isNotNull() | near("live.event_date", [day[0] for day in days], 0)
 
 
-def _worth(lake: Lakehouse, keep: Keep, differing: DataFrame) -> DataFrame:
-    """What both sides of each pair are worth, by what each path knows now."""
-    stated = keep(parity.sides(differing))
-    places = stated.select(
+def _worth(lake: Lakehouse, keep: Keep, sides: DataFrame) -> DataFrame:
+    """What each side of a pair is worth, by what its path knows now."""
+    places = sides.select(
         "path", "event_date", F.to_date("inference_time").alias("score_date")
     ).distinct()
     found = places.collect()
@@ -149,8 +151,8 @@ def _worth(lake: Lakehouse, keep: Keep, differing: DataFrame) -> DataFrame:
         LIVE: scope.filter(lake.read(SILVER_LIVE_TRANSACTIONS), look_back),
         BATCH: _standing_log(lake, scope, look_back),
     }
-    users = stated.select("path", "user_id")
-    score_ids = stated.select("path", F.col("score_id").alias("identity"))
+    users = sides.select("path", "user_id")
+    score_ids = sides.select("path", F.col("score_id").alias("identity"))
     earlier, scores = [], []
     for path in (LIVE, BATCH):
         days = {p["score_date"] for p in found if p["path"] == path and p["score_date"]}
@@ -158,7 +160,7 @@ def _worth(lake: Lakehouse, keep: Keep, differing: DataFrame) -> DataFrame:
         on_days = lake.read(_SCORES_OF[path]).where(near("event_date", days, 0))
         scores.append(on_days.withColumn("path", F.lit(path)))
     return parity.examined(
-        stated,
+        sides,
         earlier=earlier[0].unionByName(earlier[1]).join(users, ["path", "user_id"], "left_semi"),
         scores=scores[0].unionByName(scores[1]).join(score_ids, ["path", "identity"], "left_semi"),
         policies=policies,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from lakehouse.decision import CONCLUSIONS, DecisionRules, PolicyBook, evaluate, recount
@@ -34,23 +34,33 @@ VERDICT = ("event_id", "batch_revision", "differences", "causes", "unexplained")
 """What is recorded again when it is other than before."""
 
 
-def paired(events: DataFrame, log: DataFrame) -> DataFrame:
-    """One row per transaction: `live` and `batch`, each a struct or null, and what differs.
+def stated(events: DataFrame, log: DataFrame) -> DataFrame:
+    """What each path says, one row per transaction and `path`: the columns of a side.
 
     `events` are rows of silver.live_transactions, `log` rows of silver.batch_transactions that
     stand. Of several events, the first decided is compared: it is what the gateway was told. Of
     several decided at once it is the earliest, which the log's time is of.
     """
-    side = F.struct(*_SIDE, "event_id")
-    decided = events.groupBy("transaction_id").agg(
-        F.min_by(side, F.struct("decided_at", "timestamp", "event_id")).alias(LIVE)
+    first_decided = Window.partitionBy("transaction_id").orderBy(
+        "decided_at", "timestamp", "event_id"
     )
-    booked = log.select("transaction_id", F.struct(*_SIDE, "revision").alias(BATCH))
-    is_on_both = F.col(LIVE).isNotNull() & F.col(BATCH).isNotNull()
+    told = events.withColumn("_place", F.row_number().over(first_decided)).where("_place = 1")
+    live = told.select(F.lit(LIVE).alias("path"), *_SIDE, "event_id")
+    batch = log.select(F.lit(BATCH).alias("path"), *_SIDE, F.col("revision"))
+    return live.unionByName(batch, allowMissingColumns=True)
+
+
+def paired(sides: DataFrame) -> DataFrame:
+    """One row per transaction: `live` and `batch`, each a struct or null, and what differs."""
+    live, batch = (
+        sides.where(F.col("path") == path).select(
+            "transaction_id", F.struct(*_SIDE, "event_id", "revision").alias(path)
+        )
+        for path in (LIVE, BATCH)
+    )
     found = [F.when(~_of(LIVE, c).eqNullSafe(_of(BATCH, c)), F.lit(c)) for c in COMPARED]
-    return decided.join(booked, "transaction_id", "full_outer").withColumn(
-        "differences",
-        F.when(is_on_both, F.array_compact(F.array(*found))).otherwise(_none()),
+    return live.join(batch, "transaction_id", "full_outer").withColumn(
+        "differences", F.when(is_missing(), _none()).otherwise(F.array_compact(F.array(*found)))
     )
 
 
@@ -59,14 +69,8 @@ def is_missing() -> Column:
     return F.col(LIVE).isNull() | F.col(BATCH).isNull()
 
 
-def sides(pairs: DataFrame) -> DataFrame:
-    """Two rows per pair: what each path says, as columns, and which `path` it is."""
-    of_each = [pairs.select(F.lit(path).alias("path"), f"{path}.*") for path in (LIVE, BATCH)]
-    return of_each[0].drop("event_id").unionByName(of_each[1].drop("revision"))
-
-
 def examined(
-    stated: DataFrame,
+    sides: DataFrame,
     *,
     earlier: DataFrame,
     scores: DataFrame,
@@ -74,9 +78,9 @@ def examined(
     rules: DecisionRules,
     keep: Keep,
 ) -> DataFrame:
-    """What each side of a pair is worth: one row per row of `stated` (see `sides`).
+    """What each side of a pair is worth: one row per row of `sides` (see `stated`).
 
-    `earlier` are the payments that each path knows now, of the users and windows of `stated`, and
+    `earlier` are the payments that each path knows now, of the users and windows of `sides`, and
     `scores` the scores that each path has had, every revision; both with their `path`. The result:
 
     - `unsound`: conclusions that do not follow from the side's own evidence
@@ -84,7 +88,7 @@ def examined(
     - `recounted`: its velocity, as it would be counted now
     - `is_policy_changed`: other policy versions are in force at its time now than it recorded
     """
-    recorded = stated.withColumn("recorded", F.struct(*CONCLUSIONS))
+    recorded = sides.withColumn("recorded", F.struct(*CONCLUSIONS))
     again = evaluate(recorded, policies=policies, rules=rules, recorded_policies=True)
     unsound = [F.when(~F.col(c).eqNullSafe(F.col(f"recorded.{c}")), F.lit(c)) for c in CONCLUSIONS]
     # each step begins at rows: on top of each other, their expressions would be one, and explode

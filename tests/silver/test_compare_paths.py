@@ -50,6 +50,8 @@ def case(name: str, *causes: Cause, **heard: Any) -> tuple[str, Case]:
     return name, Case(list(causes), **same | heard)
 
 
+CHANGE = "2026-03-09T08:30:00Z"
+AFTER_CHANGE = {"timestamp": "2026-03-09T08:31:00Z", "country": "KP"}
 EARLIER = {"timestamp": "2026-03-09T07:59:00Z"}
 CASES = dict(
     [
@@ -74,8 +76,8 @@ CASES = dict(
         case(
             "under a backdated policy",
             Cause.POLICY_CHANGED,
-            live=[payment("under a backdated policy", country="KP")],
-            log=[booked("under a backdated policy", country="KP")],
+            live=[payment("under a backdated policy", **AFTER_CHANGE)],
+            log=[booked("under a backdated policy", **AFTER_CHANGE)],
         ),
         case(
             "behind a late one",
@@ -141,7 +143,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Iter
         paths.decide(*[record for case in CASES.values() for record in case.live])
         late = [record for case in CASES.values() for record in case.too_late]
         paths.decide(*late, number=1)
-        backdated = a_policy("geo", {"rule": "geo_block", "countries": ["KP"]})
+        backdated = a_policy("geo", {"rule": "geo_block", "countries": ["KP"]}, since=CHANGE)
         paths.deliver("policies", [a_policy("velocity", VELOCITY), backdated])
         paths.deliver("transactions", [row for case in CASES.values() for row in case.log])
         scores = [as_fields(score) for case in CASES.values() for score in case.scores]
