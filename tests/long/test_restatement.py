@@ -1,4 +1,4 @@
-"""A backdated policy decides past payments again on command, and never by the way."""
+"""What comes late restates what it concerns; a backdated policy on command only, not by the way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.context import Lakehouse
 from lakehouse.delta import latest_version, path_of
-from lakehouse.tables import SILVER_BATCH_TRANSACTIONS
+from lakehouse.tables import SILVER_BATCH_TRANSACTIONS, SILVER_OFFLINE_SCORES
 from silver.build_batch import build_batch
 from silver.days import days_named
 from tests.long.test_build_batch import empty_lake
@@ -27,7 +27,7 @@ from tests.silver.deliveries import (
 )
 
 UNTOUCHED, WITHOUT_RATE, SCORED_LATE, CORRECTED, MOVED, NEXT_DAY = range(1, 7)
-SPENT_BEFORE, SPENT, ABROAD = range(7, 10)
+SPENT_BEFORE, SPENT, ABROAD, RATE_CORRECTED = range(7, 11)
 OF_A_SPENDER = {"user_id": "spender", "currency": "EUR"}
 LATER = date(2026, 3, 4)
 
@@ -38,6 +38,7 @@ class Story:
 
     rows: list[dict[str, list[dict[str, Any]]]]
     versions: list[int]
+    scores: list[tuple[str, str]]  # transaction and model of each offline score, at the end
 
     def revisions_of(self, number: int, run: int) -> list[dict[str, Any]]:
         """The revisions of a log row after that run, in order."""
@@ -60,7 +61,7 @@ def first_drops(lake: Lakehouse) -> None:
         "policies",
         [a_policy("geo", {"rule": "geo_block", "countries": ["KP"]}), a_policy("spent", spending)],
     )
-    deliver(lake, "fx_rates", [a_rate("USD", "1.10")])
+    deliver(lake, "fx_rates", [a_rate("USD", "1.10"), a_rate("GBP", "0.80")])
     deliver(
         lake,
         "transactions",
@@ -74,6 +75,7 @@ def first_drops(lake: Lakehouse) -> None:
             a_log_row(SPENT_BEFORE, **OF_A_SPENDER, country="FR", timestamp="2026-03-02T09:30:00Z"),
             a_log_row(SPENT, **OF_A_SPENDER, country="FR"),
             a_log_row(ABROAD, country="FR"),
+            a_log_row(RATE_CORRECTED, currency="GBP"),
         ],
     )
 
@@ -82,8 +84,14 @@ def second_drops(lake: Lakehouse) -> None:
     """A policy backdated over all of it; a rate, a score and corrections at the same time."""
     blocked = a_policy("geo", {"rule": "geo_block", "countries": ["DE"]}, since="2026-02-01")
     deliver(lake, "policies", [blocked], day=LATER)
-    deliver(lake, "fx_rates", [a_rate("JPY", "160")], day=LATER)
-    deliver(lake, "fraud_scores", [an_offline_score(SCORED_LATE, "0.95")], day=LATER)
+    deliver(lake, "fx_rates", [a_rate("JPY", "160"), a_rate("GBP", "0.50")], day=LATER)
+    older = {"model_version": "offline-9", "inference_time": "2026-03-03T01:59:59Z"}
+    deliver(
+        lake,
+        "fraud_scores",
+        [an_offline_score(SCORED_LATE, "0.95"), an_offline_score(SCORED_LATE, "0.10", **older)],
+        day=LATER,
+    )
     deliver(
         lake,
         "transactions",
@@ -111,7 +119,7 @@ def standing(lake: Lakehouse) -> dict[str, list[dict[str, Any]]]:
 def story(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Iterator[Story]:
     """Two runs, and the same restatement twice."""
     with empty_lake(tmp_path_factory.mktemp("restated"), spark) as lake:
-        story = Story([], [])
+        story = Story([], [], [])
         for deliveries, days in ((first_drops, None), (second_drops, None), (None, "2026-03-02"),
                                  (None, "2026-03-02")):  # fmt: skip
             if deliveries:
@@ -120,10 +128,24 @@ def story(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Iter
             story.rows.append(standing(lake))
             path = path_of(lake.config, SILVER_BATCH_TRANSACTIONS)
             story.versions.append(latest_version(spark, path))
+        scores = lake.read(SILVER_OFFLINE_SCORES).collect()
+        story.scores.extend((row["transaction_id"], row["model_version"]) for row in scores)
         yield story
 
 
-@pytest.mark.parametrize("number", [WITHOUT_RATE, SCORED_LATE, CORRECTED])
+def test_a_corrected_rate_restates_what_was_converted_by_it(story: Story) -> None:
+    found = [int(row["amount_base"]) for row in story.revisions_of(RATE_CORRECTED, run=1)]
+    assert found == [1250, 2000]
+
+
+def test_all_offline_scores_are_kept_and_the_newest_is_the_best(story: Story) -> None:
+    own = transaction_id(SCORED_LATE)
+    assert sorted(story.scores) == [(own, "offline-1"), (own, "offline-9")]
+    best = story.revisions_of(SCORED_LATE, run=1)[-1]
+    assert (best["model_version"], str(best["fraud_score"])) == ("offline-1", "0.950000")
+
+
+@pytest.mark.parametrize("number", [WITHOUT_RATE, SCORED_LATE, CORRECTED, RATE_CORRECTED])
 def test_what_is_restated_for_another_reason_keeps_its_policies(story: Story, number: int) -> None:
     assert story.geo_versions_of(number, run=1) == [[1], [1]]
     assert [row["policy_flag"] for row in story.revisions_of(number, run=1)] == ["NONE", "NONE"]
