@@ -195,22 +195,22 @@ def _causes() -> Column:
 def _unexplained() -> Column:
     """Columns that differ although their side does not follow from what it recorded.
 
-    Where nothing is proven, all that differ.
+    With them conclusions that do not follow and are equal by chance: where the evidence differs,
+    they hide a difference. Where nothing is proven, all that differ.
     """
-    unsound = F.array_union("live_worth.unsound", "batch_worth.unsound")
+    differences = F.col("differences")
     are_scored = F.col("live_worth.is_scored_as_recorded") & F.col(
         "batch_worth.is_scored_as_recorded"
     )
     # the log's payments are all there when a row of it is written; the topic's only grow
     is_stale = ~F.col("batch_worth.recounted").eqNullSafe(_of(BATCH, "velocity")) | _shrank()
     doubted = F.concat(
-        unsound,
         F.when(are_scored, _none()).otherwise(F.array(*[F.lit(c) for c in _SCORE])),
         F.when(is_stale, F.array(F.lit("velocity"))).otherwise(_none()),
     )
-    differences = F.col("differences")
-    is_proven = F.size("causes") > 0
-    return F.when(is_proven, F.array_intersect(differences, doubted)).otherwise(differences)
+    unsound = F.array_union("live_worth.unsound", "batch_worth.unsound")
+    unproven = F.array_union(F.array_intersect(differences, doubted), unsound)
+    return F.when(F.size("causes") > 0, unproven).otherwise(differences)
 
 
 def _shrank() -> Column:

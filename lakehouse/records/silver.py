@@ -211,6 +211,6 @@ class ParityDifference(Record):
     batch_revision: int | None  # of the log row compared; null: there is none
     differences: list[str]  # columns of both tables that differ
     causes: list[str]  # codes.ParityCause, in the order declared there
-    unexplained: list[str]  # those of `differences` that no cause explains
+    unexplained: list[str]  # columns whose value no cause explains
     event_date: date  # partition: UTC day of the log row, else of the live event
     compared_at: datetime  # UTC, by the job's clock

@@ -58,7 +58,7 @@ def test_a_week_that_both_paths_hear_alike_is_decided_alike(week: TwoPaths) -> N
     scored, flagged = F.col("fraud_score").isNotNull(), F.size("policy_flags") > 0
     assert batch.where(scored).count() > PAYMENTS // 4
     flags = {row[0] for row in batch.where(flagged).select(F.explode("policy_flags")).collect()}
-    assert {"VELOCITY_LIMIT", "AMOUNT_LIMIT"} <= flags
+    assert {"VELOCITY_LIMIT", "GEO_BLOCK"} <= flags
     assert {row[0] for row in batch.select("recommended_action").distinct().collect()} == {
         "ALLOW",
         "REVIEW",
