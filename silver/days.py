@@ -15,9 +15,9 @@ def days_named(text: str, option: str) -> frozenset[date]:
     Raises:
         BadParameter: it is no such text, or ends before it begins.
     """
-    first, _, last = text.partition(":")
+    first, colon, last = text.partition(":")
     try:
-        begin, end = date.fromisoformat(first), date.fromisoformat(last or first)
+        begin, end = date.fromisoformat(first), date.fromisoformat(last if colon else first)
     except ValueError:
         raise typer.BadParameter(
             f"expected a day, or two as FIRST:LAST (YYYY-MM-DD), got {text!r}", param_hint=option

@@ -28,8 +28,12 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
         streams = stream_statuses(spark, settings)
         unknown = unknown_money(spark, settings, datetime.now(UTC))
     if as_json:
-        found = {"tables": tables, "streams": streams, "unknown_money_events": unknown}
-        show_json({name: [asdict(one) for one in each] for name, each in found.items()})
+        found = {
+            "tables": [asdict(t) for t in tables],
+            "streams": [asdict(s) for s in streams],
+            "unknown_money_events": [asdict(u) for u in unknown],
+        }
+        show_json(found)
         return
     show_grid("tables", ["table", "rows", "newest event (UTC)", "version"],
               [[t.table, t.rows, t.newest, t.version] for t in tables])  # fmt: skip

@@ -27,7 +27,8 @@ class UnknownMoney:
 
 def unknown_money(spark: SparkSession, config: Config, now: datetime) -> list[UnknownMoney]:
     """Count them, youngest first; nothing before both paths and the money have come to a table."""
-    if not set(_UNKNOWN.reads) <= set(existing_tables(spark, config)):
+    existing = {table.name for table in existing_tables(spark, config)}
+    if not existing.issuperset(table.name for table in _UNKNOWN.reads):
         return []
     name_tables(spark, config, [_UNKNOWN.name])
     days = F.floor((F.unix_seconds(F.lit(now)) - F.unix_seconds("timestamp")) / 86_400)

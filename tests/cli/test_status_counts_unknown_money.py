@@ -23,6 +23,14 @@ from lakehouse.tables import (
 )
 from tests.conftest import NOON
 
+# what constraints of the tables ask for
+_SOUND: dict[str, Any] = {
+    "amount": Decimal(100),
+    "transaction_status": "AUTHORIZED",
+    "policy_flag": "NONE",
+    "recommended_action": "ALLOW",
+    "fx_status": "OK",
+}
 _SOME: dict[str, Any] = {
     "string": "x",
     "int": 0,
@@ -39,7 +47,7 @@ def put(lake: Lakehouse, table: Table, *rows: dict[str, Any]) -> None:
     anything = {
         field.name: None if field.nullable else _SOME.get(field.dataType.simpleString(), [])
         for field in table.schema
-    } | {"recommended_action": "ALLOW"}
+    } | _SOUND
     values = [tuple((anything | row)[name] for name in table.columns) for row in rows]
     lake.append(lake.spark.createDataFrame(values, table.schema), table)
 

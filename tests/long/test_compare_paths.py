@@ -46,7 +46,7 @@ def booked(name: str, **fields: Any) -> dict[str, Any]:
 
 def case(name: str, *causes: Cause, **heard: Any) -> tuple[str, Case]:
     """A payment that is the same on both paths, but for what is named."""
-    same = {"live": [payment(name)], "log": [booked(name)]}
+    same: dict[str, Any] = {"live": [payment(name)], "log": [booked(name)]}
     return name, Case(list(causes), **same | heard)
 
 
