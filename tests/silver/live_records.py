@@ -16,7 +16,7 @@ from lakehouse.context import Batch, Lakehouse
 from lakehouse.decision import load_rules
 from lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_CORRECTIONS
 from silver.deliveries import deliveries_of
-from silver.enrich_live import enrich
+from silver.enrich_live import Policies, enrich
 
 TRANSACTIONS, FRAUD_SCORES = "payments.transactions", "payments.fraud-scores"
 TOPIC_ID = "zbXbJwqZQcmm4lEeNvs4Nw"
@@ -103,7 +103,8 @@ def enriched(
         corrections,
     )
     # a stream hands over rows, not the plan that made them
-    enrich(lake, rules, deliveries.localCheckpoint(eager=False), Batch(query, number))
+    parsed = deliveries.localCheckpoint(eager=False)
+    enrich(lake, rules, Policies(lake), parsed, Batch(query, number))
 
 
 def rows_of(frame: DataFrame, key: str = "coordinates") -> list[dict[str, Any]]:
