@@ -30,7 +30,7 @@ from lakehouse.decision import (
     load_rules,
     reason_code,
 )
-from lakehouse.dynamodb import PushReport, ensure_table, push
+from lakehouse.dynamodb import NEW, PushReport, ensure_table, push
 from lakehouse.frames import Keep, keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log
@@ -301,7 +301,7 @@ def _push(lake: Lakehouse, known: _Known, now: datetime, publish: Publish) -> Pu
         known.scores,
         version=version,
         retention=timedelta(days=settings.retention_days),
-    )
+    ).withColumn(NEW, F.col("decided_at") == F.lit(now))  # else something was decided before
     # what has expired already would only be written to be deleted
     kept = items.where(F.col("expires_at") > F.lit(int(now.timestamp())))
     lake.lease.check()
