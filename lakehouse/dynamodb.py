@@ -122,7 +122,10 @@ def _write_partition(
     with ThreadPoolExecutor(settings.writers, thread_name_prefix="push") as pool:
         # a bounded window: a partition may be larger than memory
         for window in _windows(items, _WINDOW):
-            pushed = [_Pushed(*item, _attributes_of(body)) for *item, body in window]
+            pushed = [
+                _Pushed(transaction_id, version, expires_at, is_new, _attributes_of(body))
+                for transaction_id, version, expires_at, is_new, body in window
+            ]
             insert = partial(_insert, store, settings.table, group)
             new = [each for each in pushed if each.is_new]
             standing = list(chain.from_iterable(pool.map(insert, _windows(new, _STATEMENTS))))
