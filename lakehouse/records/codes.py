@@ -109,3 +109,42 @@ class LossReason(StrEnum):
 
     EXPIRED = "EXPIRED"  # the topic's retention has passed the reader
     RECREATED = "RECREATED"  # the topic was deleted, and another of its name created
+
+
+class RowSeverity(StrEnum):
+    """What a rule of conf/quality does with a row that breaks it."""
+
+    QUARANTINE = "quarantine"
+    WARN = "warn"
+
+
+class GateSeverity(StrEnum):
+    """Whether a check that fails holds its batch, or is only told."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class CheckVerdict(StrEnum):
+    """What became of one check of a batch."""
+
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    NO_HISTORY = "NO_HISTORY"  # an anomaly has no opinion before it has seen enough days
+    NO_ROWS = "NO_ROWS"  # there was nothing to measure
+    SKIPPED = "SKIPPED"  # only Deequ can measure it, and it is absent
+
+
+class BatchVerdict(StrEnum):
+    """What became of a delivered batch."""
+
+    HELD = "HELD"
+    RELEASED = "RELEASED"  # by a person: the build that follows publishes it
+    PUBLISHED = "PUBLISHED"
+
+
+class Engine(StrEnum):
+    """What measured a batch."""
+
+    DEEQU = "DEEQU"
+    SQL = "SQL"
