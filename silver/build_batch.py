@@ -65,7 +65,7 @@ def build_batch(
     """Bring Silver's batch tables up to all files loaded so far, and end, whatever the trigger.
 
     Raises:
-        ConfigError: a file of conf/quality is wrong, or a release has no reason.
+        ConfigError: a file of conf/quality is wrong.
         BatchNotHeldError: `release` names a batch that no gate holds.
     """
     gates = Gates.opened(lake, _contracts(lake))

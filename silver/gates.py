@@ -42,7 +42,7 @@ from silver.drops import Drops, Parse
 _Values = Mapping[str, float | None]
 """What was measured of one batch, by the id of the check."""
 
-# earlier days that an anomaly may look at: more than `last_days` of them, as some days bring nothing
+# more than `last_days` of them: some days bring nothing
 _DAYS_LOOKED_BACK = 400
 
 

@@ -1,7 +1,8 @@
 """Figures of a batch: what can be measured, and those that Spark SQL measures by itself.
 
 Exact figures are the same whoever measures them. Approximate ones are sketches, each engine's own:
-Deequ measures them, and nobody in its place, since a history of two sketches compares unlike things.
+Deequ measures them, and nobody in its place, since a history of two sketches would compare unlike
+things.
 """
 
 from __future__ import annotations
