@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Self
 
 from pyspark.sql import DataFrame
@@ -71,7 +71,8 @@ class Ledger:
                     BatchVerdict(row["verdict"]),
                     tuple(row["failed"]),
                     row["reason"],
-                    row["recorded_at"],
+                    # PySpark gives the machine's local time
+                    row["recorded_at"].astimezone(UTC),
                 )
                 for row in rows
             ]

@@ -29,9 +29,7 @@ COLUMNS = StructType.fromDDL(
 @pytest.mark.parametrize(
     "sections, named",
     [
-        param(
-            {"rows": [a_row_rule(surprise=1)]}, r"rule rule: .*surprise", id="unknown"
-        ),
+        param({"rows": [a_row_rule(surprise=1)]}, r"rule rule: .*surprise", id="unknown"),
         param({"rows": [a_row_rule(severity="fatal")]}, "rule rule: .*quarantine", id="severity"),
         param({"rows": [{"severity": "warn"}]}, "rule 1 of rows: .*id", id="no id"),
         param({"rows": ["amount > 0"]}, "rule 1 of rows: ", id="no rule at all"),
