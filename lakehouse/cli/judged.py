@@ -83,12 +83,9 @@ def checks_of(spark: SparkSession, config: Config, judged: JudgedBatch) -> list[
     """Every check of the files that stood in a batch when it was judged last."""
     rows = _read(spark, config, SILVER_QUALITY_METRICS)
     own = rows.where((F.col("batch") == judged.batch) & (F.col("content") == judged.content))
-    last = own.groupBy("check_id").agg(
-        F.max_by(F.struct(*[name for name in JudgedCheck.__annotations__]), "recorded_at").alias(
-            "_"
-        )
-    )
-    return [JudgedCheck(*row) for row in rows_of(last.select("_.*").orderBy("check_id"))]
+    check = F.struct(*list(JudgedCheck.__annotations__))
+    last = own.groupBy("check_id").agg(F.max_by(check, "recorded_at").alias("last"))
+    return [JudgedCheck(*row) for row in rows_of(last.select("last.*").orderBy("check_id"))]
 
 
 def skipped_checks(

@@ -1,4 +1,4 @@
-"""`lakehouse quality show|release`: how delivered batches were judged, and how a held one goes on."""
+"""`lakehouse quality show|release`: how delivered batches were judged, how a held one goes on."""
 
 from __future__ import annotations
 

@@ -61,12 +61,18 @@ def measured_by_deequ(rows: DataFrame, measures: Collection[Measure]) -> Measure
     for analyzer in analyzers:
         run.addAnalyzer(analyzer)
     context = run.run()
+    found = [context.metric(analyzer._analyzer_jvm).get().value() for analyzer in analyzers]
+    tried = dict(zip(wanted, found, strict=True))
+    faults = {measure: fault for measure in wanted if (fault := _fault(tried[measure]))}
+    if faults and len(wanted) > 1:
+        # one fails the pass that it shares with others: alone, each says whose fault it is
+        for measure in faults:
+            measured_by_deequ(rows, [measure])
+    for measure, fault in faults.items():
+        raise MeasurementError(measure.name, fault)
     return Measurement(
         Engine.DEEQU,
-        {
-            measure: _value(measure, context.metric(analyzer._analyzer_jvm))
-            for measure, analyzer in zip(wanted, analyzers, strict=True)
-        },
+        {m: float(value.get()) if value.isSuccess() else None for m, value in tried.items()},
     )
 
 
@@ -86,10 +92,12 @@ def _analyzer(measure: Measure) -> Any:
             return analyzers.Size()
         case OfColumn(kind="completeness"):
             return analyzers.Completeness(measure.column)
+        # Deequ's own Minimum and Maximum cast a word to a number, which ANSI mode refuses; the
+        # sketch of quantiles keeps both ends exactly
         case OfColumn(kind="minimum"):
-            return analyzers.Minimum(measure.column)
+            return analyzers.ApproxQuantile(measure.column, 0.0)
         case OfColumn(kind="maximum"):
-            return analyzers.Maximum(measure.column)
+            return analyzers.ApproxQuantile(measure.column, 1.0)
         case OfColumn():
             return analyzers.Mean(measure.column)
         case OfColumns(kind="uniqueness"):
@@ -106,14 +114,13 @@ def _analyzer(measure: Measure) -> Any:
             return analyzers.ApproxCountDistinct(measure.column)
 
 
-def _value(measure: Measure, metric: Any) -> float | None:
-    """The number in Scala's Option[Metric[Try[Double]]]."""
-    if metric.isEmpty():
-        raise MeasurementError(measure.name, "Deequ gave no answer")
-    value = metric.get().value()
-    if value.isSuccess():
-        return float(value.get())
-    fault = value.failed().get()
+def _fault(tried: Any) -> str | None:
+    """Why a measure failed, in its first cause; None if it did not, or had nothing to measure."""
+    if tried.isSuccess():
+        return None
+    fault = tried.failed().get()
     if fault.getClass().getSimpleName() == _NOTHING_TO_MEASURE:
         return None
-    raise MeasurementError(measure.name, str(fault.getMessage()).splitlines()[0])
+    while fault.getCause() is not None:
+        fault = fault.getCause()
+    return str(fault.toString()).splitlines()[0]

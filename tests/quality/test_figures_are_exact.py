@@ -37,7 +37,7 @@ def seeded_payments(seed: int = 20260302, count: int = 2_000) -> list[Payment]:
         (
             random.randrange(count),
             Decimal(random.randrange(10**7)),
-            f"user-{random.randrange(300)}" if random.random() < 0.9 else None,
+            f"user-{random.randrange(1_000)}" if random.random() < 0.9 else None,
             Decimal(round(random.random() ** 3 * 10**6)) / 10**6,
             random.choice(["AUTHORIZED", "DECLINED", "PENDING"]),
         )
@@ -60,6 +60,10 @@ def exact_figures(payments: list[Payment]) -> dict[Measure, float]:
         OfColumn(kind="maximum", column="amount"): float(max(amounts)),
         OfColumn(kind="mean", column="score"): fmean(scores),
         OfColumns(kind="uniqueness", columns=("id",)): once / len(ids),
+        # who is not known is nobody's double
+        OfColumns(kind="uniqueness", columns=("user_id",)): (
+            sum(users.count(user) == 1 for user in set(users)) / len(users)
+        ),
         OfColumns(kind="distinct_count", columns=("user_id",)): len(set(users)),
         OfColumns(kind="distinct_count", columns=("id", "status")): len(pairs),
         Compliance(kind="compliance", predicate="status = 'DECLINED'"): declined / len(payments),
