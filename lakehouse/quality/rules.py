@@ -25,19 +25,23 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _SECTIONS = ("rows", "gates", "anomalies")
 
 
-class RowCheck(Settings):
-    """One rule of a row: SQL that is true of a good one; where it is null, it is not broken."""
+class Rule(Settings):
+    """What has an id, of its own among all rules of its kind of drop."""
 
     id: RuleId
+
+
+class RowCheck(Rule):
+    """One rule of a row: SQL that is true of a good one; where it is null, it is not broken."""
+
     severity: RowSeverity
     message: SomeText  # what is wrong with a row that breaks it; never carries a value
     check: SomeText
 
 
-class Check(Settings):
+class Check(Rule):
     """What every check of a batch has: which figure it looks at, and over which rows of it."""
 
-    id: RuleId
     severity: GateSeverity
     message: SomeText
     measure: AnyMeasure
@@ -137,7 +141,8 @@ def _of_kind(kind: str, files: Mapping[Path, RuleFile]) -> KindRules:
     own = {path: rules for path, rules in files.items() if rules.kind == kind}
     file_of: dict[str, Path] = {}
     for path, rules in own.items():
-        for rule in (*rules.rows, *rules.gates, *rules.anomalies):
+        declared: tuple[Rule, ...] = (*rules.rows, *rules.gates, *rules.anomalies)
+        for rule in declared:
             if rule.id in file_of:
                 where = "here" if file_of[rule.id] == path else f"in {file_of[rule.id].name}"
                 problem = f"rule {rule.id}: the id is taken by another rule of {kind} {where}"

@@ -89,7 +89,7 @@ def test_one_day_of_madness_does_not_change_what_is_usual() -> None:
 
 
 def test_a_day_without_the_figure_is_no_day() -> None:
-    earlier = [{"size": 1.0}, {"size": None}, {}, {"size": 3.0}]
+    earlier: list[dict[str, float | None]] = [{"size": 1.0}, {"size": None}, {}, {"size": 3.0}]
     assert past_of("size", earlier) == [1.0, 3.0]
 
 

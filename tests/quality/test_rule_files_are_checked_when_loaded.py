@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql.types import StructType
+from pyspark.sql.types import ArrayType, StructType
 from pytest import param
 
 from lakehouse.config import Config
@@ -20,9 +20,13 @@ from lakehouse.tables import DROPS
 from tests.conftest import LOCAL
 from tests.quality.builders import a_gate, a_row_rule, an_anomaly, write_rules
 
-COLUMNS = StructType.fromDDL(
-    "transaction_id string, amount decimal(15,2), event_date date, "
-    "violations array<struct<rule_id:string,reason:string>>"
+VIOLATION = StructType().add("rule_id", "string").add("reason", "string")
+COLUMNS = (
+    StructType()
+    .add("transaction_id", "string")
+    .add("amount", "decimal(15,2)")
+    .add("event_date", "date")
+    .add("violations", ArrayType(VIOLATION))
 )
 
 

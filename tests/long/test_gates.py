@@ -173,12 +173,12 @@ def test_a_bad_correction_leaves_the_last_good_rows_until_it_is_released(
     with pytest.raises(BatchNotHeldError, match=r"date=2026-03-04.*held are .*date=2026-03-03"):
         build_batch(lake, release=batch(FOURTH), reason="why not")
 
-    # it dies when all is published but the verdict
-    lake.dies_before.append(SILVER_QUALITY_METRICS)
+    # it dies when money is published, and the verdict is not yet
     lake.dies_before.append(SILVER_WARNINGS_BATCH)
     with pytest.raises(KilledError):
         build_batch(lake, release=batch(THIRD), reason="the sender confirms it")
     lake.dies_before.clear()
+    assert amounts(lake)[1] == [1000, 7]
     assert verdicts(lake, THIRD) == ["PUBLISHED", "HELD", "RELEASED"]
     build_batch(lake)
     assert amounts(lake) == {1: [1000, 7], 2: [1000, None], 3: [1000, None]}
