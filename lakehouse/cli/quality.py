@@ -10,7 +10,7 @@ import typer
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, some_text
 from lakehouse.cli.terminal import say, show_grid, show_json, step
 from lakehouse.config import Config
-from lakehouse.errors import BatchNotHeldError
+from lakehouse.errors import BatchNotJudgedError
 
 app = typer.Typer(help="Gates of delivered batches.", no_args_is_help=True)
 
@@ -40,7 +40,7 @@ def show(
         checks = checks_of(session, settings, batches[0]) if batch and batches else []
         skipped = skipped_checks(session, settings, batches)
     if batch is not None and not batches:
-        raise BatchNotHeldError(batch, [])
+        raise BatchNotJudgedError(batch)
     if as_json:
         found = [asdict(each) for each in batches]
         show_json({"batches": found, "checks": [asdict(check) for check in checks]})
