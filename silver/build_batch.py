@@ -68,7 +68,7 @@ def build_batch(
         ConfigError: a file of conf/quality is wrong.
         BatchNotHeldError: `release` names a batch that no gate holds.
     """
-    gates = Gates.opened(lake, _contracts(lake))
+    gates = Gates.opened(lake, contracts_of(lake))
     if release is not None:
         gates.release(release, reason)
     daily = replace(lake, trigger=Trigger("once", lake.trigger.interval_seconds))
@@ -155,7 +155,7 @@ def _contents(files: list[Row]) -> frozenset[Content]:
     return frozenset((file["path"], file["file_revision"]) for file in files)
 
 
-def _contracts(lake: Lakehouse) -> dict[str, Parse]:
+def contracts_of(lake: Lakehouse) -> dict[str, Parse]:
     """How each kind of drop is read."""
     newest = batch.latest_plausible(lake.config.ingest.max_clock_ahead_hours)
     regions = load_regions(lake.config.rules.regions)

@@ -10,15 +10,19 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse.config import Config
 from lakehouse.context import Batch, Lakehouse, Trigger
 from lakehouse.delta import latest_version, path_of
 from lakehouse.errors import BatchNotHeldError, ConfigError
 from lakehouse.lease import held_lease
+from lakehouse.monitoring import heard_by
 from lakehouse.quality.batches import Ledger
-from lakehouse.records.codes import BatchVerdict, CheckVerdict
+from lakehouse.quality.measures import measured_by_sql
+from lakehouse.records.codes import BatchVerdict, CheckVerdict, Engine
 from lakehouse.tables import (
+    BRONZE_DROP_FILES,
     SILVER_MONEY_EVENTS,
     SILVER_QUALITY_BATCHES,
     SILVER_QUALITY_METRICS,
@@ -26,7 +30,8 @@ from lakehouse.tables import (
     SILVER_WARNINGS_BATCH,
     Table,
 )
-from silver.build_batch import build_batch
+from silver.build_batch import absorb, build_batch, contracts_of
+from silver.gates import Gates
 from tests.conftest import LOCAL, NOON, in_folder, override
 from tests.quality.builders import a_gate, a_row_rule, an_anomaly, write_rules
 from tests.silver.deliveries import a_money_event, deliver
@@ -101,6 +106,12 @@ def lake(shared: MortalLakehouse, tmp_path: Path) -> MortalLakehouse:
     """A lake without tables."""
     place = shared.config.lake.model_copy(update={"root": str(tmp_path)})
     return replace(shared, config=shared.config.model_copy(update={"lake": place}), dies_before=[])
+
+
+def with_rules(lake: MortalLakehouse, folder: Path) -> MortalLakehouse:
+    """The same lake under other rules."""
+    rules = lake.config.rules.model_copy(update={"quality": str(folder)})
+    return replace(lake, config=lake.config.model_copy(update={"rules": rules}))
 
 
 def good(*numbers: int, **changes: Any) -> list[dict[str, Any] | str]:
@@ -253,12 +264,41 @@ def test_a_day_unlike_the_days_before_is_held_once_enough_days_are_known(
     assert (few["verdict"], few["severity"]) == (CheckVerdict.FAILED, "warning")
 
 
+def test_without_deequ_what_sql_can_say_is_judged_and_the_rest_is_told_as_skipped(
+    lake: MortalLakehouse, tmp_path: Path
+) -> None:
+    quantile = {"kind": "approx_quantile", "column": "amount", "quantile": 0.9}
+    gates = [a_gate("many", at_least=2), a_gate("upper", measure=quantile, at_most=1)]
+    rules = write_rules(tmp_path / "rules", KIND, gates=gates).parent
+    lake = with_rules(lake, rules)
+    deliver(lake, KIND, good(1), day=THIRD)
+    deliver(lake, KIND, good(2, 3), day=FOURTH)
+    without_deequ = replace(Gates.opened(lake, contracts_of(lake)), measured=measured_by_sql)
+    told: list[tuple[str, Any]] = []
+    with heard_by(lambda event, fields: bool(told.append((event, fields)))):
+        absorb(lake, lake.read(BRONZE_DROP_FILES), without_deequ)
+    assert amounts(lake).keys() == {2, 3}
+    assert [verdicts(lake, day) for day in (THIRD, FOURTH)] == [["HELD"], ["PUBLISHED"]]
+    judged = [
+        (row["check_id"], row["verdict"], row["engine"], row["value"])
+        for row in lake.read(SILVER_QUALITY_METRICS)
+        .where(F.col("batch") == batch(FOURTH))
+        .collect()
+    ]
+    assert sorted(judged) == [
+        ("many", CheckVerdict.PASSED, Engine.SQL, 2.0),
+        ("upper", CheckVerdict.SKIPPED, Engine.SQL, None),
+    ]
+    skipped = [fields for event, fields in told if event == "check skipped"]
+    assert [fields["table"] for fields in skipped] == [batch(THIRD), batch(FOURTH)]
+    assert all("upper" in fields["reason"] for fields in skipped)
+
+
 def test_a_bad_rule_file_stops_the_build_before_it_reads(
     lake: MortalLakehouse, tmp_path: Path
 ) -> None:
     file = write_rules(tmp_path / "rules", KIND, rows=[a_row_rule("odd", "amounts > 0")])
-    rules = lake.config.rules.model_copy(update={"quality": str(file.parent)})
-    wrong = replace(lake, config=lake.config.model_copy(update={"rules": rules}))
+    wrong = with_rules(lake, file.parent)
     deliver(lake, KIND, good(1), day=THIRD)
     with pytest.raises(ConfigError, match=r"money_events\.yaml: rule odd: check: .*amounts"):
         build_batch(wrong)

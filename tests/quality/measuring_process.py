@@ -7,7 +7,7 @@ from typing import Any
 
 from lakehouse.config import Config
 from lakehouse.quality.deequ import measured_by_deequ
-from lakehouse.quality.measures import Compliance, OfColumns, Size
+from lakehouse.quality.measures import Compliance, Measure, OfColumns, Size
 from lakehouse.session import open_session
 from tests.conftest import LOCAL
 
@@ -15,7 +15,7 @@ from tests.conftest import LOCAL
 def main() -> None:
     """Measure, and leave without stopping anything by hand."""
     spark = open_session(Config.load(LOCAL), "measuring")
-    measures = [
+    measures: list[Measure] = [
         Size(kind="size"),
         OfColumns(kind="uniqueness", columns=("id",)),
         Compliance(kind="compliance", predicate="id < 5"),
