@@ -61,7 +61,10 @@ def a_csv_row(sha: str, revision: int, number: int, raw: str, name: str = "a") -
 def a_verdict(verdict: str, *files: tuple[str, int]) -> Row:
     return {
         "batch": "money_events", "kind": "money_events", "delivery_date": DAY, "content": "c",
-        "files": [(f"money_events/{name}.csv", revision) for name, revision in files],
+        "files": [
+            {"path": f"money_events/{name}.csv", "file_revision": revision}
+            for name, revision in files
+        ],
         "verdict": verdict, "failed": [], "recorded_at": MORNING,
     }  # fmt: skip
 
