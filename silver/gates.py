@@ -7,7 +7,7 @@ and each run judges it again, with what came since.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Self
@@ -19,7 +19,6 @@ from pyspark.sql.types import StructType
 
 from lakehouse.context import Lakehouse
 from lakehouse.errors import BatchNotHeldError
-from lakehouse.monitoring import log, warn
 from lakehouse.quality import is_accepted, with_row_rules
 from lakehouse.quality.batches import (
     Content,
@@ -34,10 +33,11 @@ from lakehouse.quality.expressions import row_rules, verify
 from lakehouse.quality.judging import Outcome, judged, past_of
 from lakehouse.quality.measures import Measurement, Measuring, measured_by_sql
 from lakehouse.quality.rules import KindRules, RuleBook, load_rule_book
-from lakehouse.records.codes import BatchVerdict, CheckVerdict, RowSeverity
+from lakehouse.records.codes import BatchVerdict, RowSeverity
 from lakehouse.tables import DROPS, SILVER_QUALITY_BATCHES, SILVER_QUALITY_METRICS
 from silver.batch import delivered
 from silver.drops import Drops, Parse
+from silver.verdicts import Judgement, append_metrics, append_verdicts, tell
 
 _Values = Mapping[str, float | None]
 """What was measured of one batch, by the id of the check."""
@@ -96,18 +96,10 @@ class Gates:
                 batch, hold.content, hold.files, BatchVerdict.RELEASED, hold.failed,
                 reason.strip(), self.lake.clock(),
             )  # fmt: skip
-            _append_verdicts(self.lake, [released])
+            append_verdicts(self.lake, [released])
 
     def _ledger(self) -> Ledger:
         return Ledger.of(self.lake.read(SILVER_QUALITY_BATCHES))
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """A verdict on a batch, and the checks it follows from: none for one that was released."""
-
-    verdict: GivenVerdict
-    outcomes: Sequence[Outcome]
 
 
 @dataclass(frozen=True)
@@ -145,11 +137,11 @@ class Round:
         """Write down what is new: figures, then verdicts. A batch that waits as before is not."""
         lake = self.gates.lake
         for judgement in self.judgements:
-            _tell(lake.job, judgement)
+            tell(lake.job, judgement)
         news = [judgement for judgement in self.judgements if not self._is_known(judgement)]
         if news:
-            _append_metrics(lake, news)
-            _append_verdicts(lake, [judgement.verdict for judgement in news])
+            append_metrics(lake, news)
+            append_verdicts(lake, [judgement.verdict for judgement in news])
 
     def _is_known(self, judgement: Judgement) -> bool:
         said, hold = judgement.verdict, self.ledger.hold_of(judgement.verdict.batch)
@@ -240,75 +232,3 @@ def _with_rules(parse: Parse, rules: KindRules) -> Parse:
 
 def _values(outcomes: Iterable[Outcome]) -> _Values:
     return {outcome.check_id: outcome.value for outcome in outcomes}
-
-
-def _tell(job: str, judgement: Judgement) -> None:
-    said = judgement.verdict
-    if said.verdict is BatchVerdict.HELD:
-        warn("batch held", job=job, table=said.batch, reason=said.reason)
-    for outcome in judgement.outcomes:
-        if outcome.verdict is CheckVerdict.SKIPPED:
-            what = f"{outcome.check_id} ({outcome.measure}): {outcome.reason}"
-            warn("check skipped", job=job, table=said.batch, reason=what)
-        elif outcome.verdict is CheckVerdict.FAILED and not outcome.holds_batch:
-            warn("batch unusual", job=job, table=said.batch, reason=outcome.reason)
-    if said.verdict is BatchVerdict.PUBLISHED and said.failed:
-        log("batch released", job=job, table=said.batch, reason=said.reason)
-
-
-def _append_metrics(lake: Lakehouse, judgements: Sequence[Judgement]) -> None:
-    key = ("batch", "content", "check_id", "verdict")
-    batches = [judgement.verdict.batch for judgement in judgements]
-    known = lake.read(SILVER_QUALITY_METRICS).where(F.col("batch").isin(batches))
-    # a run that died behind them had written them
-    recorded = {tuple(row) for row in known.select(*key).collect()}
-    rows = [row for each in judgements for row in _metrics(each)]
-    new = [row for row in rows if tuple(row[name] for name in key) not in recorded]
-    if new:
-        lake.append(
-            lake.spark.createDataFrame(new, SILVER_QUALITY_METRICS.schema), SILVER_QUALITY_METRICS
-        )
-
-
-def _metrics(judgement: Judgement) -> list[dict[str, object]]:
-    given = judgement.verdict
-    kind = given.batch.partition("/")[0]
-    return [
-        {
-            "batch": given.batch,
-            "kind": kind,
-            "delivery_date": day_of(given.batch),
-            "content": given.content,
-            "source_table": DROPS[kind].name,
-            "check_id": outcome.check_id,
-            "measure": outcome.measure,
-            "severity": str(outcome.severity),
-            "value": outcome.value,
-            "expected": outcome.expected,
-            "verdict": str(outcome.verdict),
-            "reason": outcome.reason,
-            "engine": str(outcome.engine),
-            "recorded_at": given.recorded_at,
-        }
-        for outcome in judgement.outcomes
-    ]
-
-
-def _append_verdicts(lake: Lakehouse, verdicts: Sequence[GivenVerdict]) -> None:
-    rows = [
-        {
-            "batch": given.batch,
-            "kind": given.batch.partition("/")[0],
-            "delivery_date": day_of(given.batch),
-            "content": given.content,
-            "files": sorted(given.files),
-            "verdict": str(given.verdict),
-            "failed": list(given.failed),
-            "reason": given.reason,
-            "recorded_at": given.recorded_at,
-        }
-        for given in verdicts
-    ]
-    lake.append(
-        lake.spark.createDataFrame(rows, SILVER_QUALITY_BATCHES.schema), SILVER_QUALITY_BATCHES
-    )
