@@ -121,8 +121,10 @@ class Round:
         batches = sorted({batch_of(path) for path, _ in new}, key=day_of)
         past = self._past(kind, day_of(batches[-1])) if rules.anomalies else {}
         held: set[Content] = set()
+        # a run that lost its position meets again what went through
+        undecided = new - self.ledger.let_through
         for batch in batches:
-            files = frozenset(content for content in new if batch_of(content[0]) == batch)
+            files = frozenset(content for content in undecided if batch_of(content[0]) == batch)
             judgement = self._judgement(batch, files, drops, rules, past)
             if judgement is None:
                 continue

@@ -79,13 +79,19 @@ class Ledger:
         )
 
     @property
+    def let_through(self) -> frozenset[Content]:
+        """Files that a verdict has let through: nothing holds them back any more."""
+        through = (v.files for v in self.verdicts if v.verdict is BatchVerdict.PUBLISHED)
+        return frozenset(content for files in through for content in files)
+
+    @property
     def held_back(self) -> frozenset[Content]:
         """Files that no verdict has let through."""
         held: set[Content] = set()
         for verdict in self.verdicts:
             if verdict.verdict is not BatchVerdict.PUBLISHED:
                 held |= verdict.files
-        return frozenset(held) - self._published
+        return frozenset(held) - self.let_through
 
     @property
     def waiting(self) -> frozenset[str]:
@@ -106,11 +112,6 @@ class Ledger:
             return None
         holds = [v for v in self.verdicts if (v.batch, v.verdict) == (batch, BatchVerdict.HELD)]
         return max(holds, key=lambda verdict: verdict.recorded_at, default=None)
-
-    @property
-    def _published(self) -> frozenset[Content]:
-        through = (v.files for v in self.verdicts if v.verdict is BatchVerdict.PUBLISHED)
-        return frozenset(content for files in through for content in files)
 
     def _says(self, verdict: BatchVerdict, batch: str, content: str) -> GivenVerdict | None:
         wanted = (verdict, batch, content)

@@ -181,6 +181,11 @@ def test_a_bad_correction_leaves_the_last_good_rows_until_it_is_released(
     build_batch(lake)
     assert amounts(lake) == {1: [1000], 2: [1000], 3: [1000]}
 
+    before = versions(lake)
+    lake.checkpoint.delete()
+    build_batch(lake)
+    assert versions(lake) == before, "without its position it holds the same, and writes nothing"
+
     with pytest.raises(BatchNotHeldError, match=r"date=2026-03-04.*held are .*date=2026-03-03"):
         build_batch(lake, release=batch(FOURTH), reason="why not")
 
