@@ -280,7 +280,12 @@ def test_without_deequ_what_sql_can_say_is_judged_and_the_rest_is_told_as_skippe
     deliver(lake, KIND, good(2, 3), day=FOURTH)
     without_deequ = replace(Gates.opened(lake, contracts_of(lake)), measured=measured_by_sql)
     told: list[tuple[str, Any]] = []
-    with heard_by(lambda event, fields: bool(told.append((event, fields)))):
+
+    def hear(event: str, fields: Any) -> bool:
+        told.append((event, fields))
+        return False
+
+    with heard_by(hear):
         absorb(lake, lake.read(BRONZE_DROP_FILES), without_deequ)
     assert amounts(lake).keys() == {2, 3}
     assert [verdicts(lake, day) for day in (THIRD, FOURTH)] == [["HELD"], ["PUBLISHED"]]
