@@ -87,9 +87,7 @@ def lock_jars(java: Java) -> None:
     lines = [_PREFIX + jar_inputs()]
     for use, wanted in tomllib.loads((HERE / "jars.toml").read_text("utf-8")).items():
         skipped = set(wanted["exclude"]) | (carried if use == "spark" else set())
-        found = [
-            jar for jar in _resolved(use, wanted, java) if jar.artifact not in skipped
-        ]
+        found = [jar for jar in _resolved(use, wanted, java) if jar.artifact not in skipped]
         lines += ["", f"[{use}]"]
         lines += [f"{jar.coordinate} sha256:{jar.sha256}" for jar in found]
         print(f"requirements/jars.lock: {len(found)} for {use}")
