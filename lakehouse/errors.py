@@ -32,6 +32,9 @@ LakehouseError                      anything below; the command line prints it i
 ├── OffsetsDifferError              a topic's records are not in Bronze exactly once
 ├── NotInQuarantineError            no refused record of a topic has these coordinates
 ├── CorrectionRefusedError          a corrected record still may not go on, or not in this place
+├── MeasurementError                a figure of a delivered batch cannot be computed of its rows
+├── BatchNotJudgedError             no delivered batch of this name came to the gates
+├── BatchNotHeldError               no delivered batch of this name is held
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
@@ -370,6 +373,40 @@ class CorrectionRefusedError(LakehouseError):
     def __init__(self, coordinates: str, problems: Sequence[str]) -> None:
         self.coordinates, self.problems = coordinates, tuple(problems)
         super().__init__(f"{coordinates} is not corrected: {'; '.join(self.problems)}.")
+
+
+class MeasurementError(LakehouseError):
+    """A check of conf/quality fails on the rows themselves: nothing of the batch was published."""
+
+    def __init__(self, measure: str, fault: str) -> None:
+        self.measure = measure
+        super().__init__(
+            f"{measure} cannot be measured: {fault}. Correct the rule that asks for it "
+            "(rules.quality in the config names the folder), then run build_batch again."
+        )
+
+
+class BatchNotJudgedError(LakehouseError):
+    """Nothing to show: the name is wrong, no build has seen it, or its kind has no gates."""
+
+    def __init__(self, batch: str) -> None:
+        self.batch = batch
+        super().__init__(
+            f"no delivered batch {batch!r} was judged. `lakehouse quality show` names those that "
+            "were; a kind without gates in conf/quality has none, and a new file needs "
+            "`lakehouse run load_drops` and `lakehouse run build_batch`."
+        )
+
+
+class BatchNotHeldError(LakehouseError):
+    """Nothing to release: the name is wrong, or the batch went through meanwhile."""
+
+    def __init__(self, batch: str, held: Sequence[str]) -> None:
+        self.batch, self.held = batch, tuple(held)
+        now = f"held are {', '.join(held)}" if held else "none is held"
+        super().__init__(
+            f"no delivered batch {batch!r} is held; {now}. `lakehouse quality show` says why."
+        )
 
 
 class CountsDoNotCloseError(LakehouseError):

@@ -14,6 +14,8 @@ from lakehouse.errors import UnknownTableError
 from lakehouse.records.bronze import DropFile, DropRow, KafkaRecord, LostRange
 from lakehouse.records.codes import (
     Action,
+    BatchVerdict,
+    CheckVerdict,
     FxStatus,
     LossReason,
     PolicyFlag,
@@ -26,6 +28,7 @@ from lakehouse.records.gold import (
     HistoryRow,
     Reconciliation,
 )
+from lakehouse.records.quality import QualityBatch, QualityMetric, Warned
 from lakehouse.records.silver import (
     BatchTransaction,
     Correction,
@@ -232,6 +235,28 @@ SILVER_PARITY = Table(
     properties=_APPEND_ONLY,
     audited=True,
 )
+SILVER_WARNINGS_BATCH = Table(
+    name="silver.warnings_batch",
+    record=Warned,
+    written_by="build_batch",
+    partitioned_by=("delivery_date",),
+    properties=_APPEND_ONLY,
+)
+SILVER_QUALITY_METRICS = Table(
+    name="silver.quality_metrics",
+    record=QualityMetric,
+    written_by="build_batch",
+    properties=_APPEND_ONLY,
+    constraints={"verdict_known": _one_of("verdict", CheckVerdict)},
+)
+SILVER_QUALITY_BATCHES = Table(
+    name="silver.quality_batches",
+    record=QualityBatch,
+    written_by="build_batch",
+    properties=_APPEND_ONLY,
+    constraints={"verdict_known": _one_of("verdict", BatchVerdict)},
+    audited=True,
+)
 
 GOLD_TRANSACTIONS = Table(
     name="gold.transactions",
@@ -286,6 +311,9 @@ TABLES: Mapping[str, Table] = {
         SILVER_FX_RATES,
         SILVER_QUARANTINE_BATCH,
         SILVER_PARITY,
+        SILVER_WARNINGS_BATCH,
+        SILVER_QUALITY_METRICS,
+        SILVER_QUALITY_BATCHES,
         GOLD_TRANSACTIONS,
         GOLD_TRANSACTION_HISTORY,
         GOLD_HISTORY_CHAIN,

@@ -13,10 +13,10 @@ from typing import Annotated
 
 import typer
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from lakehouse.context import Lakehouse, Trigger
+from lakehouse.context import Batch, Lakehouse, Trigger
 from lakehouse.decision import (
     PolicyBook,
     decide,
@@ -40,6 +40,7 @@ from lakehouse.tables import (
     SILVER_OFFLINE_SCORES,
     SILVER_POLICIES,
     SILVER_QUARANTINE_BATCH,
+    SILVER_WARNINGS_BATCH,
     Table,
 )
 from silver import batch
@@ -51,7 +52,8 @@ from silver.contract import (
     parsed_scores,
 )
 from silver.days import DAYS, days_named
-from silver.drops import Drops, Manifest, Parse
+from silver.drops import Content, Drops, Manifest, Parse
+from silver.gates import Gates, Round
 from silver.live import near
 from silver.revisions import differs, latest, next_revisions
 from silver.scd2 import check_intervals, policy_versions, standing_rates
@@ -59,6 +61,10 @@ from silver.scd2 import check_intervals, policy_versions, standing_rates
 
 def build_batch(
     lake: Lakehouse,
+    release: Annotated[
+        str | None, typer.Option(help="Publish this held batch: KIND/date=DAY.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why it may go on; is recorded.")] = None,
     restate: Annotated[
         str | None,
         typer.Option(
@@ -69,28 +75,44 @@ def build_batch(
     """Bring Silver's batch tables up to all files loaded so far, and end, whatever the trigger.
 
     Raises:
+        ConfigError: a file of conf/quality is wrong.
+        BatchNotHeldError: `release` names a batch that no gate holds.
         PolicyIntervalsError: versions of a policy would overlap, or leave a gap.
     """
     days = days_named(restate, "--restate") if restate is not None else frozenset()
+    gates = Gates.opened(lake, contracts_of(lake))
+    if release is not None:
+        gates.release(release, reason)
     daily = replace(lake, trigger=Trigger("once", lake.trigger.interval_seconds))
-    query = daily.each_batch(lake.stream(BRONZE_DROP_FILES), lambda files, _: absorb(lake, files))
+    runs: list[int] = []
+
+    def run_on(files: DataFrame, micro_batch: Batch) -> None:
+        runs.append(micro_batch.number)
+        absorb(lake, files, gates)
+
+    query = daily.each_batch(lake.stream(BRONZE_DROP_FILES), run_on)
     try:
         query.awaitTermination()
     except StreamingQueryException as error:
         # the JVM knows a fault of a micro-batch as text only
         raise (lake.faults[-1] if lake.faults else error) from error
+    if not runs and gates.waiting():
+        # nothing came, but what waits may go on by now
+        absorb(lake, lake.read(BRONZE_DROP_FILES).limit(0), gates)
     if days:
         restate_days(lake, days)
 
 
-def absorb(lake: Lakehouse, files: DataFrame) -> None:
+def absorb(lake: Lakehouse, files: DataFrame, gates: Gates) -> None:
     """Append what newly loaded files (rows of bronze.drop_files) change, table by table.
 
     Stopped between two tables and started again with the same files, it does the rest: what a
-    table needs of another is derived from the files, not from what that table lacked before.
+    table needs of another is derived from the files, not from what that table lacked before. The
+    verdicts come last: until then, what a gate held before still counts as held.
     """
     with keeping() as keep:
-        drops = _drops(lake, files, keep)
+        at_gates = gates.round()
+        drops = _drops(lake, files, at_gates, keep)
         if "fx_rates" in drops:
             rates = standing_rates(drops["fx_rates"].standing())
             _replace(lake, keep, rates, SILVER_FX_RATES)
@@ -108,10 +130,15 @@ def absorb(lake: Lakehouse, files: DataFrame) -> None:
             _append(lake, keep, rows, SILVER_BATCH_TRANSACTIONS)
         if drops:
             _append(lake, keep, _new_refusals(lake, drops), SILVER_QUARANTINE_BATCH)
+            _append(lake, keep, _new_warnings(lake, drops), SILVER_WARNINGS_BATCH)
+        at_gates.record()
 
 
-def _drops(lake: Lakehouse, files: DataFrame, keep: Keep) -> dict[str, Drops]:
-    """Delivered rows of the kinds of which `files` has loaded ones, by kind."""
+def _drops(lake: Lakehouse, files: DataFrame, gates: Round, keep: Keep) -> dict[str, Drops]:
+    """Delivered rows of the kinds of which `files` has loaded ones, or ones that waited, by kind.
+
+    Without those that a gate holds.
+    """
     columns = ("kind", "path", "file_revision", "verdict")
     manifest = (
         files.select(*columns, F.lit(True).alias("is_new"))
@@ -119,20 +146,31 @@ def _drops(lake: Lakehouse, files: DataFrame, keep: Keep) -> dict[str, Drops]:
         .where(F.col("verdict") == Verdict.LOADED.value)
         .collect()
     )
-    contracts, drops = _contracts(lake), {}
-    for kind in sorted({file["kind"] for file in manifest if file["is_new"]}):
+    held_back, drops = gates.ledger.held_back, {}
+    for kind in DROPS:
         own = [file for file in manifest if file["kind"] == kind]
-        drops[kind] = Drops.of(
+        loaded = _contents(own)
+        new = _contents([file for file in own if file["is_new"]]) | (held_back & loaded)
+        if not new:
+            continue
+        found = Drops.of(
             lake.read(DROPS[kind]),
-            Manifest(frozenset((file["path"], file["file_revision"]) for file in own)),
-            frozenset(file["path"] for file in own if file["is_new"]),
-            contracts[kind],
+            Manifest(loaded),
+            frozenset(path for path, _ in new),
+            gates.contracts[kind],
             keep,
         )
+        passed = found.without(gates.held(kind, found, new))
+        if passed.new_paths:
+            drops[kind] = passed
     return drops
 
 
-def _contracts(lake: Lakehouse) -> dict[str, Parse]:
+def _contents(files: list[Row]) -> frozenset[Content]:
+    return frozenset((file["path"], file["file_revision"]) for file in files)
+
+
+def contracts_of(lake: Lakehouse) -> dict[str, Parse]:
     """How each kind of drop is read."""
     newest = batch.latest_plausible(lake.config.ingest.max_clock_ahead_hours)
     regions = load_regions(lake.config.rules.regions)
@@ -253,10 +291,19 @@ def restate_days(lake: Lakehouse, days: frozenset[date]) -> None:
 
 def _new_refusals(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:
     refused = [found.refused(DROPS[kind].name) for kind, found in drops.items()]
-    known = lake.read(SILVER_QUARANTINE_BATCH).select("coordinates")
+    return _not_yet_in(lake, SILVER_QUARANTINE_BATCH, refused)
+
+
+def _new_warnings(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:
+    warned = [found.warned(DROPS[kind].name) for kind, found in drops.items()]
+    return _not_yet_in(lake, SILVER_WARNINGS_BATCH, warned)
+
+
+def _not_yet_in(lake: Lakehouse, table: Table, rows: list[DataFrame]) -> DataFrame:
+    known = lake.read(table).select("coordinates")
     # a file that was replaced and put back has its coordinates twice
-    rows = reduce(DataFrame.unionByName, refused).dropDuplicates(["coordinates"])
-    return rows.join(known, "coordinates", "left_anti")
+    found = reduce(DataFrame.unionByName, rows).dropDuplicates(["coordinates"])
+    return found.join(known, "coordinates", "left_anti")
 
 
 def _append(lake: Lakehouse, keep: Keep, rows: DataFrame, to: Table) -> None:

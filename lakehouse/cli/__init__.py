@@ -18,6 +18,7 @@ from lakehouse.cli import (
     jobs,
     lookup,
     prove,
+    quality,
     quarantine,
     query,
     services,
@@ -35,6 +36,7 @@ app.add_typer(jobs.app, name="run")
 app.command("lookup")(lookup.lookup)
 app.command("explain")(explain.explain)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(quality.app, name="quality")
 app.add_typer(prove.app, name="prove")
 app.command("query")(query.query)
 app.command("status")(status.status)

@@ -17,7 +17,7 @@ from lakehouse.decision import load_rules
 from lakehouse.dynamodb import push
 from lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_CORRECTIONS
 from silver.deliveries import deliveries_of
-from silver.enrich_live import Publish, enrich
+from silver.enrich_live import Policies, Publish, enrich
 
 TRANSACTIONS, FRAUD_SCORES = "payments.transactions", "payments.fraud-scores"
 TOPIC_ID = "zbXbJwqZQcmm4lEeNvs4Nw"
@@ -105,8 +105,8 @@ def enriched(
         corrections,
     )
     # a stream hands over rows, not the plan that made them
-    rows = deliveries.localCheckpoint(eager=False)
-    enrich(lake, rules, rows, Batch(query, number), publish)
+    parsed = deliveries.localCheckpoint(eager=False)
+    enrich(lake, rules, Policies(lake), parsed, Batch(query, number), publish)
 
 
 def rows_of(frame: DataFrame, key: str = "coordinates") -> list[dict[str, Any]]:
