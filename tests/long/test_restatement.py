@@ -124,7 +124,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Iter
                                  (None, "2026-03-02")):  # fmt: skip
             if deliveries:
                 deliveries(lake)
-            build_batch(lake, days)
+            build_batch(lake, restate=days)
             story.rows.append(standing(lake))
             path = path_of(lake.config, SILVER_BATCH_TRANSACTIONS)
             story.versions.append(latest_version(spark, path))

@@ -60,7 +60,7 @@ class TwoPaths:
 
     def build(self, restate: str | None = None) -> None:
         """Bring the batch tables up to what was delivered."""
-        build_batch(self.batch, restate) if restate else build_batch(self.batch)
+        build_batch(self.batch, restate=restate)
 
     def compare(self, days: str | None = None) -> None:
         """Run the parity job."""
