@@ -5,12 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.decision import DecisionRules, PolicyBook, evaluate
-
-CONCLUSIONS = (
-    "policies", "policy_flags", "policy_flag", "fraud_reason_code", "recommended_action",
-)  # fmt: skip
-"""What a decision concludes from its evidence: score, explanations, velocity, policy versions."""
+from lakehouse.decision import CONCLUSIONS, DecisionRules, PolicyBook, evaluate
 
 # instants to the microsecond, in UTC; a missing value is shown as such
 _JSON = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX", "ignoreNullFields": "false"}

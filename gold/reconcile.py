@@ -25,6 +25,7 @@ from lakehouse.delta import exists, path_of
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.quality import resolved
+from lakehouse.quality.batches import with_held_back
 from lakehouse.records.codes import ScoreSource
 from lakehouse.records.gold import Reconciliation
 from lakehouse.tables import (
@@ -42,6 +43,7 @@ from lakehouse.tables import (
     SILVER_MONEY_EVENTS,
     SILVER_OFFLINE_SCORES,
     SILVER_POLICIES,
+    SILVER_QUALITY_BATCHES,
     SILVER_QUARANTINE_BATCH,
     SILVER_QUARANTINE_LIVE,
     Table,
@@ -106,7 +108,7 @@ def reconcile(lake: Lakehouse) -> list[Reconciliation]:
 def flow_counts(lake: Lakehouse) -> DataFrame:
     """The counts of every step as the tables stand now: columns of gold.reconciliation."""
     version = newest_gold_version(lake)
-    files = _rows(lake, BRONZE_DROP_FILES)
+    files = with_held_back(_rows(lake, BRONZE_DROP_FILES), _rows(lake, SILVER_QUALITY_BATCHES))
     delivered = [of_step(step.name, _delivered(lake, step, files)) for step in STEPS]
     accepted = [of_step(step.name, _accepted(lake, step)) for step in STEPS]
     contributions = [_rows(lake, table) for table in CONTRIBUTING]

@@ -3,20 +3,21 @@
 `live` and `gold` are each written by their own job only, and only over a smaller version of
 itself, so an item never goes backwards, whatever is replayed and in whatever order. The key of the
 index by user is the live group's user and time, and Gold's as long as there is no live group: a
-function of the two groups, so it goes backwards no more than they do. What an item is, and how it
-is read, is in `lakehouse.serving_item` and `lakehouse.serving`.
+function of the two groups, so it goes backwards no more than they do. An item that is said to be
+new is inserted, many in one request; where it stands already, it is updated as all others are. What
+an item is, and how it is read, is in `lakehouse.serving_item` and `lakehouse.serving`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from boto3.dynamodb.types import TypeSerializer
@@ -42,6 +43,7 @@ from lakehouse.serving_table import ensure_table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import BatchStatementRequestTypeDef
 
 __all__ = ["PushReport", "client", "combined", "ensure_table", "lookup", "push"]
 
@@ -50,6 +52,9 @@ T = TypeVar("T")
 # one width and UTC always, so that instants compare as text
 _INSTANTS = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 _WINDOW = 1_000  # items of one partition in memory
+_STATEMENTS = 25  # of one BatchExecuteStatement, by DynamoDB's limit
+NEW = "is_new"
+"""The column that says which items are likely not there yet."""
 _SERVICE_FAULT = re.compile(r"An error occurred \((\w+)\)")
 
 
@@ -75,20 +80,22 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
     `expires_at` (epoch seconds; null leaves the item's own; an expiry never moves nearer), and
     the attributes of the group. Numbers stay numbers, instants become microseconds since 1970,
     null attributes are left out. Each item costs one write unit, and one more for the index where
-    its user or time changes.
+    its user or time changes. Items of which the optional column `is_new` is true go 25 to a
+    request; one that stands already, whatever was said of it, costs a write unit more.
 
     Raises:
         DynamoDbError: an item could not be written in `push_attempts`, or in fewer where most
             requests fail (the client then gives up early). Others may have been; the same push
             again completes it.
     """
-    attributes = [name for name in items.columns if name not in (KEY, "version", EXPIRY)]
+    attributes = [name for name in items.columns if name not in (KEY, "version", EXPIRY, NEW)]
     if unknown := sorted(set(attributes) - set(STORED_NAMES)):
         raise ValueError(f"no name to store {unknown} under: see lakehouse/serving_item.py")
     bodies = items.select(
         KEY,
         "version",
         EXPIRY,
+        F.col(NEW) if NEW in items.columns else F.lit(False),
         F.to_json(F.struct(*attributes), _INSTANTS).alias("body"),
     )
     write = partial(_write_partition, group=group, settings=settings)
@@ -106,7 +113,7 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
 
 
 def _write_partition(
-    items: Iterable[tuple[str, int, int | None, str]],
+    items: Iterable[tuple[str, int, int | None, bool, str]],
     group: Group,
     settings: DynamoDbSettings,
 ) -> Iterator[PushReport]:
@@ -116,10 +123,15 @@ def _write_partition(
         # a bounded window: a partition may be larger than memory
         for window in _windows(items, _WINDOW):
             pushed = [
-                _Pushed(transaction_id, version, expires_at, _attributes_of(body))
-                for transaction_id, version, expires_at, body in window
+                _Pushed(transaction_id, version, expires_at, is_new, _attributes_of(body))
+                for transaction_id, version, expires_at, is_new, body in window
             ]
-            written = sum(pool.map(partial(_write, store, settings.table, group), pushed))
+            insert = partial(_insert, store, settings.table, group)
+            new = [each for each in pushed if each.is_new]
+            standing = list(chain.from_iterable(pool.map(insert, _windows(new, _STATEMENTS))))
+            others = [each for each in pushed if not each.is_new] + standing
+            written = len(new) - len(standing)
+            written += sum(pool.map(partial(_write, store, settings.table, group), others))
             heavy = [each for each in pushed if size_of_value(each.attributes) > GROUP_BYTES[group]]
             yield PushReport(written, len(pushed) - written, oversized=len(heavy))
 
@@ -137,7 +149,9 @@ class _Pushed:
     transaction_id: str
     version: int
     expires_at: int | None
+    is_new: bool
     attributes: Mapping[str, Any]
+    was_repeated: bool = False  # sent before, and no answer came
 
 
 @dataclass(frozen=True)
@@ -153,6 +167,47 @@ class _Refusal:
 
 def _attributes_of(body: str) -> Mapping[str, Any]:
     return stored(json.loads(body, parse_float=Decimal))
+
+
+def _insert(
+    store: DynamoDBClient, table: str, group: Group, items: Sequence[_Pushed]
+) -> list[_Pushed]:
+    """Insert up to 25 items at once; those that were not, because they stand already or are
+    throttled one by one, are the result.
+    """
+    answer = store.batch_execute_statement(
+        Statements=[_statement(table, _item_of(group, item)) for item in items]
+    )
+    was_repeated = answer["ResponseMetadata"]["RetryAttempts"] > 0
+    return [
+        replace(item, was_repeated=was_repeated)
+        for item, told in zip(items, answer["Responses"], strict=True)
+        if "Error" in told
+    ]
+
+
+def _item_of(group: Group, item: _Pushed) -> Mapping[str, Any]:
+    """A whole item, as the writer of one group makes it where there is none."""
+    index = {key: item.attributes.get(STORED_NAMES[name]) for key, name in INDEX_KEY.items()}
+    whole = {
+        KEY: item.transaction_id,
+        group: item.attributes,
+        f"{group}_version": item.version,
+        EXPIRY: item.expires_at,
+        **index,
+    }
+    # an index takes no null, and an expiry may come from the other group
+    return {name: value for name, value in whole.items() if value is not None and value != ""}
+
+
+def _statement(table: str, item: Mapping[str, Any]) -> BatchStatementRequestTypeDef:
+    """PartiQL that refuses an item whose key stands. All names are this project's own."""
+    writer = TypeSerializer()
+    names = ", ".join(f"'{name}': ?" for name in item)
+    return {
+        "Statement": f'INSERT INTO "{table}" VALUE {{{names}}}',
+        "Parameters": [writer.serialize(value) for value in item.values()],
+    }
 
 
 def _write(store: DynamoDBClient, table: str, group: Group, item: _Pushed) -> bool:
@@ -180,7 +235,8 @@ def _write(store: DynamoDBClient, table: str, group: Group, item: _Pushed) -> bo
     # of a smaller version, only the expiry can be in the way: the other group's is later, and stays
     if item.expires_at is None or (refusal is not None and refusal.standing < item.version):
         refusal = update(assignments, names, values)
-    return refusal is None or (refusal.was_repeated and refusal.standing == item.version)
+    was_repeated = item.was_repeated or (refusal is not None and refusal.was_repeated)
+    return refusal is None or (was_repeated and refusal.standing == item.version)
 
 
 def _index_value(group: Group, key: str, short: str) -> str:

@@ -24,6 +24,8 @@ LakehouseError                      anything below; the command line prints it i
 ├── VersionNotFoundError            a table has no such version, or no longer
 ├── FollowerAheadError              a follower of Gold has read versions that Gold does not have
 ├── DecisionsDifferError            a recorded decision does not follow from its evidence
+├── PathsDifferError                live and batch differ on payments, and no cause explains it
+├── PolicyIntervalsError            versions of a policy overlap, or leave a gap between them
 ├── RecordsLostError                a topic let go of records before they landed
 ├── TopicReplacedError              a topic was deleted and created again while its job ran
 ├── WrongRangeError                 `--accept-loss` names other offsets than those that are lost
@@ -32,6 +34,9 @@ LakehouseError                      anything below; the command line prints it i
 ├── CorrectionRefusedError          a corrected record still may not go on, or not in this place
 ├── DropNotHeldError                no delivered file is held under this path
 ├── DropNotReleasableError          a held file that nobody can let load as it is
+├── MeasurementError                a figure of a delivered batch cannot be computed of its rows
+├── BatchNotJudgedError             no delivered batch of this name came to the gates
+├── BatchNotHeldError               no delivered batch of this name is held
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
@@ -278,6 +283,30 @@ class DecisionsDifferError(LakehouseError):
         )
 
 
+class PathsDifferError(LakehouseError):
+    """Live and batch say different things of payments, from equal or unsound evidence."""
+
+    def __init__(self, payments: int, examples: Sequence[str]) -> None:
+        self.payments, self.examples = payments, tuple(examples)
+        super().__init__(
+            f"live and batch differ on {payments} payments without a cause, first "
+            f"{', '.join(examples)}. silver.parity names the columns (`unexplained`), `lakehouse "
+            "explain ID` shows both rows; this fails until their next comparison explains them."
+        )
+
+
+class PolicyIntervalsError(LakehouseError):
+    """Which version of a policy is in force would not be one answer: nothing is published."""
+
+    def __init__(self, policies: Sequence[str]) -> None:
+        self.policies = tuple(policies)
+        super().__init__(
+            f"silver.policies: versions of {', '.join(policies)} overlap or leave a gap. The "
+            "policies of before stay in force; look at their rows in bronze.drops_policies, and "
+            "report it: delivered rows alone cannot cause it."
+        )
+
+
 class RecordsLostError(LakehouseError):
     """The topic no longer has the records that come next; nothing goes on over a gap."""
 
@@ -368,6 +397,40 @@ class DropNotReleasableError(LakehouseError):
         super().__init__(
             f"{path} cannot be released: {why}. Nothing was loaded; what is delivered under this "
             "name again is judged anew by the next run of load_drops."
+        )
+
+
+class MeasurementError(LakehouseError):
+    """A check of conf/quality fails on the rows themselves: nothing of the batch was published."""
+
+    def __init__(self, measure: str, fault: str) -> None:
+        self.measure = measure
+        super().__init__(
+            f"{measure} cannot be measured: {fault}. Correct the rule that asks for it "
+            "(rules.quality in the config names the folder), then run build_batch again."
+        )
+
+
+class BatchNotJudgedError(LakehouseError):
+    """Nothing to show: the name is wrong, no build has seen it, or its kind has no gates."""
+
+    def __init__(self, batch: str) -> None:
+        self.batch = batch
+        super().__init__(
+            f"no delivered batch {batch!r} was judged. `lakehouse quality show` names those that "
+            "were; a kind without gates in conf/quality has none, and a new file needs "
+            "`lakehouse run load_drops` and `lakehouse run build_batch`."
+        )
+
+
+class BatchNotHeldError(LakehouseError):
+    """Nothing to release: the name is wrong, or the batch went through meanwhile."""
+
+    def __init__(self, batch: str, held: Sequence[str]) -> None:
+        self.batch, self.held = batch, tuple(held)
+        now = f"held are {', '.join(held)}" if held else "none is held"
+        super().__init__(
+            f"no delivered batch {batch!r} is held; {now}. `lakehouse quality show` says why."
         )
 
 

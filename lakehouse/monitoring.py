@@ -66,6 +66,15 @@ _listeners: list[Listener] = []
 
 def log(event: str, **fields: Any) -> None:
     """Write one line; fields outside the allow-list are dropped."""
+    _log("info", event, fields)
+
+
+def warn(event: str, **fields: Any) -> None:
+    """The same as a warning: the job goes on, and somebody should look."""
+    _log("warning", event, fields)
+
+
+def _log(level: str, event: str, fields: Mapping[str, Any]) -> None:
     allowed = {name: value for name, value in fields.items() if name in _ALLOWED}
     is_shown = False
     for hear in tuple(_listeners):
@@ -75,7 +84,7 @@ def log(event: str, **fields: Any) -> None:
         return
     # nobody may be listening any more, and a field may not be JSON: neither is the job's fault
     with suppress(Exception):
-        structlog.get_logger().info(event, **allowed)
+        getattr(structlog.get_logger(), level)(event, **allowed)
 
 
 @contextmanager

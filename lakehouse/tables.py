@@ -14,6 +14,8 @@ from lakehouse.errors import UnknownTableError
 from lakehouse.records.bronze import DropFile, DropRow, KafkaRecord, LostRange
 from lakehouse.records.codes import (
     Action,
+    BatchVerdict,
+    CheckVerdict,
     DropFault,
     FxStatus,
     LossReason,
@@ -28,6 +30,7 @@ from lakehouse.records.gold import (
     HistoryRow,
     Reconciliation,
 )
+from lakehouse.records.quality import QualityBatch, QualityMetric, Warned
 from lakehouse.records.silver import (
     BatchTransaction,
     Correction,
@@ -35,6 +38,7 @@ from lakehouse.records.silver import (
     FxRate,
     LiveTransaction,
     MoneyEvent,
+    ParityDifference,
     Policy,
     Quarantined,
 )
@@ -232,6 +236,36 @@ SILVER_QUARANTINE_BATCH = Table(
     partitioned_by=("quarantine_date",),
     properties=_APPEND_ONLY,
 )
+SILVER_PARITY = Table(
+    name="silver.parity",
+    record=ParityDifference,
+    written_by="compare_paths",
+    partitioned_by=("event_date",),
+    properties=_APPEND_ONLY,
+    audited=True,
+)
+SILVER_WARNINGS_BATCH = Table(
+    name="silver.warnings_batch",
+    record=Warned,
+    written_by="build_batch",
+    partitioned_by=("delivery_date",),
+    properties=_APPEND_ONLY,
+)
+SILVER_QUALITY_METRICS = Table(
+    name="silver.quality_metrics",
+    record=QualityMetric,
+    written_by="build_batch",
+    properties=_APPEND_ONLY,
+    constraints={"verdict_known": _one_of("verdict", CheckVerdict)},
+)
+SILVER_QUALITY_BATCHES = Table(
+    name="silver.quality_batches",
+    record=QualityBatch,
+    written_by="build_batch",
+    properties=_APPEND_ONLY,
+    constraints={"verdict_known": _one_of("verdict", BatchVerdict)},
+    audited=True,
+)
 
 GOLD_TRANSACTIONS = Table(
     name="gold.transactions",
@@ -285,6 +319,10 @@ TABLES: Mapping[str, Table] = {
         SILVER_POLICIES,
         SILVER_FX_RATES,
         SILVER_QUARANTINE_BATCH,
+        SILVER_PARITY,
+        SILVER_WARNINGS_BATCH,
+        SILVER_QUALITY_METRICS,
+        SILVER_QUALITY_BATCHES,
         GOLD_TRANSACTIONS,
         GOLD_TRANSACTION_HISTORY,
         GOLD_HISTORY_CHAIN,
@@ -293,6 +331,12 @@ TABLES: Mapping[str, Table] = {
 }
 
 _OUTCOME = [name for name in GOLD_TRANSACTIONS.columns if name not in ("contributions", "winners")]
+
+# by transaction: a question about one reads the files that can hold it
+_STANDING_LOG = (
+    "(SELECT *, max(revision) OVER (PARTITION BY transaction_id) AS newest "
+    "FROM silver.batch_transactions) WHERE revision = newest AND NOT withdrawn"
+)
 
 VIEWS: Mapping[str, View] = {
     view.name: view
@@ -306,6 +350,23 @@ VIEWS: Mapping[str, View] = {
             "silver.quarantine",
             "SELECT * FROM silver.quarantine_live UNION ALL SELECT * FROM silver.quarantine_batch",
             (SILVER_QUARANTINE_LIVE, SILVER_QUARANTINE_BATCH),
+        ),
+        View(
+            # the Batch Index as it stands: withdrawn rows are none
+            "silver.batch_index",
+            f"SELECT {', '.join(SILVER_BATCH_TRANSACTIONS.columns)} FROM {_STANDING_LOG}",
+            (SILVER_BATCH_TRANSACTIONS,),
+        ),
+        View(
+            # neither the topic nor the log tells of their payment
+            "silver.unknown_money_events",
+            "SELECT m.* FROM silver.money_events m "
+            "LEFT ANTI JOIN silver.money_events later "
+            "ON later.identity = m.identity AND later.revision > m.revision "
+            "LEFT ANTI JOIN (SELECT transaction_id FROM silver.live_transactions UNION ALL "
+            f"SELECT transaction_id FROM {_STANDING_LOG}) known "
+            "ON known.transaction_id = m.transaction_id WHERE NOT m.withdrawn",
+            (SILVER_MONEY_EVENTS, SILVER_LIVE_TRANSACTIONS, SILVER_BATCH_TRANSACTIONS),
         ),
         View(
             # a correction that Silver has taken, as a row of its own or as an equal one

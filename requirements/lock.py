@@ -87,9 +87,7 @@ def lock_jars(java: Java) -> None:
     lines = [_PREFIX + jar_inputs()]
     for use, wanted in tomllib.loads((HERE / "jars.toml").read_text("utf-8")).items():
         skipped = set(wanted["exclude"]) | (carried if use == "spark" else set())
-        found = [
-            jar for jar in _resolved(use, wanted["roots"], java) if jar.artifact not in skipped
-        ]
+        found = [jar for jar in _resolved(use, wanted, java) if jar.artifact not in skipped]
         lines += ["", f"[{use}]"]
         lines += [f"{jar.coordinate} sha256:{jar.sha256}" for jar in found]
         print(f"requirements/jars.lock: {len(found)} for {use}")
@@ -103,11 +101,13 @@ def _compile(options: list[str], target: Path, source: Path = ROOT / "pyproject.
     subprocess.run([*command, "--output-file", str(target)], check=True, stdout=subprocess.DEVNULL)
 
 
-def _resolved(use: str, roots: list[str], java: Java) -> list[Jar]:
+def _resolved(use: str, wanted: dict[str, list[str]], java: Java) -> list[Jar]:
     dependencies = "".join(
         '<dependency org="{}" name="{}" rev="{}" conf="default->default"/>'.format(*root.split(":"))
-        for root in roots
+        for root in wanted["roots"]
     )
+    # not even looked for: one that the registry lacks would fail the resolution
+    dependencies += "".join(f'<exclude module="{name}"/>' for name in wanted["exclude"])
     with tempfile.TemporaryDirectory() as folder:
         module = Path(folder) / "ivy.xml"
         module.write_text(

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.config import MoneySettings
-from lakehouse.decision import with_base_amount
+from lakehouse.decision import CONCLUSIONS, with_base_amount
 from lakehouse.identity import drop_coordinates
 from lakehouse.records.silver import Evaluation, NormalisedMoney
 from lakehouse.schema import spark_schema
@@ -104,24 +104,32 @@ def with_updated_at(decided: DataFrame) -> DataFrame:
     return decided.withColumn("updated_at", F.greatest("timestamp", "inference_time"))
 
 
+def with_recorded_policies(payments: DataFrame, known: DataFrame) -> DataFrame:
+    """Add `policies`: the evidence of the versions by which each payment was decided before.
+
+    Null for one that was not, or at another time: the versions in force at its time apply to it.
+    `known` holds the greatest revisions.
+    """
+    before = known.select("identity", "timestamp", "policies").alias("before")
+    is_same = F.col("before.timestamp") == F.col("now.timestamp")
+    return (
+        payments.alias("now")
+        .join(before, "identity", "left")
+        .select("now.*", F.when(is_same, F.col("before.policies")).alias("policies"))
+    )
+
+
 def inputs_differ() -> Column:
     """Whether what a log row was computed from is not what it would be computed from now.
 
-    The delivered content, the rate, the score, and how often the user paid before. Not the
-    policies and the rules of decision: a backdated policy restates nothing by itself, and so a
-    row comes out the same whatever else made the job look at it. Read over the `wanted` and
-    the `known` row of `next_revisions`.
+    The delivered content, the rate, the score, and what the user paid before. Not the policies
+    and the rules of decision: a backdated policy restates nothing by itself, and so a row comes
+    out the same whatever else made the job look at it. Read over the `wanted` and the `known`
+    row of `next_revisions`.
     """
-    recounted = F.exists(
-        "wanted.velocity",
-        lambda now: F.exists(
-            "known.velocity",
-            lambda then: (
-                (then["policy_id"] == now["policy_id"])
-                & (then["window_seconds"] == now["window_seconds"])
-                & (then["count"] != now["count"])
-            ),
-        ),
-    )
-    score = ("score_id", "fraud_score", "explanations")
-    return differs("content_hash", *MONEY, *score) | recounted
+    return differs("content_hash", *MONEY, "score_id", "fraud_score", "explanations", "velocity")
+
+
+def decision_differs() -> Column:
+    """Whether policies and rules of now would decide a log row otherwise, or by other versions."""
+    return inputs_differ() | differs(*CONCLUSIONS)

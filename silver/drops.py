@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.frames import Keep
-from lakehouse.quality import is_accepted, quarantined
+from lakehouse.quality import is_accepted, quarantined, warned
 from silver.batch import delivered
 from silver.revisions import chosen
 
@@ -45,7 +45,13 @@ class Drops:
     """
 
     rows: DataFrame
-    all_are_new: bool
+    manifest: Manifest
+    new_paths: frozenset[str]
+
+    @property
+    def all_are_new(self) -> bool:
+        """Whether this run looks at every path."""
+        return self.manifest.paths == self.new_paths
 
     @classmethod
     def of(
@@ -57,13 +63,17 @@ class Drops:
         keep: Keep,
     ) -> Drops:
         """Read rows of a bronze.drops_* table by the kind's contract."""
-        loaded = rows.where(_is_of(manifest.loaded)).withColumns(
-            {
-                "stands": _is_of(manifest.standing),
-                "is_new": F.col("path").isin(sorted(new_paths)),
-            }
-        )
-        return cls(keep(parse(delivered(loaded))), manifest.paths == new_paths)
+        loaded = rows.where(_is_of(manifest.loaded)).transform(_marked, manifest, new_paths)
+        return cls(keep(parse(delivered(loaded))), manifest, new_paths)
+
+    def without(self, held: frozenset[Content]) -> Drops:
+        """The same as if these contents had never been loaded: what they supersede stands."""
+        if not held:
+            return self
+        manifest = Manifest(self.manifest.loaded - held)
+        new_paths = self.new_paths - {path for path, _ in held}
+        rows = self.rows.where(_is_of(manifest.loaded)).transform(_marked, manifest, new_paths)
+        return Drops(rows, manifest, new_paths)
 
     def new(self) -> DataFrame:
         """Rows at the new paths, accepted or not."""
@@ -72,6 +82,10 @@ class Drops:
     def refused(self, source_table: str) -> DataFrame:
         """Rows of silver.quarantine_batch: the new rows that break a rule."""
         return quarantined(self.new(), source_table)
+
+    def warned(self, source_table: str) -> DataFrame:
+        """Rows of silver.warnings_batch: the new rows that break rules which only warn."""
+        return warned(self.new(), source_table)
 
     def standing(self) -> DataFrame:
         """Accepted rows of all paths that no later revision of their file supersedes."""
@@ -90,6 +104,15 @@ class Drops:
         if not self.all_are_new:
             rows = rows.join(self.touched(), "identity", "left_semi")
         return chosen(rows, ("identity",), order)
+
+
+def _marked(rows: DataFrame, manifest: Manifest, new_paths: frozenset[str]) -> DataFrame:
+    return rows.withColumns(
+        {
+            "stands": _is_of(manifest.standing),
+            "is_new": F.col("path").isin(sorted(new_paths)),
+        }
+    )
 
 
 def _is_of(contents: Iterable[Content]) -> Column:

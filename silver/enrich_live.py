@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial, reduce
+from typing import Self
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -29,8 +30,8 @@ from lakehouse.decision import (
     load_rules,
     reason_code,
 )
-from lakehouse.dynamodb import PushReport, ensure_table, push
-from lakehouse.frames import keeping
+from lakehouse.dynamodb import NEW, PushReport, ensure_table, push
+from lakehouse.frames import Keep, keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.quality import is_accepted, quarantined
@@ -70,15 +71,32 @@ def enrich_live(lake: Lakehouse) -> StreamingQuery:
 
 def enriching(lake: Lakehouse, publish: Publish) -> StreamingQuery:
     """The stream of the job, with whatever keeps the Live Index."""
-    rules = load_rules(lake.config.rules.decision)
+    rules, policies = load_rules(lake.config.rules.decision), Policies(lake)
     sources = (BRONZE_TRANSACTIONS, BRONZE_FRAUD_SCORES, SILVER_CORRECTIONS)
     deliveries = deliveries_of(lake.config, *[lake.stream(table) for table in sources])
-    return lake.each_batch(deliveries, partial(enrich, lake, rules, publish=publish))
+    return lake.each_batch(deliveries, partial(enrich, lake, rules, policies, publish=publish))
+
+
+class Policies:
+    """What silver.policies says, read again only where it has a newer version."""
+
+    def __init__(self, lake: Lakehouse) -> None:
+        self._lake = lake
+        self._read: tuple[int, PolicyBook] | None = None
+
+    def now(self) -> PolicyBook:
+        """The policies as they are published now."""
+        version = _version(self._lake, SILVER_POLICIES)
+        if self._read is None or self._read[0] != version:
+            book = PolicyBook.of(self._lake.read(SILVER_POLICIES, version))
+            self._read = version, book
+        return self._read[1]
 
 
 def enrich(
     lake: Lakehouse,
     rules: DecisionRules,
+    policies: Policies,
     deliveries: DataFrame,
     batch: Batch,
     publish: Publish = push,
@@ -100,19 +118,32 @@ def enrich(
         standings = _standings(judged)
         new = judged.where(live.are(Standing.NEW))
         payments, scores = _of(PAYMENTS, new), _of(SCORES, new)
+        known = _Known.of(lake, days, judged.where(~live.are(Standing.REFUSED)), keep)
         if standings[PAYMENTS, Standing.NEW] or standings[SCORES, Standing.NEW]:
-            answers = _answers(lake, days, payments, scores, now)
+            answers = _answers(lake, known, payments, scores, now)
             contributed = keep(_contributions(rules, scores, answers))
             if standings[SCORES, Standing.NEW] or not contributed.isEmpty():
+                before = _version(lake, SILVER_FRAUD_SCORES)
                 lake.append(contributed, to=SILVER_FRAUD_SCORES, batch=batch)
+                # a batch that is seen again is skipped: what it was answered now is not committed
+                if _version(lake, SILVER_FRAUD_SCORES) > before:
+                    known = known.with_scores(contributed)
         if standings[PAYMENTS, Standing.NEW]:
-            decided = keep(_decided(lake, rules, days, tally, payments, now))
+            book = policies.now()
+            earlier = _earlier(lake, tally, payments, book)
+            decisions = decide(
+                payments, earlier=earlier, scores=known.scores, policies=book, rules=rules
+            )
+            decided = keep(
+                live.as_decided(decisions, now).select(*SILVER_LIVE_TRANSACTIONS.columns)
+            )
             lake.append(decided, to=SILVER_LIVE_TRANSACTIONS, batch=batch)
+            known = known.with_payments(decided)
         conflicts = standings[PAYMENTS, Standing.CONFLICT] + standings[SCORES, Standing.CONFLICT]
         if tally.refused or conflicts:
             lake.append(_refused(lake, tally, judged), to=SILVER_QUARANTINE_LIVE, batch=batch)
         empty = PushReport(0, 0)
-        pushed = _push(lake, days, judged, now, publish) if tally.event_days else empty
+        pushed = _push(lake, known, now, publish) if tally.event_days else empty
         unscored = 0
         if standings[PAYMENTS, Standing.NEW]:
             # behind the push, so that no reader waits for it; and a figure fails no payment
@@ -145,6 +176,35 @@ class _Days:
     def filter(self, rows: DataFrame) -> DataFrame:
         """Rows of those days."""
         return rows.where(live.near("event_date", self.own, self.window, self.window))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Committed rows of the transactions that a micro-batch names, around its days.
+
+    Both tables are read once, before the micro-batch adds to them: it is their only writer.
+    """
+
+    payments: DataFrame
+    scores: DataFrame
+
+    @classmethod
+    def of(cls, lake: Lakehouse, days: _Days, deliveries: DataFrame, keep: Keep) -> Self:
+        """What Silver holds of the deliveries' transactions."""
+        named = deliveries.select("transaction_id")
+
+        def read(table: Table) -> DataFrame:
+            return keep(days.filter(lake.read(table)).join(named, "transaction_id", "left_semi"))
+
+        return cls(read(SILVER_LIVE_TRANSACTIONS), read(SILVER_FRAUD_SCORES))
+
+    def with_payments(self, payments: DataFrame) -> Self:
+        """And these, which are committed now."""
+        return replace(self, payments=self.payments.unionByName(payments))
+
+    def with_scores(self, scores: DataFrame) -> Self:
+        """And these, which are committed now."""
+        return replace(self, scores=self.scores.unionByName(scores))
 
 
 def _of(source_table: str, rows: DataFrame) -> DataFrame:
@@ -184,11 +244,10 @@ def _standings(judged: DataFrame) -> Counter[tuple[str, str]]:
 
 
 def _answers(
-    lake: Lakehouse, days: _Days, payments: DataFrame, scores: DataFrame, now: datetime
+    lake: Lakehouse, known: _Known, payments: DataFrame, scores: DataFrame, now: datetime
 ) -> DataFrame:
     """Answers of the API for new payments that have no score, committed or in this batch."""
-    known = days.filter(lake.read(SILVER_FRAUD_SCORES)).select("transaction_id")
-    scored = known.unionByName(scores.select("transaction_id"))
+    scored = known.scores.select("transaction_id").unionByName(scores.select("transaction_id"))
     return score_missing(live.unscored(payments, scored), lake.config.scoring, now)
 
 
@@ -201,27 +260,19 @@ def _contributions(rules: DecisionRules, scores: DataFrame, answers: DataFrame) 
     ).select(*SILVER_FRAUD_SCORES.columns)
 
 
-def _decided(
-    lake: Lakehouse,
-    rules: DecisionRules,
-    days: _Days,
-    tally: _Tally,
-    payments: DataFrame,
-    now: datetime,
+def _earlier(
+    lake: Lakehouse, tally: _Tally, payments: DataFrame, policies: PolicyBook
 ) -> DataFrame:
-    """Rows of silver.live_transactions, from the scores that are committed."""
-    policies = PolicyBook.of(lake.read(SILVER_POLICIES))
+    """What velocity counts: these payments, and committed ones of their users before them."""
+    own = payments.select(*_COUNTED)
+    if not policies.longest_window_seconds:
+        return own
     look_back = -(-policies.longest_window_seconds // _DAY_SECONDS)
-    earlier = (
-        lake.read(SILVER_LIVE_TRANSACTIONS)
-        .where(live.near("event_date", tally.payment_days, look_back))
-        .join(payments.select("user_id"), "user_id", "left_semi")
-        .select(*_COUNTED)
-        .unionByName(payments.select(*_COUNTED))
+    committed = lake.read(SILVER_LIVE_TRANSACTIONS).where(
+        live.near("event_date", tally.payment_days, look_back)
     )
-    scores = _of_transactions(days.filter(lake.read(SILVER_FRAUD_SCORES)), payments)
-    decided = decide(payments, earlier=earlier, scores=scores, policies=policies, rules=rules)
-    return live.as_decided(decided, now)
+    of_users = committed.join(payments.select("user_id"), "user_id", "left_semi")
+    return of_users.select(*_COUNTED).unionByName(own)
 
 
 def _refused(lake: Lakehouse, tally: _Tally, judged: DataFrame) -> DataFrame:
@@ -236,36 +287,25 @@ def _refused(lake: Lakehouse, tally: _Tally, judged: DataFrame) -> DataFrame:
     return found.join(held, place, "left_anti")
 
 
-def _push(
-    lake: Lakehouse, days: _Days, judged: DataFrame, now: datetime, publish: Publish
-) -> PushReport:
+def _push(lake: Lakehouse, known: _Known, now: datetime, publish: Publish) -> PushReport:
     """Tell the Live Index of all transactions that the batch names, known ones included.
 
     The version of an item is the sum of both tables' versions: they have one writer and only
     rise, so a greater sum stands for newer tables. Of those tables it holds what lies within
     `gold.locate_window_days` of the batch's days: an older event or a later score is not in it.
     """
-    payments_at = _version(lake, SILVER_LIVE_TRANSACTIONS)
-    scores_at = _version(lake, SILVER_FRAUD_SCORES)
-    is_known = ~live.are(Standing.REFUSED)
-    touched = judged.where(is_known).select("transaction_id").distinct()
-    events = days.filter(lake.read(SILVER_LIVE_TRANSACTIONS, payments_at))
-    known_scores = days.filter(lake.read(SILVER_FRAUD_SCORES, scores_at))
+    version = _version(lake, SILVER_LIVE_TRANSACTIONS) + _version(lake, SILVER_FRAUD_SCORES)
     settings = lake.config.dynamodb
     items = live.live_items(
-        _of_transactions(events, touched),
-        _of_transactions(known_scores, touched),
-        version=payments_at + scores_at,
+        known.payments,
+        known.scores,
+        version=version,
         retention=timedelta(days=settings.retention_days),
-    )
+    ).withColumn(NEW, F.col("decided_at") == F.lit(now))  # else something was decided before
     # what has expired already would only be written to be deleted
     kept = items.where(F.col("expires_at") > F.lit(int(now.timestamp())))
     lake.lease.check()
     return publish(kept, "live", settings)
-
-
-def _of_transactions(rows: DataFrame, transactions: DataFrame) -> DataFrame:
-    return rows.join(transactions.select("transaction_id"), "transaction_id", "left_semi")
 
 
 def _version(lake: Lakehouse, table: Table) -> int:

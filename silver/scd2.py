@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
+from lakehouse.errors import PolicyIntervalsError
 from lakehouse.tables import SILVER_FX_RATES, SILVER_POLICIES
 from silver.revisions import RECORDING_ORDER, chosen
 
@@ -46,6 +47,30 @@ def policy_versions(delivered: DataFrame, published: DataFrame) -> DataFrame:
             "coordinates": F.coalesce("first.coordinates", "before.coordinates"),
         }
     ).select(*SILVER_POLICIES.columns)
+
+
+def check_intervals(versions: DataFrame) -> None:
+    """See that at no instant behind its first start a policy has none, or two, versions in force.
+
+    `versions` are rows of silver.policies; those with an empty interval stand for nothing, and a
+    policy all of whose versions do was taken back. Runs one query.
+
+    Raises:
+        PolicyIntervalsError: versions of a policy overlap, or leave a gap between them.
+    """
+    follows = Window.partitionBy("policy_id").orderBy("effective_date", "version")
+    is_empty = F.col("effective_date").eqNullSafe(F.col("effective_to"))
+    broken = (
+        versions.where(~is_empty)
+        .withColumn("next_start", F.lead("effective_date").over(follows))
+        # the last one is in force until further notice: both are null
+        .where(~F.col("effective_to").eqNullSafe(F.col("next_start")))
+        .select("policy_id")
+        .distinct()
+    )
+    found = [row["policy_id"] for row in broken.orderBy("policy_id").collect()]
+    if found:
+        raise PolicyIntervalsError(found)
 
 
 def standing_rates(delivered: DataFrame) -> DataFrame:

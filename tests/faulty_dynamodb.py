@@ -32,6 +32,14 @@ Plan = Callable[[str, int], Fault]
 """The fault of the n-th request (from 0) for a transaction."""
 
 
+_OF_THE_REQUEST = ("host", "connection", "content-length", "accept-encoding", "expect")
+_OF_A_STATEMENT = {
+    Fault.THROTTLED: "ProvisionedThroughputExceeded",
+    Fault.SLOWED_DOWN: "ThrottlingError",
+    Fault.SERVER_ERROR: "InternalServerError",
+}
+
+
 @dataclass
 class FaultyDynamoDb:
     """How it answers, and what it did: faults in their order, and writes that were forwarded."""
@@ -54,7 +62,7 @@ class FaultyDynamoDb:
 def in_front_of(
     settings: DynamoDbSettings, plan: Plan
 ) -> Iterator[tuple[DynamoDbSettings, FaultyDynamoDb]]:
-    """Give settings that reach the same table through faults; all but UpdateItem passes."""
+    """Give settings that reach the same table through faults; all but writing an item passes."""
     faulty = FaultyDynamoDb(plan)
     behind = urlsplit(settings.endpoint_url or "")
 
@@ -66,7 +74,9 @@ def in_front_of(
             fault = Fault.NONE
             if self.headers["X-Amz-Target"].endswith(".UpdateItem"):
                 fault = faulty.next_fault(json.loads(content)["Key"]["transaction_id"]["S"])
-            if fault in (Fault.NONE, Fault.REPLY_LOST):
+            if self.headers["X-Amz-Target"].endswith(".BatchExecuteStatement"):
+                status, answer, fault = self._each_statement(json.loads(content))
+            elif fault in (Fault.NONE, Fault.REPLY_LOST):
                 status, answer = self._forward(content)
             else:
                 status = 500 if fault == Fault.SERVER_ERROR else 400
@@ -82,12 +92,29 @@ def in_front_of(
             self.end_headers()
             self.wfile.write(answer)
 
+        def _each_statement(self, request: Any) -> tuple[int, bytes, Fault]:
+            """A lost reply is that of the whole request; other faults are of one statement."""
+            statements = request["Statements"]
+            faults = [faulty.next_fault(each["Parameters"][0]["S"]) for each in statements]
+            told = [
+                {"Error": {"Code": code, "Message": "as planned"}} if code else None
+                for code in map(_OF_A_STATEMENT.get, faults)
+            ]
+            passed = [each for each, error in zip(statements, told, strict=True) if not error]
+            status, answer = 200, b'{"Responses": []}'
+            if passed:
+                status, answer = self._forward(json.dumps({"Statements": passed}).encode())
+            forwarded = iter(json.loads(answer).get("Responses", []))
+            responses = [error or next(forwarded) for error in told] if status == 200 else []
+            lost = Fault.REPLY_LOST if Fault.REPLY_LOST in faults else Fault.NONE
+            return status, json.dumps({"Responses": responses}).encode(), lost
+
         def _forward(self, content: bytes) -> tuple[int, bytes]:
             connection = HTTPConnection(behind.hostname or "", behind.port, timeout=10)
             headers = {
                 name: value
                 for name, value in self.headers.items()
-                if name.lower() not in ("host", "connection", "accept-encoding", "expect")
+                if name.lower() not in _OF_THE_REQUEST
             }
             connection.request("POST", "/", content, headers)
             reply = connection.getresponse()

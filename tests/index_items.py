@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import (
     ArrayType,
+    BooleanType,
     DecimalType,
     LongType,
     StringType,
@@ -36,6 +37,7 @@ COLUMNS = StructType(
         StructField("merchant_id", StringType()),
         StructField("user_id", StringType()),
         StructField("timestamp", TimestampType()),
+        StructField("is_new", BooleanType()),
     ]
 )
 
@@ -51,12 +53,13 @@ def an_item(
     merchant_id: str | None = "m1",
     user_id: str | None = None,
     timestamp: datetime | None = None,
+    is_new: bool = False,
 ) -> tuple[Any, ...]:
     score = None if fraud_score is None else Decimal(fraud_score)
     flags = list(policy_flags)
     return (
         transaction_id, version, expires_at, as_of, Decimal(amount), score, flags, merchant_id,
-        user_id, timestamp,
+        user_id, timestamp, is_new,
     )  # fmt: skip
 
 

@@ -88,6 +88,41 @@ def test_many_items_are_all_written(spark: SparkSession, settings: DynamoDbSetti
     assert sum(page["Count"] for page in scan) == 2_500
 
 
+def test_items_said_to_be_new_are_stored_as_all_others_are(
+    spark: SparkSession, settings: DynamoDbSettings
+) -> None:
+    ones = [
+        an_item(f"t{number}", expires_at=2_000, user_id=user, timestamp=NOON, is_new=number % 2 > 0)
+        for number, user in enumerate(["u1", "u1", None, None, "", ""] * 10)
+    ]
+    assert pushed(spark, settings, *ones) == PushReport(written=60, refused=0)
+    store = client(settings, 1)
+    stored = [
+        store.get_item(TableName=settings.table, Key={"transaction_id": {"S": f"t{number}"}})[
+            "Item"
+        ]
+        for number in range(60)
+    ]
+    for updated, inserted in zip(stored[::2], stored[1::2], strict=True):
+        assert inserted | {"transaction_id": updated["transaction_id"]} == updated
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_what_stands_already_keeps_its_rules_whatever_is_said_of_it(
+    spark: SparkSession, settings: DynamoDbSettings, is_new: bool
+) -> None:
+    pushed(spark, settings, an_item(version=7, amount="700", expires_at=2_000), group="gold")
+    first = pushed(
+        spark, settings, an_item(version=2, amount="200", expires_at=1_000, is_new=is_new)
+    )
+    equal = pushed(spark, settings, an_item(version=2, amount="201", is_new=is_new))
+    older = pushed(spark, settings, an_item(version=1, amount="100", is_new=is_new))
+    assert (first.written, equal.refused, older.refused) == (1, 1, 1)
+    item = found(settings)
+    assert (item["live"]["amount"], item["live_version"], item["expires_at"]) == (200, 2, 2_000)
+    assert (item["gold"]["amount"], item["gold_version"]) == (700, 7)
+
+
 def test_a_group_beyond_its_share_of_a_kilobyte_is_written_and_counted(
     spark: SparkSession, settings: DynamoDbSettings
 ) -> None:

@@ -19,6 +19,7 @@ from lakehouse.cli import (
     jobs,
     lookup,
     prove,
+    quality,
     quarantine,
     query,
     services,
@@ -37,6 +38,7 @@ app.command("lookup")(lookup.lookup)
 app.command("explain")(explain.explain)
 app.add_typer(drops.app, name="drops")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(quality.app, name="quality")
 app.add_typer(prove.app, name="prove")
 app.command("query")(query.query)
 app.command("status")(status.status)

@@ -138,6 +138,15 @@ def _traces(transaction_id: str) -> Mapping[str, _Trace]:
             place,
             _told(revision, "transaction_status", "amount", "currency", "policy_flag"),
         ),
+        "silver.parity": _Trace(
+            is_named,
+            F.col("compared_at"),
+            revision,
+            _told(
+                F.concat_ws(", ", "differences"), F.lit("by"), F.concat_ws(", ", "causes"),
+                F.lit("unexplained"), F.concat_ws(", ", "unexplained"),
+            ),
+        ),
         "silver.money_events": _Trace(
             is_named, F.col("timestamp"), place, _told(revision, "event_type", "amount", "currency")
         ),

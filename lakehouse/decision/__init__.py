@@ -4,7 +4,7 @@ Everything here maps frames to frames or columns to columns; nothing reads a tab
 """
 
 from lakehouse.decision.currency import minor_digits
-from lakehouse.decision.evaluation import decide, evaluate
+from lakehouse.decision.evaluation import CONCLUSIONS, decide, evaluate, recount
 from lakehouse.decision.normalisation import with_base_amount
 from lakehouse.decision.policies import POLICY_RULES, PolicyBook, PolicyRule
 from lakehouse.decision.reasons import reason_code
@@ -12,6 +12,7 @@ from lakehouse.decision.regions import Regions, load_regions, region_of
 from lakehouse.decision.rules import DecisionRules, load_rules
 
 __all__ = [
+    "CONCLUSIONS",
     "POLICY_RULES",
     "DecisionRules",
     "PolicyBook",
@@ -23,6 +24,7 @@ __all__ = [
     "load_rules",
     "minor_digits",
     "reason_code",
+    "recount",
     "region_of",
     "with_base_amount",
 ]

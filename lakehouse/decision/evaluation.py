@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.decision.policies import (
@@ -20,6 +20,11 @@ from lakehouse.schema import spark_schema
 
 _CONCLUSIONS = ("fraud_score", "fraud_reason_code", "policy_flag")
 
+CONCLUSIONS = (
+    "policies", "policy_flags", "policy_flag", "fraud_reason_code", "recommended_action",
+)  # fmt: skip
+"""What a decision concludes from its evidence: score, explanations, velocity, policy versions."""
+
 
 def decide(
     payments: DataFrame,
@@ -28,6 +33,7 @@ def decide(
     scores: DataFrame,
     policies: PolicyBook,
     rules: DecisionRules,
+    recorded_policies: bool = False,
 ) -> DataFrame:
     """Each payment with records.silver.Evaluation, fraud_score, fraud_reason_code, policy_flag.
 
@@ -36,14 +42,19 @@ def decide(
     with all its columns. `earlier` are the transactions that velocity may count, `scores` rows of
     records.silver.FraudScore that stand. Equal inputs give equal answers, row for row, whatever
     the order or the partitions they come in.
+
+    The policy versions in force at its time apply to a payment; with `recorded_policies` those
+    that its column `policies` names, where that is not null.
     """
     kept = [name for name in payments.columns if name not in _derived()]
+    recorded = ["policies"] if recorded_policies else []
+    applies = _is_recorded_or_in_force if recorded_policies else is_in_force
     known = (
-        payments.select(*kept)
+        payments.select(*kept, *recorded)
         .transform(with_best_score, scores)
         .withColumn("_policies", policies.listed)
-        .transform(with_velocity, earlier, policies)
-        .transform(with_policy_flags, is_in_force)
+        .transform(with_velocity, earlier, policies, applies)
+        .transform(with_policy_flags, applies)
     )
     return known.transform(_concluded, rules).select(*kept, *_derived())
 
@@ -73,6 +84,19 @@ def evaluate(
         .transform(_concluded, rules)
         .select(*columns, *added)
     )
+
+
+def recount(payments: DataFrame, *, earlier: DataFrame, policies: PolicyBook) -> DataFrame:
+    """Replace `velocity`: what the policy versions that `policies` names count in `earlier`."""
+    return (
+        payments.withColumn("_policies", policies.listed)
+        .transform(with_velocity, earlier, policies, is_recorded)
+        .drop("_policies")
+    )
+
+
+def _is_recorded_or_in_force(policy: Column) -> Column:
+    return F.when(F.col("policies").isNull(), is_in_force(policy)).otherwise(is_recorded(policy))
 
 
 def _concluded(payments: DataFrame, rules: DecisionRules) -> DataFrame:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.decision.policies import CENTURY_SECONDS, VELOCITY_LIMIT, PolicyBook, is_in_force
+from lakehouse.decision.policies import CENTURY_SECONDS, VELOCITY_LIMIT, PolicyBook
 from lakehouse.records.codes import TransactionStatus
 from lakehouse.records.silver import Evaluation
 from lakehouse.schema import spark_schema
@@ -13,8 +15,13 @@ from lakehouse.schema import spark_schema
 _SUM = "decimal(25,2)"
 
 
-def with_velocity(payments: DataFrame, earlier: DataFrame, policies: PolicyBook) -> DataFrame:
-    """Add `velocity`, what each velocity policy in force counts; `_policies` is there already.
+def with_velocity(
+    payments: DataFrame,
+    earlier: DataFrame,
+    policies: PolicyBook,
+    applies: Callable[[Column], Column],
+) -> DataFrame:
+    """Add `velocity`, what each velocity policy that applies counts; `_policies` is there already.
 
     Counted are the distinct transactions of the same user that have an event (a row of `earlier`)
     with a status other than DECLINED, strictly before the payment by (timestamp, transaction_id)
@@ -52,13 +59,13 @@ def with_velocity(payments: DataFrame, earlier: DataFrame, policies: PolicyBook)
     is_candidate = (F.col("user_id") == F.col("_user")) & (bucket == F.col("_bucket"))
     return (
         payments.join(candidates, is_candidate, "left")
-        .withColumn("velocity", _velocity())
+        .withColumn("velocity", _velocity(applies))
         .drop("_user", "_bucket", "_events")
     )
 
 
-def _velocity() -> Column:
-    counted = F.filter("_policies", lambda policy: _counts(policy) & is_in_force(policy))
+def _velocity(applies: Callable[[Column], Column]) -> Column:
+    counted = F.filter("_policies", lambda policy: _counts(policy) & applies(policy))
 
     def evidence(policy: Column) -> Column:
         # a lambda's argument is evaluated once, a repeated column is not

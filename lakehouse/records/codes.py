@@ -126,3 +126,57 @@ class LossReason(StrEnum):
 
     EXPIRED = "EXPIRED"  # the topic's retention has passed the reader
     RECREATED = "RECREATED"  # the topic was deleted, and another of its name created
+
+
+class ParityCause(StrEnum):
+    """Why the live path and the batch path say different things of one payment, as proven."""
+
+    LATE_SCORE = "LATE_SCORE"  # live decided without a score, batch has one
+    OTHER_SCORE = "OTHER_SCORE"  # another source, model or inference scored it for each
+    LIVE_SCORE_ONLY = "LIVE_SCORE_ONLY"  # no offline score has come
+    POLICY_CHANGED = "POLICY_CHANGED"  # other versions are in force at its time than were
+    VELOCITY_COMPLETED = "VELOCITY_COMPLETED"  # events came after the decision that it would count
+    VELOCITY_OF_OTHERS = "VELOCITY_OF_OTHERS"  # topic and log tell other payments of the user
+    AMOUNT_CORRECTED = "AMOUNT_CORRECTED"
+    FACTS_CORRECTED = "FACTS_CORRECTED"  # payer, time, currency, country, region or merchant
+    MISSING_LIVE = "MISSING_LIVE"  # in the log only
+    MISSING_BATCH = "MISSING_BATCH"  # in the topic only, on a day that the log tells of
+
+
+class RowSeverity(StrEnum):
+    """What a rule of conf/quality does with a row that breaks it."""
+
+    QUARANTINE = "quarantine"
+    WARN = "warn"
+
+
+class GateSeverity(StrEnum):
+    """Whether a check that fails holds its batch, or is only told."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class CheckVerdict(StrEnum):
+    """What became of one check of a batch."""
+
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    NO_HISTORY = "NO_HISTORY"  # an anomaly has no opinion before it has seen enough days
+    NO_ROWS = "NO_ROWS"  # there was nothing to measure
+    SKIPPED = "SKIPPED"  # only Deequ can measure it, and it is absent
+
+
+class BatchVerdict(StrEnum):
+    """What became of a delivered batch."""
+
+    HELD = "HELD"
+    RELEASED = "RELEASED"  # by a person: the build that follows publishes it
+    PUBLISHED = "PUBLISHED"
+
+
+class Engine(StrEnum):
+    """What measured a batch."""
+
+    DEEQU = "DEEQU"
+    SQL = "SQL"

@@ -198,3 +198,19 @@ class Correction(Record):
     event_date: date
     reason: str  # why it may go on, in the words of who corrected it
     recorded_at: datetime  # UTC, by the job's clock
+
+
+class ParityDifference(Record):
+    """One revision of how live and batch differ on one transaction; withdrawn: no more."""
+
+    identity: str  # the transaction_id
+    revision: int
+    withdrawn: bool
+    transaction_id: str
+    event_id: str | None  # of the live decision compared; null: there is none
+    batch_revision: int | None  # of the log row compared; null: there is none
+    differences: list[str]  # columns of both tables that differ
+    causes: list[str]  # codes.ParityCause, in the order declared there
+    unexplained: list[str]  # columns whose value no cause explains
+    event_date: date  # partition: UTC day of the log row, else of the live event
+    compared_at: datetime  # UTC, by the job's clock

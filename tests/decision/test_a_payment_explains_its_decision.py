@@ -286,7 +286,13 @@ def test_empty_frames_are_decided_too(
     }
     frames |= {name: frames[name].where("false") for name in empty & frames.keys()}
     known = policy_book(spark, []) if "policies" in empty else policies
-    rows = decide(frames.pop("payments"), **frames, policies=known, rules=RULES).collect()
+    rows = decide(
+        frames["payments"],
+        earlier=frames["earlier"],
+        scores=frames["scores"],
+        policies=known,
+        rules=RULES,
+    ).collect()
     if "payments" in empty:
         assert rows == []
     else:

@@ -41,6 +41,7 @@ JOB_FILES = {
     "ingest_fraud_scores": "bronze/ingest_fraud_scores.py",
     "enrich_live": "silver/enrich_live.py",
     "correct_record": "silver/correct_record.py",
+    "compare_paths": "silver/compare_paths.py",
     "consolidate": "gold/consolidate.py",
     "record_history": "gold/record_history.py",
     "sync_dynamodb": "gold/sync_dynamodb.py",
@@ -157,7 +158,8 @@ def deliver(platform: Platform, process: Process) -> None:
     process("build_batch")
     process("consolidate")
     process("record_history", "sync_dynamodb")
-    process("reconcile", "audit", "correct_record", correct_record=platform.a_correction())
+    last = ("reconcile", "audit", "correct_record", "compare_paths")
+    process(*last, correct_record=platform.a_correction())
     platform.steps = platform.rows(GOLD_RECONCILIATION)
     platform.decisions = platform.read(SILVER_LIVE_TRANSACTIONS).count()
     platform.fed = len(platform.world.transactions)

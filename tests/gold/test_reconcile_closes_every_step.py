@@ -19,6 +19,7 @@ from lakehouse.tables import (
     SILVER_FRAUD_SCORES,
     SILVER_LIVE_TRANSACTIONS,
     SILVER_MONEY_EVENTS,
+    SILVER_QUALITY_BATCHES,
     SILVER_QUARANTINE_BATCH,
     SILVER_QUARANTINE_LIVE,
 )
@@ -49,11 +50,22 @@ def a_file(sha: str, revision: int, rows: int, verdict: str = "LOADED", name: st
     }  # fmt: skip
 
 
-def a_csv_row(sha: str, revision: int, number: int, raw: str) -> Row:
+def a_csv_row(sha: str, revision: int, number: int, raw: str, name: str = "a") -> Row:
     return {
-        "delivery_date": DAY, "path": "money_events/a.csv", "file_sha256": sha,
+        "delivery_date": DAY, "path": f"money_events/{name}.csv", "file_sha256": sha,
         "file_revision": revision, "row_number": number, "format": "csv",
         "header": "amount,event_id,note", "raw": raw, "redactions": 0,
+    }  # fmt: skip
+
+
+def a_verdict(verdict: str, *files: tuple[str, int]) -> Row:
+    return {
+        "batch": "money_events", "kind": "money_events", "delivery_date": DAY, "content": "c",
+        "files": [
+            {"path": f"money_events/{name}.csv", "file_revision": revision}
+            for name, revision in files
+        ],
+        "verdict": verdict, "failed": [], "recorded_at": MORNING,
     }  # fmt: skip
 
 
@@ -88,7 +100,7 @@ def test_each_count_is_made_for_itself_and_what_is_nowhere_is_unexplained(
 
     assert _counts(steps[LIVE]) == (4, 1, 1, 1, 0, 1)  # offset 3 is nowhere
     assert _counts(steps[SCORES]) == (4, 2, 2, 0, 0, 0)
-    assert _counts(steps[MONEY]) == (4 + 7 + 2, 1, 4, 1, 7, 0)
+    assert _counts(steps[MONEY]) == (4 + 7 + 3 + 2, 1, 4, 1, 7 + 3, 0)
     assert _counts(steps[SILVER_TO_GOLD]) == (4, 3, 0, 0, 0, 1)
     assert len(steps) == 8  # those without a record as well, all zero
     assert _counts(steps["bronze.drops_policies -> silver.policies"]) == (0,) * 6
@@ -141,21 +153,28 @@ def _scores(lake: Lakehouse) -> None:
 
 
 def _money_events(lake: Lakehouse) -> None:
-    """A file, its correction in which m-2 vanished, both put back and forth; and a held file.
+    """A file, its correction in which m-2 vanished, both put back and forth; and two held files.
 
-    The file was held before it was loaded, and its last content was touched afterwards.
+    The file was held before it was loaded, and its last content was touched afterwards. Of the held
+    files, one was not loaded, and one is held by a gate of Silver, which let another through.
     """
     append(
         lake, BRONZE_DROP_FILES,
         a_file("new", 0, 0, "HELD"), a_file("new", 0, 2, "HELD"), a_file("new", 0, 2),
         a_file("old", 1, 2), a_file("new", 2, 2), a_file("new", 2, 2),
-        a_file("bad", 0, 7, "HELD", name="b"),
+        a_file("bad", 0, 7, "HELD", name="b"), a_file("gated", 0, 3, name="c"),
+    )  # fmt: skip
+    append(
+        lake, SILVER_QUALITY_BATCHES,
+        a_verdict("HELD", ("a", 0), ("c", 0)), a_verdict("PUBLISHED", ("a", 0)),
     )  # fmt: skip
     append(
         lake, DROPS["money_events"],
         a_csv_row("new", 0, 1, '"90","m-1",corrected\r'), a_csv_row("new", 0, 2, "x,m-3,"),
         a_csv_row("old", 1, 1, '100,m-1,"a, ""quoted"" note"'), a_csv_row("old", 1, 2, "5,m-2,"),
         a_csv_row("new", 2, 1, '"90","m-1",corrected\r'), a_csv_row("new", 2, 2, "x,m-3,"),
+        a_csv_row("gated", 0, 1, "1,m-1,", name="c"), a_csv_row("gated", 0, 2, "1,m-8,", name="c"),
+        a_csv_row("gated", 0, 3, "1,m-9,", name="c"),
     )  # fmt: skip
     place = "file:money_events/a.csv@new#"
     accepted = in_silver("m-1", f"{place}1", revision=1) | {

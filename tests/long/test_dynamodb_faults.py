@@ -29,13 +29,16 @@ def first(*faults: Fault) -> Plan:
     return lambda _, nth: faults[nth] if nth < len(faults) else Fault.NONE
 
 
+@pytest.mark.parametrize("is_new", [False, True])
 @pytest.mark.parametrize(
     "fault", [Fault.THROTTLED, Fault.SLOWED_DOWN, Fault.SERVER_ERROR, Fault.REPLY_LOST]
 )
 def test_a_fault_that_passes_loses_nothing_and_refuses_nothing(
-    spark: SparkSession, settings: DynamoDbSettings, fault: Fault
+    spark: SparkSession, settings: DynamoDbSettings, fault: Fault, is_new: bool
 ) -> None:
-    items = [an_item(each, version=3, amount="300", expires_at=2_000) for each in IDS]
+    items = [
+        an_item(each, version=3, amount="300", expires_at=2_000, is_new=is_new) for each in IDS
+    ]
     with in_front_of(settings, first(fault)) as (through, faulty):
         report = pushed(spark, through, *items)
     assert [done for _, done in faulty.done].count(fault) == len(IDS)
@@ -109,7 +112,10 @@ def test_whatever_fails_in_whatever_order_no_item_goes_backwards(
     with in_front_of(settings, _at_random(seed)) as (through, _):
         for version in (2, 1, 3):  # the second comes late
             some = rng.sample(IDS, 4)
-            items = [an_item(each, version, amount=str(version)) for each in some]
+            items = [
+                an_item(each, version, amount=str(version), is_new=rng.random() < 0.5)
+                for each in some
+            ]
             try:
                 pushed(spark, through, *items)
             except DynamoDbError:

@@ -14,9 +14,10 @@ from pyspark.sql import functions as F
 from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Batch, Lakehouse
 from lakehouse.decision import load_rules
+from lakehouse.dynamodb import push
 from lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_CORRECTIONS
 from silver.deliveries import deliveries_of
-from silver.enrich_live import enrich
+from silver.enrich_live import Policies, Publish, enrich
 
 TRANSACTIONS, FRAUD_SCORES = "payments.transactions", "payments.fraud-scores"
 TOPIC_ID = "zbXbJwqZQcmm4lEeNvs4Nw"
@@ -91,6 +92,7 @@ def enriched(
     number: int = 0,
     query: str = "q1",
     corrections: DataFrame | None = None,
+    publish: Publish = push,
 ) -> None:
     """Run one micro-batch, as the stream of this query would."""
     if corrections is None:
@@ -103,7 +105,8 @@ def enriched(
         corrections,
     )
     # a stream hands over rows, not the plan that made them
-    enrich(lake, rules, deliveries.localCheckpoint(eager=False), Batch(query, number))
+    parsed = deliveries.localCheckpoint(eager=False)
+    enrich(lake, rules, Policies(lake), parsed, Batch(query, number), publish)
 
 
 def rows_of(frame: DataFrame, key: str = "coordinates") -> list[dict[str, Any]]:

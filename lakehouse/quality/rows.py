@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.tables import SILVER_QUARANTINE_LIVE
+from lakehouse.tables import SILVER_QUARANTINE_LIVE, SILVER_WARNINGS_BATCH
+
+_VIOLATIONS = "array<struct<rule_id:string,reason:string>>"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ def violations_of(rules: Sequence[RowRule]) -> Column:
         )
         for rule in rules
     ]
-    return F.array_compact(F.array(*found))
+    # without a rule, an empty array would be one of nothing
+    return F.array_compact(F.array(*found)).cast(_VIOLATIONS)
 
 
 def with_violations(rows: DataFrame, rules: Sequence[RowRule]) -> DataFrame:
@@ -41,6 +44,24 @@ def with_violations(rows: DataFrame, rules: Sequence[RowRule]) -> DataFrame:
     if "violations" in rows.columns:
         found = F.concat("violations", found)
     return rows.withColumn("violations", found)
+
+
+def with_row_rules(
+    rows: DataFrame, refusing: Sequence[RowRule], warning: Sequence[RowRule]
+) -> DataFrame:
+    """Judge rows that have passed so far: `refusing` adds to `violations`, `warning` to `warnings`.
+
+    A row that has `violations` already was not read to its end: it gets no further opinion.
+    """
+    nothing = violations_of(())
+    return rows.withColumns(
+        {
+            "violations": F.when(is_accepted(), violations_of(refusing)).otherwise(
+                F.col("violations")
+            ),
+            "warnings": F.when(is_accepted(), violations_of(warning)).otherwise(nothing),
+        }
+    )
 
 
 def is_accepted() -> Column:
@@ -54,21 +75,31 @@ def quarantined(rows: DataFrame, source_table: str | None = None) -> DataFrame:
     `rows` has `violations`, `coordinates`, `payload` (binary) and `quarantine_date`; `identity`
     and `transaction_id` where they are known; and `source_table`, unless one is named for all.
     """
+    return _told(rows.where(~is_accepted()), "violations", source_table).select(
+        *SILVER_QUARANTINE_LIVE.columns
+    )
+
+
+def warned(rows: DataFrame, source_table: str) -> DataFrame:
+    """One row per accepted row of `rows` with `warnings`, and every one of them, as `Warned` says.
+
+    `rows` has `violations`, `warnings`, `coordinates` and `delivery_date`.
+    """
+    telling = rows.where(is_accepted() & (F.size("warnings") > 0))
+    return _told(telling, "warnings", source_table).select(*SILVER_WARNINGS_BATCH.columns)
+
+
+def _told(rows: DataFrame, why: str, source_table: str | None) -> DataFrame:
     known = {
         name: F.col(name) if name in rows.columns else F.lit(None).cast("string")
         for name in ("identity", "transaction_id")
     }
-    return (
-        rows.where(~is_accepted())
-        .withColumns(known)
-        .withColumns(
-            {
-                "source_table": F.lit(source_table) if source_table else F.col("source_table"),
-                "rule_ids": F.col("violations.rule_id"),
-                "reasons": F.col("violations.reason"),
-            }
-        )
-        .select(*SILVER_QUARANTINE_LIVE.columns)
+    return rows.withColumns(known).withColumns(
+        {
+            "source_table": F.lit(source_table) if source_table else F.col("source_table"),
+            "rule_ids": F.col(f"{why}.rule_id"),
+            "reasons": F.col(f"{why}.reason"),
+        }
     )
 
 

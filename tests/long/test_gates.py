@@ -1,0 +1,315 @@
+"""Batches at the gates: what failed waits and changes nothing, and all the rest goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse.config import Config
+from lakehouse.context import Batch, Lakehouse, Trigger
+from lakehouse.delta import latest_version, path_of
+from lakehouse.errors import BatchNotHeldError, ConfigError
+from lakehouse.lease import held_lease
+from lakehouse.monitoring import heard_by
+from lakehouse.quality.batches import Ledger
+from lakehouse.quality.measures import measured_by_sql
+from lakehouse.records.codes import BatchVerdict, CheckVerdict, Engine
+from lakehouse.tables import (
+    BRONZE_DROP_FILES,
+    SILVER_MONEY_EVENTS,
+    SILVER_QUALITY_BATCHES,
+    SILVER_QUALITY_METRICS,
+    SILVER_QUARANTINE_BATCH,
+    SILVER_WARNINGS_BATCH,
+    Table,
+)
+from silver.build_batch import absorb, build_batch, contracts_of
+from silver.gates import Gates
+from tests.conftest import LOCAL, NOON, in_folder, override
+from tests.quality.builders import a_gate, a_row_rule, an_anomaly, write_rules
+from tests.silver.deliveries import a_money_event, deliver
+
+KIND = "money_events"
+THIRD, FOURTH, FIFTH, SIXTH = (date(2026, 3, day) for day in (3, 4, 5, 6))
+READABLE = {"kind": "compliance", "predicate": "size(violations) = 0"}
+WRITTEN = (
+    SILVER_MONEY_EVENTS, SILVER_QUARANTINE_BATCH, SILVER_WARNINGS_BATCH, SILVER_QUALITY_METRICS,
+    SILVER_QUALITY_BATCHES,
+)  # fmt: skip
+
+
+class KilledError(Exception):
+    """Stands for a process that dies."""
+
+
+@dataclass(frozen=True)
+class MortalLakehouse(Lakehouse):
+    """A lakehouse whose run dies just before it commits to one of these tables."""
+
+    dies_before: list[Table] = field(default_factory=list)
+
+    def append(self, rows: Any, to: Table, batch: Batch | None = None) -> None:
+        """Append, unless this is where the run dies."""
+        if to in self.dies_before:
+            raise KilledError
+        super().append(rows, to, batch)
+
+
+class Clock:
+    """Noon, and a minute later each time it is asked."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        """The time."""
+        self.now += timedelta(minutes=1)
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, spark: SparkSession
+) -> Iterator[MortalLakehouse]:
+    """A lake of this file; each test has a root and a landing of its own in it."""
+    folder = tmp_path_factory.mktemp("gates")
+    rules = folder / "quality"
+    write_rules(
+        rules,
+        KIND,
+        rows=[
+            a_row_rule("no_dispute", "dispute_id IS NOT NULL"),
+            a_row_rule("too_great", "amount < 5000", severity="quarantine"),
+        ],
+        gates=[
+            a_gate("readable", measure=READABLE, over="delivered", at_least=0.5),
+            a_gate("few", severity="warning", at_most=3),
+        ],
+        anomalies=[an_anomaly("usual", min_days=3, tolerance=1.0)],
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        override(patch, {**in_folder(folder), "RULES__QUALITY": rules})
+        config = Config.load(LOCAL)
+    with held_lease(config, "build_batch") as lease:
+        yield MortalLakehouse(config, spark, "build_batch", Trigger("once", 1), lease, Clock())
+
+
+@pytest.fixture
+def lake(shared: MortalLakehouse, tmp_path: Path) -> MortalLakehouse:
+    """A lake without tables."""
+    place = shared.config.lake.model_copy(update={"root": str(tmp_path)})
+    return replace(shared, config=shared.config.model_copy(update={"lake": place}), dies_before=[])
+
+
+def with_rules(lake: MortalLakehouse, folder: Path) -> MortalLakehouse:
+    """The same lake under other rules."""
+    rules = lake.config.rules.model_copy(update={"quality": str(folder)})
+    return replace(lake, config=lake.config.model_copy(update={"rules": rules}))
+
+
+def good(*numbers: int, **changes: Any) -> list[dict[str, Any] | str]:
+    return [a_money_event(number, **changes) for number in numbers]
+
+
+def bad(*numbers: int) -> list[dict[str, Any] | str]:
+    return [a_money_event(number, amount="much") for number in numbers]
+
+
+def batch(day: date) -> str:
+    return f"{KIND}/date={day}"
+
+
+def amounts(lake: Lakehouse) -> dict[int, list[int | None]]:
+    """Amount of each revision of each event, None for a withdrawal."""
+    found: dict[int, list[int | None]] = {}
+    for row in lake.read(SILVER_MONEY_EVENTS).orderBy("revision").collect():
+        amount = None if row["withdrawn"] else int(row["amount"])
+        found.setdefault(int(row["event_id"][:8]), []).append(amount)
+    return found
+
+
+def verdicts(lake: Lakehouse, day: date) -> list[str]:
+    given = Ledger.of(lake.read(SILVER_QUALITY_BATCHES)).verdicts
+    own = sorted((v for v in given if v.batch == batch(day)), key=lambda v: v.recorded_at)
+    return [str(verdict.verdict) for verdict in own]
+
+
+def versions(lake: Lakehouse) -> dict[str, int]:
+    return {t.name: latest_version(lake.spark, path_of(lake.config, t)) for t in WRITTEN}
+
+
+def test_a_bad_day_waits_and_later_good_days_go_on(lake: MortalLakehouse) -> None:
+    deliver(lake, KIND, good(1, 2), day=THIRD)
+    deliver(lake, KIND, [*good(3), *bad(4, 5)], day=FOURTH)
+    deliver(lake, KIND, good(6), day=FIFTH)
+    build_batch(lake)
+    assert amounts(lake) == {1: [1000], 2: [1000], 6: [1000]}
+    # nothing of the batch: not even its refusals
+    assert lake.read(SILVER_QUARANTINE_BATCH).isEmpty()
+    assert [verdicts(lake, day) for day in (THIRD, FOURTH, FIFTH)] == [
+        ["PUBLISHED"], ["HELD"], ["PUBLISHED"],
+    ]  # fmt: skip
+    hold = Ledger.of(lake.read(SILVER_QUALITY_BATCHES)).hold_of(batch(FOURTH))
+    assert hold is not None
+    assert (hold.failed, hold.reason) == (
+        ("readable",), "the figure: 0.333333, expected at least 0.5",
+    )  # fmt: skip
+
+    before = versions(lake)
+    build_batch(lake)
+    assert versions(lake) == before, "it waits as before, and nothing is written"
+
+    deliver(lake, KIND, good(3, 4, 5), day=FOURTH, revision=1)
+    build_batch(lake)
+    assert amounts(lake).keys() == {1, 2, 3, 4, 5, 6}
+    assert verdicts(lake, FOURTH) == ["HELD", "PUBLISHED"]
+
+
+def test_a_bad_correction_leaves_the_last_good_rows_until_it_is_released(
+    lake: MortalLakehouse,
+) -> None:
+    deliver(lake, KIND, good(1, 2, 3), day=THIRD)
+    build_batch(lake)
+    deliver(lake, KIND, [*good(1, amount="7"), *bad(2, 3)], day=THIRD, revision=1)
+    build_batch(lake)
+    assert amounts(lake) == {1: [1000], 2: [1000], 3: [1000]}
+
+    before = versions(lake)
+    lake.checkpoint.delete()
+    build_batch(lake)
+    assert versions(lake) == before, "without its position it holds the same, and writes nothing"
+
+    with pytest.raises(BatchNotHeldError, match=r"date=2026-03-04.*held are .*date=2026-03-03"):
+        build_batch(lake, release=batch(FOURTH), reason="why not")
+
+    # it dies when money is published, and the verdict is not yet
+    lake.dies_before.append(SILVER_WARNINGS_BATCH)
+    with pytest.raises(KilledError):
+        build_batch(lake, release=batch(THIRD), reason="the sender confirms it")
+    lake.dies_before.clear()
+    assert amounts(lake)[1] == [1000, 7]
+    assert verdicts(lake, THIRD) == ["PUBLISHED", "HELD", "RELEASED"]
+    build_batch(lake)
+    assert amounts(lake) == {1: [1000, 7], 2: [1000, None], 3: [1000, None]}
+    assert verdicts(lake, THIRD) == ["PUBLISHED", "HELD", "RELEASED", "PUBLISHED"]
+    rows = lake.read(SILVER_QUALITY_BATCHES).where("verdict = 'PUBLISHED'").collect()
+    assert {row["reason"] for row in rows} == {None, "the sender confirms it"}
+    assert lake.read(SILVER_QUARANTINE_BATCH).count() == 2
+
+    before = versions(lake)
+    build_batch(lake)
+    assert versions(lake) == before
+
+
+def test_a_release_is_of_what_was_held_and_of_nothing_that_came_since(
+    lake: MortalLakehouse,
+) -> None:
+    deliver(lake, KIND, bad(1), day=THIRD)
+    build_batch(lake)
+    deliver(lake, KIND, bad(2), day=THIRD, name="b.jsonl")
+    build_batch(lake, release=batch(THIRD), reason="the first file is fine")
+    assert verdicts(lake, THIRD) == ["HELD", "RELEASED", "HELD"]
+    assert amounts(lake) == {}
+
+
+def test_a_file_that_came_later_waits_alone(lake: MortalLakehouse) -> None:
+    deliver(lake, KIND, good(1), day=THIRD)
+    build_batch(lake)
+    deliver(lake, KIND, bad(2, 3, 4), day=THIRD, name="b.jsonl")
+    build_batch(lake)
+    assert Ledger.of(lake.read(SILVER_QUALITY_BATCHES)).held_back == {
+        (f"{batch(THIRD)}/b.jsonl", 0)
+    }
+    # what is published is not judged by what waits beside it
+    deliver(lake, KIND, good(1, amount="5"), day=FOURTH)
+    build_batch(lake)
+    assert amounts(lake) == {1: [1000, 5]}
+
+
+def test_each_row_names_the_rules_it_breaks(lake: MortalLakehouse) -> None:
+    rows = [*good(1, dispute_id="d-1"), *good(2), *good(3, amount="5000"), *bad(4)]
+    deliver(lake, KIND, rows, day=THIRD)
+    build_batch(lake)
+    assert amounts(lake).keys() == {1, 2}
+    warnings = lake.read(SILVER_WARNINGS_BATCH).join(
+        lake.read(SILVER_MONEY_EVENTS).select("coordinates", "event_id"), "coordinates"
+    )
+    found = [(row["event_id"][:8], row["rule_ids"], row["reasons"]) for row in warnings.collect()]
+    assert found == [("00000002", ["no_dispute"], ["it is wrong"])]
+    refused = lake.read(SILVER_QUARANTINE_BATCH).collect()
+    assert sorted(row["rule_ids"] for row in refused) == [["amount_malformed"], ["too_great"]]
+
+
+def test_a_day_unlike_the_days_before_is_held_once_enough_days_are_known(
+    lake: MortalLakehouse,
+) -> None:
+    for number, day in enumerate((THIRD, FOURTH, FIFTH)):
+        deliver(lake, KIND, good(number), day=day)
+    build_batch(lake)
+    deliver(lake, KIND, good(*range(10, 14)), day=SIXTH)
+    build_batch(lake)
+    metrics = {
+        (row["delivery_date"], row["check_id"]): row
+        for row in lake.read(SILVER_QUALITY_METRICS).collect()
+    }
+    usual = [metrics[day, "usual"] for day in (THIRD, FOURTH, FIFTH, SIXTH)]
+    assert [row["verdict"] for row in usual] == [
+        *[CheckVerdict.NO_HISTORY] * 3, CheckVerdict.FAILED,
+    ]  # fmt: skip
+    assert (usual[3]["value"], usual[3]["expected"]) == (4.0, "0 to 2")
+    assert verdicts(lake, SIXTH) == [BatchVerdict.HELD]
+    few = metrics[SIXTH, "few"]
+    assert (few["verdict"], few["severity"]) == (CheckVerdict.FAILED, "warning")
+
+
+def test_without_deequ_what_sql_can_say_is_judged_and_the_rest_is_told_as_skipped(
+    lake: MortalLakehouse, tmp_path: Path
+) -> None:
+    quantile = {"kind": "approx_quantile", "column": "amount", "quantile": 0.9}
+    gates = [a_gate("many", at_least=2), a_gate("upper", measure=quantile, at_most=1)]
+    rules = write_rules(tmp_path / "rules", KIND, gates=gates).parent
+    lake = with_rules(lake, rules)
+    deliver(lake, KIND, good(1), day=THIRD)
+    deliver(lake, KIND, good(2, 3), day=FOURTH)
+    without_deequ = replace(Gates.opened(lake, contracts_of(lake)), measured=measured_by_sql)
+    told: list[tuple[str, Any]] = []
+
+    def hear(event: str, fields: Any) -> bool:
+        told.append((event, fields))
+        return False
+
+    with heard_by(hear):
+        absorb(lake, lake.read(BRONZE_DROP_FILES), without_deequ)
+    assert amounts(lake).keys() == {2, 3}
+    assert [verdicts(lake, day) for day in (THIRD, FOURTH)] == [["HELD"], ["PUBLISHED"]]
+    judged = [
+        (row["check_id"], row["verdict"], row["engine"], row["value"])
+        for row in lake.read(SILVER_QUALITY_METRICS)
+        .where(F.col("batch") == batch(FOURTH))
+        .collect()
+    ]
+    assert sorted(judged) == [
+        ("many", CheckVerdict.PASSED, Engine.SQL, 2.0),
+        ("upper", CheckVerdict.SKIPPED, Engine.SQL, None),
+    ]
+    skipped = [fields for event, fields in told if event == "check skipped"]
+    assert [fields["table"] for fields in skipped] == [batch(THIRD), batch(FOURTH)]
+    assert all("upper" in fields["reason"] for fields in skipped)
+
+
+def test_a_bad_rule_file_stops_the_build_before_it_reads(
+    lake: MortalLakehouse, tmp_path: Path
+) -> None:
+    file = write_rules(tmp_path / "rules", KIND, rows=[a_row_rule("odd", "amounts > 0")])
+    wrong = with_rules(lake, file.parent)
+    deliver(lake, KIND, good(1), day=THIRD)
+    with pytest.raises(ConfigError, match=r"money_events\.yaml: rule odd: check: .*amounts"):
+        build_batch(wrong)
+    assert amounts(lake) == {}
