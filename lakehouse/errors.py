@@ -412,14 +412,13 @@ class MeasurementError(LakehouseError):
 
 
 class BatchNotJudgedError(LakehouseError):
-    """Nothing to show: the name is wrong, no build has seen it, or its kind has no gates."""
+    """Nothing to show: the name is wrong, or no build has seen it."""
 
     def __init__(self, batch: str) -> None:
         self.batch = batch
         super().__init__(
             f"no delivered batch {batch!r} was judged. `lakehouse quality show` names those that "
-            "were; a kind without gates in conf/quality has none, and a new file needs "
-            "`lakehouse run load_drops` and `lakehouse run build_batch`."
+            "were; a new file needs `lakehouse run load_drops` and `lakehouse run build_batch`."
         )
 
 

@@ -83,6 +83,8 @@ def build_batch(
     gates = Gates.opened(lake, contracts_of(lake))
     if release is not None:
         gates.release(release, reason)
+    elif reason is not None:
+        raise typer.BadParameter("says why a batch is released: --release", param_hint="--reason")
     daily = replace(lake, trigger=Trigger("once", lake.trigger.interval_seconds))
     runs: list[int] = []
 

@@ -161,13 +161,15 @@ class Round:
         rules: KindRules,
         past: Mapping[str, _Values],
     ) -> Judgement | None:
-        """Judge one batch; None if there is nothing to ask, or it went through before."""
+        """Judge one batch; None if it went through before.
+
+        A batch of which nothing is asked goes through, and is written down: a gate that comes later
+        judges what comes later.
+        """
         standing = frozenset(c for c in drops.manifest.standing if batch_of(c[0]) == batch)
         content, now = content_hash(standing), self.gates.lake.clock()
         # what is published stays so: rules that came later judge what comes later
         if self.ledger.is_published(batch, content):
-            return None
-        if not rules.checks and batch not in self.ledger.waiting:
             return None
         if release := self.ledger.release_of(batch, content):
             published = GivenVerdict(

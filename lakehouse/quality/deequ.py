@@ -105,7 +105,8 @@ def _analyzer(measure: Measure) -> Any:
         case OfColumns():
             return analyzers.CountDistinct(list(measure.columns))
         case Compliance():
-            return analyzers.Compliance(measure.name, measure.predicate)
+            # null is not good: alone, Deequ would find nothing to measure where it is always null
+            return analyzers.Compliance(measure.name, f"coalesce({measure.predicate}, false)")
         case ApproxQuantile():
             return analyzers.ApproxQuantile(
                 measure.column, measure.quantile, measure.relative_error

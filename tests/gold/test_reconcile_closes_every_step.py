@@ -47,6 +47,7 @@ def a_file(sha: str, revision: int, rows: int, verdict: str = "LOADED", name: st
         "kind": "money_events", "delivery_date": DAY, "path": f"money_events/{name}.csv",
         "file_sha256": sha, "file_revision": revision, "size_bytes": 1, "modified_at": MORNING,
         "format": "csv", "row_count": rows, "verdict": verdict,
+        "fault": None if verdict == "LOADED" else "CONTROL_UNMET", "judged_at": MORNING,
     }  # fmt: skip
 
 
