@@ -8,11 +8,15 @@ from typing import Annotated
 import typer
 
 from bench.backlog import fill
+from bench.batch import batch_index, one_day_of_thirty
 from bench.enrichment import enrichment, growth
 from bench.freshness import freshness
 from bench.ingestion import ingestion
-from bench.place import own_place, own_topics
+from bench.place import own_lake, own_place, own_topics
 from lakehouse.monitoring import configure_logging, finish
+
+
+SIZES = (100_000, 300_000, 1_000_000)  # of a log, below the one that is asked for
 
 
 class Figure(StrEnum):
@@ -22,18 +26,31 @@ class Figure(StrEnum):
     ENRICHMENT = "enrichment"
     GROWTH = "growth"
     FRESHNESS = "freshness"
+    BATCH = "batch"
+    ONE_DAY = "one-day"
 
 
 def bench(
     figures: Annotated[list[Figure] | None, typer.Argument(help="Which; else all.")] = None,
-    records: Annotated[int, typer.Option(min=1000, help="Payments in the backlog.")] = 1_000_000,
+    records: Annotated[
+        int, typer.Option(min=1000, help="Payments of backlog, log, month.")
+    ] = 1_000_000,
     history: Annotated[int, typer.Option(min=1000, help="Payments in seventy days.")] = 500_000,
     rate: Annotated[int, typer.Option(min=1, help="Payments per second, for freshness.")] = 200,
     seconds: Annotated[int, typer.Option(min=10, help="How long they come.")] = 120,
     rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 2,
 ) -> None:
-    """Measure what the live path costs beside the bare engine."""
+    """Measure what the platform costs beside the bare engine."""
     wanted = figures or list(Figure)
+    # first: these need no service, and a heap that nothing else has filled
+    if Figure.BATCH in wanted:
+        with own_lake() as config:
+            batch_index(config, [*(size for size in SIZES if size < records), records], rounds)
+    if Figure.ONE_DAY in wanted:
+        with own_lake() as config:
+            one_day_of_thirty(config, records, rounds)
+    if not {Figure.INGESTION, Figure.ENRICHMENT, Figure.GROWTH, Figure.FRESHNESS} & set(wanted):
+        return
     with own_place() as config:
         if Figure.FRESHNESS in wanted:
             freshness(config, rate, seconds, warm_up=60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,11 +26,7 @@ def own_place() -> Iterator[Config]:
     """
     with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
         kafka, controller, dynamodb, scoring = free_ports(4)
-        settings = {
-            "LAKE__ROOT": f"{folder}/lake",
-            "LAKE__LANDING": f"{folder}/landing",
-            "LEASE__LOCATION": f"{folder}/leases",
-            "CARDS__TOKEN_KEY": f"generated-file:{folder}/card.key",
+        settings = _folders(folder) | {
             "SERVICES__KAFKA__PORT": kafka,
             "SERVICES__KAFKA__CONTROLLER_PORT": controller,
             "SERVICES__DYNAMODB__PORT": dynamodb,
@@ -39,10 +35,30 @@ def own_place() -> Iterator[Config]:
             "DYNAMODB__ENDPOINT_URL": f"http://127.0.0.1:{dynamodb}",
             "SCORING__URL": f"http://127.0.0.1:{scoring}/score",
         }
-        os.environ.update({f"{ENV_PREFIX}{name}": str(value) for name, value in settings.items()})
-        config = Config.load(LOCAL)
+        config = _loaded(settings)
         with running_services(config):
             yield config
+
+
+@contextmanager
+def own_lake() -> Iterator[Config]:
+    """An empty lake without services, which ends with the block."""
+    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
+        yield _loaded(_folders(folder))
+
+
+def _folders(folder: str) -> dict[str, object]:
+    return {
+        "LAKE__ROOT": f"{folder}/lake",
+        "LAKE__LANDING": f"{folder}/landing",
+        "LEASE__LOCATION": f"{folder}/leases",
+        "CARDS__TOKEN_KEY": f"generated-file:{folder}/card.key",
+    }
+
+
+def _loaded(settings: Mapping[str, object]) -> Config:
+    os.environ.update({f"{ENV_PREFIX}{name}": str(value) for name, value in settings.items()})
+    return Config.load(LOCAL)
 
 
 def in_folder(config: Config, folder: Path) -> Config:
