@@ -15,7 +15,6 @@ from bench.ingestion import ingestion
 from bench.place import own_lake, own_place, own_topics
 from lakehouse.monitoring import configure_logging, finish
 
-
 SIZES = (100_000, 300_000, 1_000_000)  # of a log, below the one that is asked for
 
 

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -50,7 +51,7 @@ def batch_index(config: Config, sizes: Sequence[int], rounds: int) -> None:
     rows, seconds = list(found.items())[-1]
     copy, bare, gates = seconds[_COPY], seconds[_BARE], seconds[_WHOLE] - seconds[_BARE]
     show(
-        f"Batch Index of {rows:,} payments; heap {_heap_mib(spark):,} MiB, enough: {MOST_HEAP_MIB:,}",
+        f"Batch Index of {rows:,} payments; heap {_heap_mib(spark):,} of {MOST_HEAP_MIB:,} MiB",
         ("what", "seconds", "payments/s", "ratio", "at most"),
         [
             (_COPY, f"{copy:.1f}", f"{rows / copy:,.0f}", "", ""),
@@ -90,7 +91,7 @@ def one_day_of_thirty(config: Config, rows: int, rounds: int) -> None:
         for name, lake in (("alone in an empty lake", alone), ("one day of thirty", month)):
             write_log(spark, lake.landing, SUNDAY, per_day, correction=number)
             lake.run("load_drops")
-            timed = best_of({name: lambda lake=lake: lake.run("build_batch")}, 1)
+            timed = best_of({name: partial(lake.run, "build_batch")}, 1)
             seconds.setdefault(name, []).append(timed[name])
         shutil.rmtree(alone.folder)
     shutil.rmtree(folder)

@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def write_scores(spark: SparkSession, landing: Path, day: date, rows: int) -> Pa
 
 
 def _payments(spark: SparkSession, day: date, rows: int) -> DataFrame:
-    """Payments of a day in columns of the log, and `number`; no two at one millisecond of a user."""
+    """Payments of a day in columns of the log, and `number`; a user's are never at one time."""
     number = F.col("id").alias("number")
     digits = F.md5(F.concat(F.lit(f"{day}/"), F.col("id").cast("string")))
     uuid = F.concat_ws(
@@ -143,7 +144,7 @@ def _write(rows: DataFrame, file: Path) -> Path:
     return file
 
 
-def _csv(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> bytes:
+def _csv(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue().encode()
