@@ -56,6 +56,8 @@ def drop_rows(rows: DataFrame, contents: Iterable[Content], card_key: bytes) -> 
         .withColumns(
             {
                 "delivery_date": F.regexp_extract("path", "/date=([^/]+)/", 1).cast("date"),
+                # of a file without a header it is a row, and may hold a card number
+                "header": redacted_text(F.col("header"), card_key)["value"],
                 "raw": F.col("redaction.value"),
                 "redactions": F.col("redaction.redactions"),
             }

@@ -28,6 +28,17 @@ def unread_fault(day: LandedDay) -> Fault | None:
     return None
 
 
+def merged(
+    head: Mapping[str, Fault], read: Mapping[str, Fault], changing: Mapping[str, Fault]
+) -> dict[str, Fault]:
+    """What is wrong with each file, of what its head, its rows and a second look say.
+
+    The head knows best, but what has no rows to load is never hidden: nobody could release it.
+    """
+    unreadable = {path: fault for path, fault in read.items() if not fault.has_rows}
+    return {**read, **head, **unreadable, **changing}
+
+
 def judged_day(
     day: LandedDay,
     control: str | None,
@@ -47,13 +58,14 @@ def judged_day(
         if file.path in faults and not faults[file.path].is_releasable
     ]
     miss = unmet(control, found, uncounted)
+    # of what changed meanwhile there is no content to speak of, and no rows
+    steady = {path: content for path, content in pending.items() if faults.get(path) != CHANGING}
     return [
         _judged(
             Judgement(
                 file,
-                # of what changed meanwhile there is no content to speak of
-                None if faults.get(file.path) == CHANGING else pending[file.path],
-                totals.get(file.path, Totals()).rows,
+                steady.get(file.path),
+                totals.get(file.path, Totals()).rows if file.path in steady else 0,
                 faults.get(file.path, miss),
             ),
             released,

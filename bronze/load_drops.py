@@ -18,7 +18,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from bronze.faults import Fault
-from bronze.judging import CHANGING, judged_day, require_released, require_unreplaced, unread_fault
+from bronze.judging import (
+    CHANGING,
+    judged_day,
+    merged,
+    require_released,
+    require_unreplaced,
+    unread_fault,
+)
 from bronze.landing import LandedDay, LandedFile, Landing
 from bronze.manifest import Content, Judgement, Manifest, Release, manifest_rows
 from bronze.reading import first_fault, read_rows
@@ -43,6 +50,7 @@ def load_drops(
         DropNotHeldError: the file to release is not held.
         DropNotReleasableError: it cannot be read, or is not the one that was held.
     """
+    reason = (reason or "").strip()
     if (release is None) != (not reason):
         raise typer.BadParameter("--release PATH needs a --reason, and that a --release")
     files = lake.read(BRONZE_DROP_FILES)
@@ -127,7 +135,7 @@ def _loaded(
         read = read_rows(lake.spark, keep, readable, pending.values(), card_key)
         # a second look behind the rows: of what was written meanwhile, nothing can be said
         changing = {file.path: CHANGING for file in files if not landing.is_unchanged(file)}
-        faults = {**read.faults, **faults, **changing}
+        faults = merged(faults, read.faults, changing)
         judgements = [
             judgement
             for day in days
