@@ -274,14 +274,12 @@ def restate_days(lake: Lakehouse, days: frozenset[date]) -> None:
     What comes out otherwise, or by other policy versions, is the next revision of its row; a
     second time adds nothing. Decisions of the live path are never rewritten.
     """
-    policies, window = (
-        PolicyBook.of(lake.read(SILVER_POLICIES)),
-        lake.config.gold.locate_window_days,
-    )
+    policies, revisions = PolicyBook.of(lake.read(SILVER_POLICIES)), SILVER_BATCH_TRANSACTIONS
     look_back = timedelta(seconds=policies.longest_window_seconds).days + 1
     with keeping() as keep:
-        around = near("event_date", days, window + look_back, window)
-        stored = keep(latest(lake.read(SILVER_BATCH_TRANSACTIONS).where(around)))
+        around = lake.read(revisions).where(near("event_date", days, look_back))
+        # a correction may have moved a row to any other day: its revisions there count too
+        stored = keep(latest(_of_same_rows(lake.read(revisions), around)))
         counted = stored.where(~F.col("withdrawn"))
         known = counted.where(near("event_date", days, 0))
         wanted = _decided(lake, known.select(*batch.FACTS), counted.select(*batch.FACTS), policies)
@@ -289,6 +287,11 @@ def restate_days(lake: Lakehouse, days: frozenset[date]) -> None:
         rows = keep(next_revisions(wanted, known, changed, SILVER_BATCH_TRANSACTIONS))
         _append(lake, keep, rows, SILVER_BATCH_TRANSACTIONS)
         log_line("restated", job=lake.job, table=SILVER_BATCH_TRANSACTIONS.name, rows=rows.count())
+
+
+def _of_same_rows(revisions: DataFrame, some: DataFrame) -> DataFrame:
+    """All revisions of the rows of which there are `some`."""
+    return revisions.join(some.select("identity").distinct(), "identity", "left_semi")
 
 
 def _new_refusals(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:

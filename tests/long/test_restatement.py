@@ -27,7 +27,7 @@ from tests.silver.deliveries import (
 )
 
 UNTOUCHED, WITHOUT_RATE, SCORED_LATE, CORRECTED, MOVED, NEXT_DAY = range(1, 7)
-SPENT_BEFORE, SPENT, ABROAD, RATE_CORRECTED = range(7, 11)
+SPENT_BEFORE, SPENT, ABROAD, RATE_CORRECTED, MOVED_BY_A_YEAR = range(7, 12)
 OF_A_SPENDER = {"user_id": "spender", "currency": "EUR"}
 LATER = date(2026, 3, 4)
 
@@ -76,6 +76,7 @@ def first_drops(lake: Lakehouse) -> None:
             a_log_row(SPENT, **OF_A_SPENDER, country="FR"),
             a_log_row(ABROAD, country="FR"),
             a_log_row(RATE_CORRECTED, currency="GBP"),
+            a_log_row(MOVED_BY_A_YEAR),
         ],
     )
 
@@ -98,6 +99,7 @@ def second_drops(lake: Lakehouse) -> None:
         [
             a_log_row(CORRECTED, amount="500"),
             a_log_row(MOVED, timestamp="2026-03-02T11:00:00Z"),
+            a_log_row(MOVED_BY_A_YEAR, timestamp="2025-03-02T10:00:00Z"),
             a_log_row(
                 SPENT_BEFORE, **OF_A_SPENDER, country="FR", timestamp="2026-03-02T09:30:00Z",
                 amount="100",
@@ -161,6 +163,12 @@ def test_a_corrected_amount_restates_the_sum_that_it_is_in(story: Story) -> None
         for row in story.revisions_of(SPENT, run=1)
     ]
     assert found == [(2000, "VELOCITY_LIMIT"), (1100, "NONE")]
+
+
+def test_a_row_that_was_moved_away_is_no_row_of_the_restated_day(story: Story) -> None:
+    before, after = (story.revisions_of(MOVED_BY_A_YEAR, run) for run in (1, 2))
+    assert [(row["revision"], row["timestamp"].year) for row in after] == [(0, 2026), (1, 2025)]
+    assert before == after
 
 
 def test_a_restated_day_is_decided_by_the_policies_of_now(story: Story) -> None:
