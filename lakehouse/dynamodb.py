@@ -81,7 +81,7 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
     the attributes of the group. Numbers stay numbers, instants become microseconds since 1970,
     null attributes are left out. Each item costs one write unit, and one more for the index where
     its user or time changes. Items of which the optional column `is_new` is true go 25 to a
-    request; one that stands already, whatever was said of it, costs a write unit more.
+    request; one of these that stands already costs a write unit more.
 
     Raises:
         DynamoDbError: an item could not be written in `push_attempts`, or in fewer where most

@@ -118,16 +118,15 @@ def enrich(
         standings = _standings(judged)
         new = judged.where(live.are(Standing.NEW))
         payments, scores = _of(PAYMENTS, new), _of(SCORES, new)
-        known = _Known.of(lake, days, judged.where(~live.are(Standing.REFUSED)), keep)
+        known_now = partial(_Known.of, lake, days, judged.where(~live.are(Standing.REFUSED)), keep)
+        known = known_now()
         if standings[PAYMENTS, Standing.NEW] or standings[SCORES, Standing.NEW]:
             answers = _answers(lake, known, payments, scores, now)
             contributed = keep(_contributions(rules, scores, answers))
             if standings[SCORES, Standing.NEW] or not contributed.isEmpty():
-                before = _version(lake, SILVER_FRAUD_SCORES)
-                lake.append(contributed, to=SILVER_FRAUD_SCORES, batch=batch)
-                # a batch that is seen again is skipped: what it was answered now is not committed
-                if _version(lake, SILVER_FRAUD_SCORES) > before:
-                    known = known.with_scores(contributed)
+                # of a batch that is seen again, what the API answers now is not committed
+                is_committed = _commit(lake, contributed, SILVER_FRAUD_SCORES, batch)
+                known = known.with_scores(contributed) if is_committed else known_now()
         if standings[PAYMENTS, Standing.NEW]:
             book = policies.now()
             earlier = _earlier(lake, tally, payments, book)
@@ -137,8 +136,8 @@ def enrich(
             decided = keep(
                 live.as_decided(decisions, now).select(*SILVER_LIVE_TRANSACTIONS.columns)
             )
-            lake.append(decided, to=SILVER_LIVE_TRANSACTIONS, batch=batch)
-            known = known.with_payments(decided)
+            is_committed = _commit(lake, decided, SILVER_LIVE_TRANSACTIONS, batch)
+            known = known.with_payments(decided) if is_committed else known_now()
         conflicts = standings[PAYMENTS, Standing.CONFLICT] + standings[SCORES, Standing.CONFLICT]
         if tally.refused or conflicts:
             lake.append(_refused(lake, tally, judged), to=SILVER_QUARANTINE_LIVE, batch=batch)
@@ -182,7 +181,7 @@ class _Days:
 class _Known:
     """Committed rows of the transactions that a micro-batch names, around its days.
 
-    Both tables are read once, before the micro-batch adds to them: it is their only writer.
+    Read once, before the micro-batch adds to them, and not again: it is their only writer.
     """
 
     payments: DataFrame
@@ -306,6 +305,16 @@ def _push(lake: Lakehouse, known: _Known, now: datetime, publish: Publish) -> Pu
     kept = items.where(F.col("expires_at") > F.lit(int(now.timestamp())))
     lake.lease.check()
     return publish(kept, "live", settings)
+
+
+def _commit(lake: Lakehouse, rows: DataFrame, to: Table, batch: Batch) -> bool:
+    """Append rows of a micro-batch; whether they are what the table has more now.
+
+    Not so where the batch was appended before, by a run that died or that lost its lease since.
+    """
+    before = _version(lake, to)
+    lake.append(rows, to=to, batch=batch)
+    return _version(lake, to) == before + 1
 
 
 def _version(lake: Lakehouse, table: Table) -> int:

@@ -48,6 +48,7 @@ class FaultyDynamoDb:
     done: list[tuple[str, Fault]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     asked: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)  # by operation
 
     def next_fault(self, transaction_id: str) -> Fault:
         """What becomes of the next request for this transaction."""
@@ -72,6 +73,7 @@ def in_front_of(
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers["Content-Length"]))
             fault = Fault.NONE
+            faulty.requests[self.headers["X-Amz-Target"].partition(".")[2]] += 1
             if self.headers["X-Amz-Target"].endswith(".UpdateItem"):
                 fault = faulty.next_fault(json.loads(content)["Key"]["transaction_id"]["S"])
             if self.headers["X-Amz-Target"].endswith(".BatchExecuteStatement"):
@@ -105,7 +107,9 @@ def in_front_of(
             if passed:
                 status, answer = self._forward(json.dumps({"Statements": passed}).encode())
             forwarded = iter(json.loads(answer).get("Responses", []))
-            responses = [error or next(forwarded) for error in told] if status == 200 else []
+            if status != 200:
+                return status, answer, Fault.NONE
+            responses = [error or next(forwarded) for error in told]
             lost = Fault.REPLY_LOST if Fault.REPLY_LOST in faults else Fault.NONE
             return status, json.dumps({"Responses": responses}).encode(), lost
 

@@ -11,6 +11,7 @@ from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.dynamodb import PushReport, client, combined, ensure_table, lookup, push
 from lakehouse.errors import DynamoDbError
 from tests.conftest import NOON
+from tests.faulty_dynamodb import Fault, in_front_of
 from tests.index_items import an_item, found, frame_of, pushed
 
 
@@ -105,6 +106,16 @@ def test_items_said_to_be_new_are_stored_as_all_others_are(
     ]
     for updated, inserted in zip(stored[::2], stored[1::2], strict=True):
         assert inserted | {"transaction_id": updated["transaction_id"]} == updated
+
+
+def test_new_items_go_twenty_five_to_a_request(
+    spark: SparkSession, settings: DynamoDbSettings
+) -> None:
+    items = [an_item(f"t{number}", is_new=number < 60) for number in range(62)]
+    with in_front_of(settings, lambda *_: Fault.NONE) as (through, faulty):
+        report = push(frame_of(spark, *items).coalesce(1), "live", through)
+    assert report == PushReport(written=62, refused=0)
+    assert faulty.requests == {"BatchExecuteStatement": 3, "UpdateItem": 2}
 
 
 @pytest.mark.parametrize("is_new", [False, True])

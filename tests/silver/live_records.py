@@ -93,6 +93,7 @@ def enriched(
     query: str = "q1",
     corrections: DataFrame | None = None,
     publish: Publish = push,
+    policies: Policies | None = None,
 ) -> None:
     """Run one micro-batch, as the stream of this query would."""
     if corrections is None:
@@ -106,7 +107,7 @@ def enriched(
     )
     # a stream hands over rows, not the plan that made them
     parsed = deliveries.localCheckpoint(eager=False)
-    enrich(lake, rules, Policies(lake), parsed, Batch(query, number), publish)
+    enrich(lake, rules, policies or Policies(lake), parsed, Batch(query, number), publish)
 
 
 def rows_of(frame: DataFrame, key: str = "coordinates") -> list[dict[str, Any]]:

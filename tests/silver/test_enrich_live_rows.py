@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Lakehouse
-from lakehouse.dynamodb import ensure_table
+from lakehouse.dynamodb import PushReport, ensure_table
 from lakehouse.monitoring import heard_by
 from lakehouse.tables import (
     SILVER_FRAUD_SCORES,
@@ -20,6 +22,7 @@ from lakehouse.tables import (
     SILVER_POLICIES,
     SILVER_QUARANTINE_LIVE,
 )
+from silver.enrich_live import Policies
 from tests.conftest import NOON
 from tests.silver import inference_api
 from tests.silver.live_records import (
@@ -176,6 +179,41 @@ def test_velocity_counts_over_micro_batches_and_the_policy_of_the_payments_time_
     assert counted == [(1, 1000, "NONE"), (2, 2000, "NONE"), (3, 3000, "VELOCITY_LIMIT")]
 
 
+def test_a_policy_holds_from_the_micro_batch_after_its_publication(
+    lake: Lakehouse, spark: SparkSession
+) -> None:
+    policies = Policies(lake)
+    enriched(lake, records_of(spark, a_payment("a")), number=0, policies=policies)
+    since, block = datetime(2026, 1, 1, tzinfo=UTC), '{"rule": "geo_block", "countries": ["DE"]}'
+    published = [("geo", "geo", block, since, None, 1, since, "file:policies@0#1")]
+    lake.append(spark.createDataFrame(published, SILVER_POLICIES.schema), to=SILVER_POLICIES)
+    enriched(lake, records_of(spark, a_payment("b"), first_offset=1), 1, policies=policies)
+    rows = rows_of(lake.read(SILVER_LIVE_TRANSACTIONS))
+    assert [row["policy_flag"] for row in rows] == ["NONE", "GEO_BLOCK"]
+
+
+def test_an_item_is_said_to_be_new_until_something_was_decided_of_it(
+    lake: Lakehouse, spark: SparkSession
+) -> None:
+    told: list[dict[str, bool]] = []
+
+    def publish(items: DataFrame, *_: Any) -> PushReport:
+        told.append({row["transaction_id"]: row["is_new"] for row in items.collect()})
+        return PushReport(len(told[-1]), 0)
+
+    ticking = replace(lake, clock=_hourly())
+    first = records_of(spark, a_payment("a", transaction_status="PENDING"), a_payment("b"))
+    later = records_of(
+        spark, a_payment("a", event="a2", sequence=2), a_score("b"), a_payment("c"), first_offset=2
+    )
+    for number, records in enumerate((first, later, later)):
+        enriched(ticking, records, number, publish=publish)
+    a, b, c = an_id("a"), an_id("b"), an_id("c")
+    assert told[0] == {a: True, b: True}
+    assert told[1] == {a: False, b: False, c: True}
+    assert told[2] == {a: False, b: False, c: False}
+
+
 def test_only_payments_without_a_score_are_asked_for_and_each_once(
     lake: Lakehouse, spark: SparkSession, dynamodb: DynamoDbSettings
 ) -> None:
@@ -200,3 +238,9 @@ def test_only_payments_without_a_score_are_asked_for_and_each_once(
     assert sources == {(an_id("a"), "API"), (an_id("b"), "TOPIC")}
     api_score = lake.read(SILVER_FRAUD_SCORES).where("score_source = 'API'").collect()
     assert [row["inference_time"].astimezone(UTC) for row in api_score] == [NOON]
+
+
+def _hourly() -> Callable[[], datetime]:
+    """A clock that is an hour later each time."""
+    hours = count()
+    return lambda: NOON + timedelta(hours=next(hours))
