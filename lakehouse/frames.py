@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 Keep = Callable[[DataFrame], DataFrame]
 
@@ -33,3 +34,25 @@ def _free(rows: DataFrame) -> None:
     frame: Any = rows
     # the frame of a checkpoint is one leaf over its rows; a frame has no door to free them
     frame._jdf.queryExecution().analyzed().rdd().unpersist(False)
+
+
+FEW = 100_000
+"""Keys that fit into the memory of every executor, beside all else."""
+
+
+def is_few(keys: DataFrame) -> bool:
+    """Whether there are at most `FEW` of them. Runs a query."""
+    return keys.limit(FEW + 1).count() <= FEW
+
+
+def broadcast_if_few(keys: DataFrame) -> DataFrame:
+    """Let a join with these keys move none of the other rows, if there are few. Runs a query."""
+    return F.broadcast(keys) if is_few(keys) else keys
+
+
+def nothing_if_empty(rows: DataFrame) -> DataFrame:
+    """The same rows; if there are none, Spark knows when it plans, and joins nothing with them.
+
+    Runs a query.
+    """
+    return rows.limit(0) if rows.isEmpty() else rows

@@ -26,6 +26,12 @@ def csv_pieces(line: Column) -> Column:
 
 def csv_cells(line: Column) -> Column:
     """What each cell of a CSV line says, without its quotes."""
+    # most lines are plain, and to split one takes a fraction of the time
+    is_plain = ~line.contains('"') & ~line.contains("\r")
+    return F.when(is_plain, F.split(line, ",")).otherwise(_quoted_cells(line))
+
+
+def _quoted_cells(line: Column) -> Column:
     whole = F.concat(F.lit(","), F.regexp_replace(line, r"\r$", ""))
     written = F.regexp_extract_all(whole, F.lit(_CELL), F.lit(1))
     return F.transform(written, _unquoted)
@@ -44,7 +50,9 @@ def instant_of(text: Column, *, or_day: bool = False) -> Column:
     Null for any other text. Blanks around it are the caller's matter.
     """
     # Spark reads no instant without seconds
-    whole = F.regexp_replace(F.upper(text), _NO_SECONDS, "$0:00")
+    upper = F.upper(text)
+    has_seconds = upper.substr(17, 1) == ":"
+    whole = F.when(has_seconds, upper).otherwise(F.regexp_replace(upper, _NO_SECONDS, "$0:00"))
     is_iso = whole.rlike(f"{_INSTANT}|^{_DAY}$" if or_day else _INSTANT)
     is_millis = whole.rlike(_EPOCH_MILLIS)
     return F.when(is_iso, F.try_to_timestamp(whole)).when(

@@ -5,17 +5,23 @@ The *log* is one row per transaction of the daily transaction logs: the facts of
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.config import MoneySettings
 from lakehouse.decision import CONCLUSIONS, with_base_amount
 from lakehouse.identity import drop_coordinates
+from lakehouse.quality import is_accepted
 from lakehouse.records.silver import Evaluation, NormalisedMoney
 from lakehouse.schema import spark_schema
 from lakehouse.tables import SILVER_BATCH_TRANSACTIONS
-from silver.contract import drop_fields
+from silver.contract import with_drop_fields
 from silver.revisions import differs
+
+SPENT = ("raw", "header", "fields")
+"""What a row is parsed from, and nothing asks for afterwards."""
 
 _PLACE = ("path", "file_revision", "row_number")
 LOG_ORDER = ("delivery_date", "sequence", "timestamp", *_PLACE)
@@ -52,14 +58,21 @@ def same_rows(these: DataFrame, those: DataFrame) -> bool:
 
 def delivered(rows: DataFrame) -> DataFrame:
     """Rows of bronze.drops_* with their fields by name, coordinates, and what quarantine needs."""
-    return rows.withColumns(
+    return rows.transform(with_drop_fields).withColumns(
         {
-            "fields": drop_fields(F.col("format"), F.col("header"), F.col("raw")),
             "coordinates": drop_coordinates(),
             "payload": F.col("raw").cast("binary"),
             "quarantine_date": F.col("delivery_date"),
         }
     )
+
+
+def lightened(rows: DataFrame) -> DataFrame:
+    """Parsed rows without the text that they came from, which only quarantine needs: kept rows are
+    small.
+    """
+    refused = F.when(~is_accepted(), F.col("payload"))
+    return rows.withColumn("payload", refused).drop(*SPENT)
 
 
 def latest_plausible(max_clock_ahead_hours: int) -> Column:
@@ -71,7 +84,7 @@ def latest_plausible(max_clock_ahead_hours: int) -> Column:
     return F.col("delivery_date").cast("timestamp") + F.expr(f"INTERVAL '{hours}' HOUR")
 
 
-def neighbours(log: DataFrame, changed: DataFrame, longest_window_seconds: int) -> DataFrame:
+def neighbours(log: DataFrame, changed: DataFrame, window: timedelta) -> DataFrame:
     """Identities of the log whose velocity windows can hold a payment of `changed`.
 
     `changed` has user_id and timestamp of every payment that is new, other or gone, as it is and
@@ -82,7 +95,7 @@ def neighbours(log: DataFrame, changed: DataFrame, longest_window_seconds: int) 
     )
     behind = F.unix_micros("timestamp") - F.unix_micros("_last")
     is_near = (F.col("timestamp") >= F.col("_first")) & (
-        behind <= longest_window_seconds * 1_000_000
+        behind <= window // timedelta(microseconds=1)
     )
     return log.join(spans, "user_id").where(is_near).select("identity")
 

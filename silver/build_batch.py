@@ -7,7 +7,6 @@ a checkpoint everything is computed again, and rows that come out equal add noth
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
 from functools import partial, reduce
 from typing import Annotated
 
@@ -18,18 +17,14 @@ from pyspark.sql import functions as F
 
 from lakehouse.context import Batch, Lakehouse, Trigger
 from lakehouse.decision import (
-    PolicyBook,
-    decide,
     load_regions,
     load_rules,
     reason_code,
     region_of,
-    with_base_amount,
 )
 from lakehouse.delta import latest_version, path_of
-from lakehouse.frames import Keep, keeping
+from lakehouse.frames import Keep, keeping, nothing_if_empty
 from lakehouse.job import run
-from lakehouse.monitoring import log as log_line
 from lakehouse.records.codes import ScoreSource, Verdict
 from lakehouse.tables import (
     BRONZE_DROP_FILES,
@@ -44,6 +39,7 @@ from lakehouse.tables import (
     Table,
 )
 from silver import batch
+from silver.appending import append_if_any, replace_if_other
 from silver.contract import (
     parsed_fx_rates,
     parsed_money_events,
@@ -54,9 +50,18 @@ from silver.contract import (
 from silver.days import DAYS, days_named
 from silver.drops import Content, Drops, Manifest, Parse
 from silver.gates import Gates, Round
-from silver.live import near
-from silver.revisions import differs, latest, next_revisions
+from silver.index import append_log_changes, restate_days
+from silver.revisions import differs, next_revisions
 from silver.scd2 import check_intervals, policy_versions, standing_rates
+from silver.standing import standing_of
+
+_NAMED_BY = {
+    "transactions": "transaction_id",
+    "fraud_scores": "transaction_id",
+    "money_events": "event_id",
+}
+"""The UUID that tells a row's identity, alone or with others. Of the other kinds, which are small,
+all rows are read."""
 
 
 def build_batch(
@@ -117,22 +122,23 @@ def absorb(lake: Lakehouse, files: DataFrame, gates: Gates) -> None:
         drops = _drops(lake, files, at_gates, keep)
         if "fx_rates" in drops:
             rates = standing_rates(drops["fx_rates"].standing())
-            _replace(lake, keep, rates, SILVER_FX_RATES)
+            replace_if_other(lake, keep, rates, SILVER_FX_RATES)
         if "policies" in drops:
             published = lake.read(SILVER_POLICIES)
             versions = keep(policy_versions(drops["policies"].standing(), published))
             check_intervals(versions)
-            _replace(lake, keep, versions, SILVER_POLICIES)
+            replace_if_other(lake, keep, versions, SILVER_POLICIES)
         if "fraud_scores" in drops:
-            _append(lake, keep, _new_scores(lake, drops["fraud_scores"]), SILVER_OFFLINE_SCORES)
+            append_if_any(
+                lake, keep, _new_scores(lake, drops["fraud_scores"]), SILVER_OFFLINE_SCORES
+            )
         if "money_events" in drops:
-            _append(lake, keep, _new_money(lake, drops["money_events"]), SILVER_MONEY_EVENTS)
+            append_if_any(lake, keep, _new_money(lake, drops["money_events"]), SILVER_MONEY_EVENTS)
         if _concern_log(lake, drops):
-            rows = _new_transactions(lake, keep, drops)
-            _append(lake, keep, rows, SILVER_BATCH_TRANSACTIONS)
+            append_log_changes(lake, keep, drops)
         if drops:
-            _append(lake, keep, _new_refusals(lake, drops), SILVER_QUARANTINE_BATCH)
-            _append(lake, keep, _new_warnings(lake, drops), SILVER_WARNINGS_BATCH)
+            append_if_any(lake, keep, _new_refusals(lake, drops), SILVER_QUARANTINE_BATCH)
+            append_if_any(lake, keep, _new_warnings(lake, drops), SILVER_WARNINGS_BATCH)
         at_gates.record()
 
 
@@ -161,6 +167,7 @@ def _drops(lake: Lakehouse, files: DataFrame, gates: Round, keep: Keep) -> dict[
             frozenset(path for path, _ in new),
             gates.contracts[kind],
             keep,
+            _NAMED_BY.get(kind),
         )
         passed = found.without(gates.held(kind, found, new))
         if passed.new_paths:
@@ -202,7 +209,7 @@ def _new_money(lake: Lakehouse, drops: Drops) -> DataFrame:
 
 
 def _changes(lake: Lakehouse, wanted: DataFrame, touched: DataFrame, table: Table) -> DataFrame:
-    known = latest(lake.read(table).join(touched, "identity", "left_semi"))
+    known = nothing_if_empty(standing_of(lake.read(table), touched))
     return next_revisions(wanted, known, differs("content_hash"), table)
 
 
@@ -212,86 +219,6 @@ def _concern_log(lake: Lakehouse, drops: dict[str, Drops]) -> bool:
     is_empty = latest_version(lake.spark, path_of(lake.config, SILVER_BATCH_TRANSACTIONS)) < 1
     inputs = {"transactions"} if is_empty else {"transactions", "fraud_scores", "fx_rates"}
     return bool(drops.keys() & inputs)
-
-
-def _new_transactions(lake: Lakehouse, keep: Keep, drops: dict[str, Drops]) -> DataFrame:
-    """Next revisions of all log rows that the new files can have changed.
-
-    Those are the rows delivered, the rows whose score or rate is other now, and later payments
-    of the same users whose velocity windows reach back to a row that was delivered.
-    """
-    rates, policies = lake.read(SILVER_FX_RATES), PolicyBook.of(lake.read(SILVER_POLICIES))
-    stored = keep(latest(lake.read(SILVER_BATCH_TRANSACTIONS)))
-    counted = stored.where(~F.col("withdrawn"))
-
-    log, affected = counted.select(*batch.FACTS), []
-    if "transactions" in drops:
-        touched = drops["transactions"].touched()
-        delivered = keep(drops["transactions"].chosen(batch.LOG_ORDER).select(*batch.FACTS))
-        untouched = log.join(touched, "identity", "left_anti")
-        log = keep(delivered.unionByName(untouched))
-        before = stored.join(touched, "identity", "left_semi").select(*batch.FACTS)
-        near = batch.neighbours(log, delivered.unionByName(before), policies.longest_window_seconds)
-        affected += [touched, near]
-    if "fraud_scores" in drops:
-        rescored = drops["fraud_scores"].new().select("transaction_id")
-        affected.append(log.join(rescored, "transaction_id", "left_semi").select("identity"))
-    if "fx_rates" in drops:
-        affected.append(batch.restated(counted, rates, lake.config.money))
-    identities = keep(reduce(DataFrame.union, affected).distinct())
-
-    payments = log.join(identities, "identity", "left_semi")
-    known = stored.join(identities, "identity", "left_semi")
-    # only a command restates by policies that changed since
-    wanted = _decided(lake, batch.with_recorded_policies(payments, known), log, policies)
-    return next_revisions(wanted, known, batch.inputs_differ(), SILVER_BATCH_TRANSACTIONS)
-
-
-def _decided(
-    lake: Lakehouse, payments: DataFrame, log: DataFrame, policies: PolicyBook
-) -> DataFrame:
-    """Rows of the log but for revision and withdrawn: FACTS, and all that follows from them.
-
-    Where `payments` names the policy versions that apply, in `policies`, those do.
-    """
-    rates, money = lake.read(SILVER_FX_RATES), lake.config.money
-    scores = latest(lake.read(SILVER_OFFLINE_SCORES)).where(~F.col("withdrawn"))
-    decided = decide(
-        with_base_amount(payments, rates, money),
-        earlier=log.join(payments.select("user_id"), "user_id", "left_semi"),
-        scores=scores,
-        policies=policies,
-        rules=load_rules(lake.config.rules.decision),
-        recorded_policies="policies" in payments.columns,
-    ).transform(batch.with_updated_at)
-    # only money events settle, and Gold sums them
-    return decided.withColumn("settlement_status", F.lit(None).cast("string"))
-
-
-def restate_days(lake: Lakehouse, days: frozenset[date]) -> None:
-    """Decide payments of these UTC days again, by the policies and rules of now, in one commit.
-
-    What comes out otherwise, or by other policy versions, is the next revision of its row; a
-    second time adds nothing. Decisions of the live path are never rewritten.
-    """
-    policies, revisions = PolicyBook.of(lake.read(SILVER_POLICIES)), SILVER_BATCH_TRANSACTIONS
-    look_back = timedelta(seconds=policies.longest_window_seconds).days + 1
-    with keeping() as keep:
-        around = lake.read(revisions).where(near("event_date", days, look_back))
-        # a correction may have moved a row to any other day: its revisions there count too
-        stored = keep(latest(_of_same_rows(lake.read(revisions), around)))
-        counted = stored.where(~F.col("withdrawn"))
-        known = counted.where(near("event_date", days, 0))
-        wanted = _decided(lake, known.select(*batch.FACTS), counted.select(*batch.FACTS), policies)
-        changed = batch.decision_differs()
-        rows = keep(next_revisions(wanted, known, changed, SILVER_BATCH_TRANSACTIONS))
-        _append(lake, keep, rows, SILVER_BATCH_TRANSACTIONS)
-        log_line("restated", job=lake.job, table=SILVER_BATCH_TRANSACTIONS.name, rows=rows.count())
-
-
-def _of_same_rows(revisions: DataFrame, some: DataFrame) -> DataFrame:
-    """All revisions of the rows of which there are `some`."""
-    return revisions.join(some.select("identity").distinct(), "identity", "left_semi")
 
 
 def _new_refusals(lake: Lakehouse, drops: dict[str, Drops]) -> DataFrame:
@@ -309,23 +236,6 @@ def _not_yet_in(lake: Lakehouse, table: Table, rows: list[DataFrame]) -> DataFra
     # a file that was replaced and put back has its coordinates twice
     found = reduce(DataFrame.unionByName, rows).dropDuplicates(["coordinates"])
     return found.join(known, "coordinates", "left_anti")
-
-
-def _append(lake: Lakehouse, keep: Keep, rows: DataFrame, to: Table) -> None:
-    """Append rows in one commit, one file per partition; without rows there is no commit."""
-    found = keep(rows)
-    if not found.isEmpty():
-        order = (*to.partitioned_by, "coordinates")
-        lake.append(found.repartition(*to.partitioned_by).sortWithinPartitions(*order), to)
-
-
-def _replace(lake: Lakehouse, keep: Keep, rows: DataFrame, table: Table) -> None:
-    """Make a table hold exactly `rows`, in one commit; where it does already, in none."""
-    wanted = keep(rows.coalesce(1))
-    if not batch.same_rows(wanted, lake.read(table)):
-        lake.writable(table)
-        overwriting = wanted.write.format("delta").mode("overwrite")
-        overwriting.save(path_of(lake.config, table))
 
 
 if __name__ == "__main__":

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.frames import Keep
+from lakehouse.frames import Keep, broadcast_if_few
 from lakehouse.quality import is_accepted, quarantined, warned
+from lakehouse.quality.batches import batch_of, day_of
 from silver.batch import delivered
 from silver.revisions import chosen
 
 Parse = Callable[[DataFrame], DataFrame]
 Content = tuple[str, int]
 """A path and a revision of its file."""
+
+_PLACE = ("path", "file_revision", "row_number")
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 @dataclass(frozen=True)
@@ -37,16 +42,39 @@ class Manifest:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """Rows of a kind in Bronze, how they are read, and the UUID in each that tells its identity."""
+
+    rows: DataFrame
+    parse: Parse
+    named_by: str
+
+    def naming(self, contents: Iterable[Content], some: DataFrame) -> DataFrame:
+        """Rows of these contents that can have one of the UUIDs of `some`, parsed."""
+        days = sorted({_day_of(content) for content in contents})
+        rows = self.rows.where(F.col("delivery_date").isin(days) & _is_of(contents))
+        # a UUID stands in the text as it is, unless JSON wrote its characters otherwise
+        uuids = F.regexp_extract_all(F.lower("raw"), F.lit(_UUID), F.lit(0))
+        is_escaped = F.col("raw").contains("\\")
+        known = broadcast_if_few(some.select(F.col(self.named_by).alias("_uuid")))
+        named = rows.where(~is_escaped).withColumn("_uuid", F.explode(F.array_distinct(uuids)))
+        found = named.join(known, "_uuid", "left_semi").drop("_uuid").dropDuplicates(list(_PLACE))
+        return self.parse(delivered(found.unionByName(rows.where(is_escaped))))
+
+
+@dataclass(frozen=True)
 class Drops:
     """Delivered rows of a kind as its contract reads them, with `stands` and `is_new`.
 
     A row stands if its content does. It is new if something came at its path in this run: rows of
-    every revision there are looked at, what came and what it supersedes.
+    every revision there are looked at, what came and what it supersedes. Where `unread` is given,
+    `rows` are those of the days of the new paths; of other days only the rows that matter are read.
     """
 
     rows: DataFrame
     manifest: Manifest
     new_paths: frozenset[str]
+    unread: Unread | None = None
 
     @property
     def all_are_new(self) -> bool:
@@ -61,10 +89,24 @@ class Drops:
         new_paths: frozenset[str],
         parse: Parse,
         keep: Keep,
+        named_by: str | None = None,
     ) -> Drops:
-        """Read rows of a bronze.drops_* table by the kind's contract."""
-        loaded = rows.where(_is_of(manifest.loaded)).transform(_marked, manifest, new_paths)
-        return cls(keep(parse(delivered(loaded))), manifest, new_paths)
+        """Read rows of a bronze.drops_* table by the kind's contract.
+
+        All of them, unless their identities follow from the UUID in the field `named_by`.
+        """
+        contents = manifest.loaded
+        unread = Unread(rows, parse, named_by) if named_by is not None else None
+        if unread is not None:
+            days = {_day_of((path, 0)) for path in new_paths}
+            contents = frozenset(content for content in contents if _day_of(content) in days)
+            rows = rows.where(F.col("delivery_date").isin(sorted(days)))
+        loaded = rows.where(_is_of(contents)).transform(_marked, manifest, new_paths)
+        cores = rows.sparkSession.sparkContext.defaultParallelism
+        if len(contents) < cores:
+            # Bronze has a file in one piece: one core would parse all of it
+            loaded = loaded.repartition(cores, "path", "row_number")
+        return cls(keep(parse(delivered(loaded))), manifest, new_paths, unread)
 
     def without(self, held: frozenset[Content]) -> Drops:
         """The same as if these contents had never been loaded: what they supersede stands."""
@@ -73,7 +115,7 @@ class Drops:
         manifest = Manifest(self.manifest.loaded - held)
         new_paths = self.new_paths - {path for path, _ in held}
         rows = self.rows.where(_is_of(manifest.loaded)).transform(_marked, manifest, new_paths)
-        return Drops(rows, manifest, new_paths)
+        return replace(self, rows=rows, manifest=manifest, new_paths=new_paths)
 
     def new(self) -> DataFrame:
         """Rows at the new paths, accepted or not."""
@@ -95,15 +137,34 @@ class Drops:
         """Identities that accepted new rows carry: all that the new files can have changed."""
         return self.new().where(is_accepted()).select("identity").distinct()
 
-    def chosen(self, order: tuple[str, ...]) -> DataFrame:
-        """One standing row per touched identity, the greatest by `order`.
+    def chosen(self, order: tuple[str, ...], key: str = "identity") -> DataFrame:
+        """One standing row per touched identity, the greatest by `order`, delivery_date first.
 
-        An identity is absent when no standing row carries it any more.
+        An identity is absent when no standing row carries it any more. `key` is another column
+        that tells one identity from another.
         """
         rows = self.standing()
         if not self.all_are_new:
+            touched = self.new().where(is_accepted())
+            rivals = self._rivals()
+            if self.unread is not None and rivals:
+                read = self.unread.naming(rivals, touched).where(is_accepted())
+                rows = rows.unionByName(read.transform(_marked, self.manifest, self.new_paths))
             rows = rows.join(self.touched(), "identity", "left_semi")
-        return chosen(rows, ("identity",), order)
+        return chosen(rows, (key,), order)
+
+    def _rivals(self) -> frozenset[Content]:
+        """Contents of other days whose rows may stand instead of the new ones.
+
+        The later delivery stands: those of earlier days matter only to identities that a new
+        content has no longer.
+        """
+        days = {_day_of((path, 0)) for path in self.new_paths}
+        others = [content for content in self.manifest.standing if _day_of(content) not in days]
+        superseded = self.manifest.loaded - self.manifest.standing
+        if self.new_paths.isdisjoint(path for path, _ in superseded):
+            others = [content for content in others if _day_of(content) > min(days)]
+        return frozenset(others)
 
 
 def _marked(rows: DataFrame, manifest: Manifest, new_paths: frozenset[str]) -> DataFrame:
@@ -119,3 +180,7 @@ def _is_of(contents: Iterable[Content]) -> Column:
     """Whether a row is of one of these contents."""
     content = F.concat_ws("@", F.col("file_revision").cast("string"), "path")
     return content.isin([f"{revision}@{path}" for path, revision in sorted(contents)])
+
+
+def _day_of(content: Content) -> date:
+    return day_of(batch_of(content[0]))

@@ -35,7 +35,7 @@ from lakehouse.quality.measures import Measurement, Measuring, measured_by_sql
 from lakehouse.quality.rules import KindRules, RuleBook, load_rule_book
 from lakehouse.records.codes import BatchVerdict, RowSeverity
 from lakehouse.tables import DROPS, SILVER_QUALITY_BATCHES, SILVER_QUALITY_METRICS
-from silver.batch import delivered
+from silver.batch import SPENT, delivered, lightened
 from silver.drops import Drops, Parse
 from silver.verdicts import Judgement, append_metrics, append_verdicts, tell
 
@@ -225,13 +225,13 @@ class Round:
 
 def _columns(lake: Lakehouse, kind: str, parse: Parse) -> StructType:
     nothing = lake.spark.createDataFrame([], DROPS[kind].schema)
-    return parse(delivered(nothing)).schema
+    return parse(delivered(nothing)).drop(*SPENT).schema
 
 
 def _with_rules(parse: Parse, rules: KindRules) -> Parse:
     refusing = row_rules(rules, RowSeverity.QUARANTINE)
     warning = row_rules(rules, RowSeverity.WARN)
-    return lambda rows: with_row_rules(parse(rows), refusing, warning)
+    return lambda rows: lightened(with_row_rules(parse(rows), refusing, warning))
 
 
 def _values(outcomes: Iterable[Outcome]) -> _Values:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -35,7 +37,12 @@ def violations_of(rules: Sequence[RowRule]) -> Column:
         for rule in rules
     ]
     # without a rule, an empty array would be one of nothing
-    return F.array_compact(F.array(*found)).cast(_VIOLATIONS)
+    broken = F.array_compact(F.array(*found)).cast(_VIOLATIONS)
+    is_broken = [F.coalesce(rule.broken, F.lit(False)) for rule in rules]
+    # nearly every row breaks none
+    return F.when(reduce(or_, is_broken, F.lit(False)), broken).otherwise(
+        F.array().cast(_VIOLATIONS)
+    )
 
 
 def with_violations(rows: DataFrame, rules: Sequence[RowRule]) -> DataFrame:

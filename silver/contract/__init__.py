@@ -4,14 +4,13 @@ A parsed row has its contract's columns (null where the text cannot be read), `e
 fields, never null), `identity`, `content_hash`, `event_date` and `violations`: empty is accepted.
 """
 
-from silver.contract.fields import drop_fields, json_fields
+from silver.contract.fields import json_fields, with_drop_fields
 from silver.contract.money import parsed_money_events
 from silver.contract.payments import parsed_payments
 from silver.contract.reference import parsed_fx_rates, parsed_policies
 from silver.contract.scores import parsed_scores, score_identity
 
 __all__ = [
-    "drop_fields",
     "json_fields",
     "parsed_fx_rates",
     "parsed_money_events",
@@ -19,4 +18,5 @@ __all__ = [
     "parsed_policies",
     "parsed_scores",
     "score_identity",
+    "with_drop_fields",
 ]

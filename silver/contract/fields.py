@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.texts import csv_cells
@@ -38,22 +38,28 @@ def json_fields(text: Column) -> Column:
     return F.when(is_utf8(text), F.when(plain.isNotNull() & has_fraction, exact).otherwise(plain))
 
 
-def csv_fields(header: Column, line: Column) -> Column:
-    """Cells of a CSV line by the names in its header; null unless there is one cell per name.
+def with_drop_fields(rows: DataFrame) -> DataFrame:
+    """Add `fields` to rows of `bronze.drops_*`, whichever their files' format; null if it has none.
 
-    An empty cell is null.
+    Of a CSV line these are its cells by the names in its header; none unless there is one cell per
+    name. An empty cell is null.
     """
-    names, cells = csv_cells(header), csv_cells(line)
+    is_csv = F.col("format") == "csv"
+    cells = {
+        "_names": F.when(is_csv, csv_cells(F.col("header"))),
+        "_cells": F.when(is_csv, csv_cells(F.col("raw"))),
+    }
+    # in columns of their own, they are computed once
+    found = F.when(is_csv, _csv_fields()).otherwise(json_fields(F.col("raw")))
+    return rows.withColumns(cells).withColumn("fields", found).drop(*cells)
+
+
+def _csv_fields() -> Column:
+    names, cells = F.col("_names"), F.col("_cells")
     fits = (F.size(names) == F.size(cells)) & (F.size(F.array_distinct(names)) == F.size(names))
-    return F.when(
-        is_utf8(line) & fits,
-        F.map_from_arrays(names, F.transform(cells, lambda cell: F.when(cell != "", cell))),
-    )
-
-
-def drop_fields(format: Column, header: Column, raw: Column) -> Column:
-    """Fields of a row of `bronze.drops_*`, whichever its file's format; null if it has none."""
-    return F.when(format == "csv", csv_fields(header, raw)).otherwise(json_fields(raw))
+    without_empty = F.transform(cells, lambda cell: F.when(cell != "", cell))
+    values = F.when(F.array_contains(cells, ""), without_empty).otherwise(cells)
+    return F.when(is_utf8(F.col("raw")) & fits, F.map_from_arrays(names, values))
 
 
 def repeated_fields(fields: Column) -> Column:

@@ -18,13 +18,13 @@ from pyspark.sql import functions as F
 from lakehouse.identity import named_uuid_of
 from lakehouse.records.codes import ScoreSource
 from silver.contract import (
-    drop_fields,
     json_fields,
     parsed_fx_rates,
     parsed_money_events,
     parsed_payments,
     parsed_policies,
     parsed_scores,
+    with_drop_fields,
 )
 
 EVENT = "aaaaaaaa-1111-4111-8111-111111111111"
@@ -372,6 +372,6 @@ def test_a_dropped_row_is_read_by_its_format(spark: SparkSession) -> None:
         ("parquet", None, '{"a":1}', {"a": "1"}),
         ("json", None, "a,b", None),
     ]
-    rows = spark.createDataFrame(cases, "f string, h string, r string, m map<string,string>")
-    found = rows.select(drop_fields(F.col("f"), F.col("h"), F.col("r"))).collect()
-    assert [row[0] for row in found] == [case[-1] for case in cases]
+    columns = "format string, header string, raw string, expected map<string,string>"
+    found = spark.createDataFrame(cases, columns).transform(with_drop_fields).collect()
+    assert [row.fields for row in found] == [case[-1] for case in cases]
