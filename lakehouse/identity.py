@@ -16,10 +16,8 @@ def named_uuid(*parts: Column | str) -> Column:
     digest = F.sha1(
         F.concat(F.unhex(F.lit(NAMESPACE.hex)), F.encode(F.concat_ws("|", *parts), "UTF-8"))
     )
-    variant = F.element_at(
-        F.array(*[F.lit(digit) for digit in "89ab"]),
-        (F.conv(F.substring(digest, 17, 1), 16, 10).cast("int") % 4) + 1,
-    )
+    # two bits of the digit stay, behind 10
+    variant = F.translate(F.substring(digest, 17, 1), "0123456789abcdef", "89ab" * 4)
     return F.concat(
         F.substring(digest, 1, 8), F.lit("-"),
         F.substring(digest, 9, 4), F.lit("-5"),

@@ -194,7 +194,9 @@ SILVER_BATCH_TRANSACTIONS = Table(
     record=BatchTransaction,
     written_by="build_batch",
     partitioned_by=("event_date", "region"),
-    properties=_READ_BY_VERSION | _APPEND_ONLY,
+    properties=_READ_BY_VERSION
+    | _APPEND_ONLY
+    | {"delta.dataSkippingStatsColumns": "transaction_id,identity,revision,timestamp"},
     constraints={
         "amount_whole": "amount >= 0 AND amount = floor(amount)",
         "fx_status_known": _one_of("fx_status", FxStatus),

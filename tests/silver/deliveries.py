@@ -77,6 +77,11 @@ def a_rate(currency: str, rate: str, day: str = "2026-03-02") -> dict[str, Any]:
     return {"rate_date": day, "base": "EUR", "currency": currency, "rate": rate}
 
 
+def as_lines(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as the text of a JSON lines file."""
+    return "".join(f"{json.dumps(row)}\n" for row in rows)
+
+
 def deliver(
     lake: Lakehouse,
     kind: str,
