@@ -135,7 +135,9 @@ def _payments(spark: SparkSession, day: date, rows: int) -> DataFrame:
 def _write(rows: DataFrame, file: Path) -> Path:
     """Write rows as one CSV file of a complete day."""
     made = file.parent.with_name(f".{file.parent.name}")
-    rows.coalesce(1).write.mode("overwrite").options(header=True, escape='"').csv(str(made))
+    rows.coalesce(1).write.mode("overwrite").options(
+        header=True, escape='"', maxRecordsPerFile=0
+    ).csv(str(made))
     file.parent.mkdir(parents=True, exist_ok=True)
     (part,) = made.glob("part-*.csv")
     part.replace(file)
