@@ -47,6 +47,7 @@ class Unread:
 
     rows: DataFrame
     parse: Parse
+    keep: Keep
     named_by: str
 
     def naming(self, contents: Iterable[Content], some: DataFrame) -> DataFrame:
@@ -59,7 +60,8 @@ class Unread:
         known = broadcast_if_few(some.select(F.col(self.named_by).alias("_uuid")))
         named = rows.where(~is_escaped).withColumn("_uuid", F.explode(F.array_distinct(uuids)))
         found = named.join(known, "_uuid", "left_semi").drop("_uuid").dropDuplicates(list(_PLACE))
-        return self.parse(delivered(found.unionByName(rows.where(is_escaped))))
+        # kept: a filter above it would be planned into each of its many expressions
+        return self.keep(self.parse(delivered(found.unionByName(rows.where(is_escaped)))))
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Drops:
         All of them, unless their identities follow from the UUID in the field `named_by`.
         """
         contents = manifest.loaded
-        unread = Unread(rows, parse, named_by) if named_by is not None else None
+        unread = Unread(rows, parse, keep, named_by) if named_by is not None else None
         if unread is not None:
             days = {_day_of((path, 0)) for path in new_paths}
             contents = frozenset(content for content in contents if _day_of(content) in days)
