@@ -163,7 +163,7 @@ def _drops(lake: Lakehouse, files: DataFrame, gates: Round, keep: Keep) -> dict[
             continue
         found = Drops.of(
             lake.read(DROPS[kind]),
-            Manifest(loaded),
+            Manifest(loaded).for_run_on(new),
             frozenset(path for path, _ in new),
             gates.contracts[kind],
             keep,

@@ -41,6 +41,19 @@ class Manifest:
         return frozenset(dict(sorted(self.loaded)).items())
 
 
+    def for_run_on(self, new: frozenset[Content]) -> Manifest:
+        """Without contents that were superseded before the `new` ones came, by one that they follow.
+
+        A run on that one has done away with their rows.
+        """
+        needed = set(self.standing)
+        for path, first in sorted(new, reverse=True):
+            revisions = [revision for known, revision in self.loaded if known == path]
+            before = max((r for r in revisions if r < first), default=first)
+            needed |= {(path, revision) for revision in revisions if revision >= before}
+        return Manifest(frozenset(needed))
+
+
 @dataclass(frozen=True)
 class Unread:
     """Rows of a kind in Bronze, how they are read, and the UUID in each that tells its identity."""

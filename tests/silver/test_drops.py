@@ -44,3 +44,12 @@ def test_new_is_what_came_at_a_path_and_what_it_supersedes(spark: SparkSession) 
     assert sorted(row.raw for row in drops.new().collect()) == ["p0", "p1"]
     assert not drops.all_are_new
     assert drops_of(spark, LOADED, "p", "q").all_are_new
+
+
+def test_a_run_needs_what_came_and_what_it_supersedes_itself() -> None:
+    loaded = Manifest(frozenset({("p", 0), ("p", 1), ("p", 2), ("q", 0), ("q", 1)}))
+    assert loaded.for_run_on(frozenset({("p", 2)})).loaded == {("p", 1), ("p", 2), ("q", 1)}
+    assert loaded.for_run_on(frozenset({("p", 1)})).loaded == {
+        ("p", 0), ("p", 1), ("p", 2), ("q", 1),
+    }  # fmt: skip
+    assert loaded.for_run_on(frozenset({("p", 0), ("q", 1)})).loaded == loaded.loaded
