@@ -40,9 +40,8 @@ class Manifest:
         # of equal keys a dictionary keeps the last
         return frozenset(dict(sorted(self.loaded)).items())
 
-
     def for_run_on(self, new: frozenset[Content]) -> Manifest:
-        """Without contents that were superseded before the `new` ones came, by one that they follow.
+        """Without contents that were superseded before the `new` ones came, by one below them.
 
         A run on that one has done away with their rows.
         """
