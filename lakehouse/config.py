@@ -248,12 +248,13 @@ class LeaseSettings(Settings):
 
 
 class RuleFiles(Settings):
-    """The data files that decide: who wins, which reason, which action, which region."""
+    """The data files that decide: who wins, which reason, action, region; and analysts' views."""
 
     precedence: Location
     decision: Location
     regions: Location
     quality: Location
+    views: Location
 
 
 class KafkaService(Settings):

@@ -1,4 +1,4 @@
-"""Every table and view of the lakehouse, each declared once."""
+"""Every table of the lakehouse, each declared once."""
 
 from __future__ import annotations
 
@@ -72,15 +72,6 @@ class Table:
     def columns(self) -> list[str]:
         """Column names; a job's last `select`."""
         return self.schema.fieldNames()
-
-
-@dataclass(frozen=True)
-class View:
-    """A name for a question over tables; the SQL names tables by their full names."""
-
-    name: str
-    sql: str
-    reads: tuple[Table, ...]
 
 
 def _one_of(column: str, codes: type[StrEnum]) -> str:
@@ -332,68 +323,6 @@ TABLES: Mapping[str, Table] = {
     )
 }
 
-_OUTCOME = [name for name in GOLD_TRANSACTIONS.columns if name not in ("contributions", "winners")]
-
-# by transaction: a question about one reads the files that can hold it
-_STANDING_LOG = (
-    "(SELECT *, max(revision) OVER (PARTITION BY transaction_id) AS newest "
-    "FROM silver.batch_transactions) WHERE revision = newest AND NOT withdrawn"
-)
-
-VIEWS: Mapping[str, View] = {
-    view.name: view
-    for view in (
-        View(
-            "silver.scores",
-            "SELECT * FROM silver.fraud_scores UNION ALL SELECT * FROM silver.offline_scores",
-            (SILVER_FRAUD_SCORES, SILVER_OFFLINE_SCORES),
-        ),
-        View(
-            "silver.quarantine",
-            "SELECT * FROM silver.quarantine_live UNION ALL SELECT * FROM silver.quarantine_batch",
-            (SILVER_QUARANTINE_LIVE, SILVER_QUARANTINE_BATCH),
-        ),
-        View(
-            # the Batch Index as it stands: withdrawn rows are none
-            "silver.batch_index",
-            f"SELECT {', '.join(SILVER_BATCH_TRANSACTIONS.columns)} FROM {_STANDING_LOG}",
-            (SILVER_BATCH_TRANSACTIONS,),
-        ),
-        View(
-            # neither the topic nor the log tells of their payment
-            "silver.unknown_money_events",
-            "SELECT m.* FROM silver.money_events m "
-            "LEFT ANTI JOIN silver.money_events later "
-            "ON later.identity = m.identity AND later.revision > m.revision "
-            "LEFT ANTI JOIN (SELECT transaction_id FROM silver.live_transactions UNION ALL "
-            f"SELECT transaction_id FROM {_STANDING_LOG}) known "
-            "ON known.transaction_id = m.transaction_id WHERE NOT m.withdrawn",
-            (SILVER_MONEY_EVENTS, SILVER_LIVE_TRANSACTIONS, SILVER_BATCH_TRANSACTIONS),
-        ),
-        View(
-            # a correction that Silver has taken, as a row of its own or as an equal one
-            "silver.resolved",
-            "SELECT c.* FROM silver.corrections c LEFT SEMI JOIN "
-            "(SELECT identity, content_hash FROM silver.live_transactions UNION ALL "
-            "SELECT identity, content_hash FROM silver.fraud_scores) s "
-            "ON c.identity = s.identity AND c.content_hash = s.content_hash",
-            (SILVER_CORRECTIONS, SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES),
-        ),
-        View(
-            "gold.current_transactions",
-            f"SELECT {', '.join(_OUTCOME)} FROM gold.transactions "
-            f"WHERE event_date <> DATE '{WAITING_DAY}'",
-            (GOLD_TRANSACTIONS,),
-        ),
-        View(
-            "gold.exceptions",
-            "SELECT explode(exceptions) AS rule_id, transaction_id, event_date, region, "
-            "transaction_status, settlement_status, updated_at FROM gold.transactions",
-            (GOLD_TRANSACTIONS,),
-        ),
-    )
-}
-
 
 def table_named(name: str) -> Table:
     """Find a declared table.
@@ -402,5 +331,5 @@ def table_named(name: str) -> Table:
         UnknownTableError: nothing is declared under this name.
     """
     if name not in TABLES:
-        raise UnknownTableError(name, sorted((*TABLES, *VIEWS)))
+        raise UnknownTableError(name, sorted(TABLES))
     return TABLES[name]

@@ -16,7 +16,8 @@ from lakehouse import delta
 from lakehouse.config import Config
 from lakehouse.errors import QueryError, TableNotFoundError
 from lakehouse.monitoring import first_line
-from lakehouse.tables import TABLES, VIEWS, Table, table_named
+from lakehouse.tables import TABLES, Table
+from lakehouse.views import load_views, tables_read, views_read
 
 _LOGICAL = "org.apache.spark.sql.catalyst.plans.logical"
 # what only reads is none of these: DDL, DML, Delta's own commands, and INSERT
@@ -44,22 +45,16 @@ def answered(spark: SparkSession, config: Config, sql: str) -> DataFrame:
 
 
 def name_tables(spark: SparkSession, config: Config, names: list[str]) -> None:
-    """Give the named tables and views their SQL names in this session."""
-    views = [VIEWS[name] for name in names if name in VIEWS]
-    tables = {
-        table.name: table
-        for table in (
-            *(table_named(name) for name in names if name not in VIEWS),
-            *(table for view in views for table in view.reads),
-        )
-    }
-    for table in tables.values():
+    """Give the named tables and views, and what these read, their SQL names in this session."""
+    views = load_views(config.rules.views)
+    tables = [TABLES[name] for name in tables_read(names, views)]
+    for table in tables:
         if not delta.exists(spark, delta.path_of(config, table)):
             raise TableNotFoundError(table.name, table.written_by)
-    delta.register(spark, config, list(tables))
-    for view in views:
+    delta.register(spark, config, [table.name for table in tables])
+    for view in views_read(names, views):
         spark.sql(f"CREATE DATABASE IF NOT EXISTS {view.name.partition('.')[0]}")
-        spark.sql(f"CREATE OR REPLACE VIEW {view.name} AS {view.sql}")
+        spark.sql(f"CREATE OR REPLACE VIEW {view.name} AS {view.spark}")
 
 
 def existing_tables(spark: SparkSession, config: Config) -> list[Table]:

@@ -1,0 +1,18 @@
+-- Each payment with what became of it, as the rates below count it. One row: a transaction.
+--   is_answered       the acquirer authorised or declined it
+--   is_labelled       money was settled, and it is older than the dispute horizon (180 days): who
+--                     wanted to dispute it has done so
+--   is_fraud          labelled, and charged back for good (chargebacks exceed their reversals)
+--   is_flagged        the gateway was advised to REVIEW or BLOCK it
+-- Of younger payments only those already disputed would be known: to count them would call
+-- everything fraud that is known early.
+SELECT
+  transaction_id, event_date, region, currency, merchant_id, amount, fraud_score,
+  fraud_reason_code, decision,
+  transaction_status IN ('AUTHORIZED', 'DECLINED') AS is_answered,
+  transaction_status = 'DECLINED' AS is_declined,
+  settled_amount > 0 AND event_date <= date_add('day', -180, current_date) AS is_labelled,
+  settled_amount > 0 AND event_date <= date_add('day', -180, current_date)
+    AND chargeback_amount > chargeback_reversed_amount AS is_fraud,
+  coalesce(decision.recommended_action IN ('REVIEW', 'BLOCK'), false) AS is_flagged
+FROM gold.current_transactions

@@ -1,0 +1,11 @@
+-- Corrections that Silver has taken, as a row of its own or as an equal one. One row: a correction.
+SELECT c.*
+FROM silver.corrections AS c
+WHERE EXISTS (
+    SELECT 1 FROM silver.live_transactions AS live
+    WHERE live.identity = c.identity AND live.content_hash = c.content_hash
+  )
+  OR EXISTS (
+    SELECT 1 FROM silver.fraud_scores AS score
+    WHERE score.identity = c.identity AND score.content_hash = c.content_hash
+  )

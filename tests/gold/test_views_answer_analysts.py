@@ -1,0 +1,271 @@
+"""Each view of conf/athena gives what plain Python makes of the same Gold rows."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from lakehouse import delta
+from lakehouse.cli.questions import answered
+from lakehouse.config import Config
+from lakehouse.context import Lakehouse
+from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS, WAITING_DAY
+from lakehouse.views import load_views
+from tests.conftest import LOCAL
+from tests.gold.rows import a_contribution, a_decision, a_gold_row, append, frame
+
+Row = dict[str, Any]
+SEED = 20261126
+TODAY = datetime.now(UTC).date()
+HORIZON = timedelta(days=Config.load(LOCAL).gold.dispute_horizon_days)
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    """Payments of every kind that the views tell apart; the seed makes them again."""
+    chance = random.Random(SEED)
+    made = [_row(number, chance) for number in range(200)]
+    waiting = a_gold_row("waiting", event_date=WAITING_DAY, timestamp=None, chargeback_amount="5")
+    return [*made, waiting]
+
+
+@pytest.fixture(scope="module")
+def asked(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, rows: list[Row]
+) -> Callable[[str], list[Row]]:
+    """The answer to a question about these rows."""
+    local = Config.load(LOCAL)
+    root = str(tmp_path_factory.mktemp("analysts"))
+    config = local.model_copy(update={"lake": local.lake.model_copy(update={"root": root})})
+    delta.create(spark, config, GOLD_TRANSACTIONS)
+    path = delta.path_of(config, GOLD_TRANSACTIONS)
+    frame(spark, GOLD_TRANSACTIONS, rows).write.format("delta").mode("append").save(path)
+
+    def answer(sql: str) -> list[Row]:
+        return [row.asDict(recursive=True) for row in answered(spark, config, sql).collect()]
+
+    return answer
+
+
+def test_the_label_is_as_old_as_the_dispute_horizon() -> None:
+    outcomes = load_views(Config.load(LOCAL).rules.views)["gold.outcomes"]
+    assert f"date_add('day', -{HORIZON.days}, current_date)" in outcomes.athena
+
+
+def test_what_waits_for_its_payment_is_no_transaction(asked, rows) -> None:  # type: ignore[no-untyped-def]
+    found = asked("SELECT transaction_id FROM gold.current_transactions")
+    assert len(found) == len(rows) - 1
+    assert "waiting" not in {row["transaction_id"] for row in found}
+
+
+@pytest.mark.parametrize(
+    "view, column",
+    [
+        ("gold.fraud_by_region", "region"),
+        ("gold.fraud_by_currency", "currency"),
+        ("gold.fraud_by_merchant", "merchant_id"),
+        ("gold.fraud_by_day", "event_date"),
+    ],
+)
+def test_rates_count_only_what_is_old_enough_to_be_known(asked, rows, view, column) -> None:  # type: ignore[no-untyped-def]
+    found = {row.pop(column): row for row in asked(f"SELECT * FROM {view}")}
+    groups: dict[Any, list[Row]] = {}
+    for row in _payments(rows):
+        groups.setdefault(row[column], []).append(row)
+    assert found == {key: _rates(group) for key, group in groups.items()}
+    assert any(row["fraud_rate"] for row in found.values())
+
+
+def test_a_rule_is_judged_by_what_it_fired_on(asked, rows) -> None:  # type: ignore[no-untyped-def]
+    found = {
+        row.pop("policy_flag"): row for row in asked("SELECT * FROM gold.policy_effectiveness")
+    }
+    decided = [row for row in _payments(rows) if row["decision"]]
+    flags = {flag for row in decided for flag in row["decision"]["policy_flags"]}
+    assert found == {
+        flag: _effect(rows, [r for r in decided if flag in r["decision"]["policy_flags"]])
+        for flag in flags
+    }
+
+
+def test_a_reason_code_is_judged_by_what_it_was_given_for(asked, rows) -> None:  # type: ignore[no-untyped-def]
+    sql = "SELECT * FROM gold.reason_effectiveness"
+    found = {row.pop("fraud_reason_code"): row for row in asked(sql)}
+    decided = [row for row in _payments(rows) if row["decision"]]
+    reasons = {row["decision"]["fraud_reason_code"] for row in decided}
+    assert found == {
+        reason: _effect(rows, [r for r in decided if r["decision"]["fraud_reason_code"] == reason])
+        for reason in reasons
+    }
+
+
+def test_what_has_not_settled_is_counted_by_age(asked, rows) -> None:  # type: ignore[no-untyped-def]
+    found = {
+        (row["currency"], row["age"]): (row["transactions"], int(row["amount"]))
+        for row in asked("SELECT * FROM gold.settlement_ageing")
+    }
+    unsettled = [
+        row for row in _payments(rows)
+        if row["transaction_status"] == "AUTHORIZED" and row["settled_amount"] == "0"
+    ]  # fmt: skip
+    count = Counter((row["currency"], _age(row["event_date"])) for row in unsettled)
+    total: Counter[tuple[str, str]] = Counter()
+    for row in unsettled:
+        total[row["currency"], _age(row["event_date"])] += int(row["amount"])
+    assert found == {key: (count[key], total[key]) for key in count}
+
+
+def test_a_dispute_begins_with_its_first_chargeback(asked, rows) -> None:  # type: ignore[no-untyped-def]
+    found = {
+        row["transaction_id"]: (row["state"], row["disputed_at"].astimezone(UTC))
+        for row in asked("SELECT * FROM gold.disputes")
+    }
+    assert found == {
+        row["transaction_id"]: (
+            "OPEN" if int(row["chargeback_amount"]) > int(row["chargeback_reversed_amount"])
+            else "REVERSED",
+            min(c["event_time"] for c in row["contributions"] if c.get("event_type")),
+        )
+        for row in _payments(rows) if row["chargeback_amount"] != "0"
+    }  # fmt: skip
+
+
+def test_each_broken_rule_is_a_row(asked, rows) -> None:  # type: ignore[no-untyped-def]
+    found = Counter(row["rule_id"] for row in asked("SELECT rule_id FROM gold.exceptions"))
+    assert found == Counter(rule for row in rows for rule in row["exceptions"])
+
+
+def test_what_was_known_at_a_time_is_one_row_of_each(
+    lake_for: Callable[[str], Lakehouse],
+) -> None:
+    lake = lake_for("record_history")
+    hours = [datetime(2026, 3, 8, hour, tzinfo=UTC) for hour in (9, 12, 15)]
+    states = [
+        ("a", 1, hours[0], "PENDING"),
+        ("a", 3, hours[2], "AUTHORIZED"),
+        ("b", 2, hours[1], "DECLINED"),
+    ]
+    without = ("user_id",)
+    append(lake, GOLD_TRANSACTION_HISTORY, *[
+        {key: value for key, value in a_gold_row(id_, transaction_status=status).items()
+         if key not in without}
+        | {"gold_version": version, "known_from": at, "known_date": at.date(),
+           "changed_groups": [], "contributions": []}
+        for id_, version, at, status in states
+    ])  # fmt: skip
+
+    def as_of(moment: str) -> dict[str, str]:
+        sql = (
+            "SELECT transaction_id, transaction_status FROM gold.known_transactions "
+            f"WHERE known_from <= TIMESTAMP '{moment}' "
+            f"AND (known_until IS NULL OR known_until > TIMESTAMP '{moment}')"
+        )
+        return {row[0]: row[1] for row in answered(lake.spark, lake.config, sql).collect()}
+
+    assert as_of("2026-03-08 08:59:59") == {}
+    assert as_of("2026-03-08 09:00:00") == {"a": "PENDING"}
+    assert as_of("2026-03-08 14:59:59") == {"a": "PENDING", "b": "DECLINED"}
+    assert as_of("2026-03-08 15:00:00") == {"a": "AUTHORIZED", "b": "DECLINED"}
+
+
+def _row(number: int, chance: random.Random) -> Row:
+    day = TODAY - timedelta(days=chance.choice([0, 1, 2, 3, 4, 7, 8, 30, 31, 179, 180, 181, 300]))
+    at = datetime.combine(day, datetime.min.time(), UTC)
+    settled, disputed = chance.random() < 0.7, chance.random() < 0.4
+    reversed_ = disputed and chance.random() < 0.4
+    amount = str(chance.randrange(1, 10_000))
+    chargebacks = [
+        a_contribution(f"m{number}-{n}", source="MONEY_EVENT", event_type="CHARGEBACK",
+                       event_time=at + timedelta(days=n))
+        for n in (2, 1)
+    ]  # fmt: skip
+    flags = chance.choice([[], ["GEO_BLOCK"], ["GEO_BLOCK", "AMOUNT_LIMIT"]])
+    decision = a_decision(
+        policy_flags=flags,
+        fraud_reason_code=chance.choice(["NONE", "HIGH_SCORE"]),
+        recommended_action=chance.choice(["ALLOW", "REVIEW", "BLOCK"]),
+    )
+    return a_gold_row(
+        f"t-{number}", event_date=day, timestamp=at, amount=amount,
+        currency=chance.choice(["EUR", "JPY"]), region=chance.choice(["EU", "APAC"]),
+        merchant_id=f"m-{chance.randrange(5)}",
+        transaction_status=chance.choice(["AUTHORIZED", "AUTHORIZED", "DECLINED", "PENDING"]),
+        decision=decision if chance.random() < 0.9 else None,
+        settled_amount=amount if settled else "0",
+        chargeback_amount=amount if disputed else "0",
+        chargeback_reversed_amount=amount if reversed_ else "0",
+        exceptions=chance.choice([[], ["A_RULE"], ["A_RULE", "B_RULE"]]),
+        contributions=[a_contribution(), *(chargebacks if disputed else [])],
+    )  # fmt: skip
+
+
+def _payments(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row["event_date"] != WAITING_DAY]
+
+
+def _is_labelled(row: Row) -> bool:
+    return row["settled_amount"] != "0" and row["event_date"] <= TODAY - HORIZON
+
+
+def _is_fraud(row: Row) -> bool:
+    lost = int(row["chargeback_amount"]) > int(row["chargeback_reversed_amount"])
+    return _is_labelled(row) and lost
+
+
+def _is_genuine(row: Row) -> bool:
+    return _is_labelled(row) and not _is_fraud(row)
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _rates(group: list[Row]) -> Row:
+    labelled, fraud = sum(map(_is_labelled, group)), sum(map(_is_fraud, group))
+    genuine = [row for row in group if _is_genuine(row)]
+    alarms = sum(
+        bool(row["decision"]) and row["decision"]["recommended_action"] in ("REVIEW", "BLOCK")
+        for row in genuine
+    )
+    status = Counter(row["transaction_status"] for row in group)
+    return {
+        "transactions": len(group),
+        "labelled": labelled,
+        "fraudulent": fraud,
+        "fraud_rate": _ratio(fraud, labelled),
+        "false_positive_rate": _ratio(alarms, len(genuine)),
+        "declined": status["DECLINED"],
+        "decline_rate": _ratio(status["DECLINED"], status["DECLINED"] + status["AUTHORIZED"]),
+    }
+
+
+def _effect(rows: list[Row], fired: list[Row]) -> Row:
+    labelled, fraud = sum(map(_is_labelled, fired)), sum(map(_is_fraud, fired))
+    everything = _payments(rows)
+    return {
+        "fired": len(fired),
+        "labelled": labelled,
+        "fraudulent": fraud,
+        "precision": _ratio(fraud, labelled),
+        "recall": _ratio(fraud, sum(map(_is_fraud, everything))),
+        "false_positive_rate": _ratio(labelled - fraud, sum(map(_is_genuine, everything))),
+    }
+
+
+def _age(day: date) -> str:
+    days = (TODAY - day).days
+    for most, name in (
+        (1, "0 to 1 days"),
+        (3, "2 to 3 days"),
+        (7, "4 to 7 days"),
+        (30, "8 to 30 days"),
+    ):
+        if days <= most:
+            return name
+    return "over 30 days"
