@@ -210,7 +210,7 @@ def _payments(rows: Iterable[Row]) -> list[Row]:
 
 
 def _is_labelled(row: Row) -> bool:
-    return row["settled_amount"] != "0" and row["event_date"] <= TODAY - HORIZON
+    return bool(row["settled_amount"] != "0" and row["event_date"] <= TODAY - HORIZON)
 
 
 def _is_fraud(row: Row) -> bool:
