@@ -20,10 +20,10 @@ def misshape(text: str, lines: Sequence[str]) -> str | None:
     """
     if text.lstrip().startswith("["):
         return f"it is one JSON array: {_EXPECTED}"
-    if objects_of(text.split("\r")):
-        return f"its lines end in CR alone: {_EXPECTED}"
     if _is_object_over_lines(text):
         return f"its objects go over several lines: {_EXPECTED}"
+    if objects_of(text.split("\r")):
+        return f"its lines end in CR alone: {_EXPECTED}"
     tried = sum(1 for line in lines if line.strip())
     return f"none of its first {tried} lines is a JSON object: {_EXPECTED}" if tried else None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from typer.testing import CliRunner
@@ -18,7 +19,8 @@ from bronze.control import NOT_ISO
 from bronze.drops import raw_rows, totals_by_path
 from bronze.landing import LandedFile, Landing
 from bronze.load_drops import load_drops
-from bronze.reading import damaged_files
+from bronze.manifest import Content
+from bronze.reading import damaged_files, read_rows
 from lakehouse.cli import app
 from lakehouse.cli.delivered import DeliveredFile, delivered_files
 from lakehouse.context import Lakehouse
@@ -187,6 +189,25 @@ def test_a_file_is_named_for_what_the_load_alone_computes(
     assert totals_by_path(as_loaded(files))[f"{DAY}/b.csv"].rows == 10
     found = damaged_files(files, as_loaded)
     assert [*found] == [f"{DAY}/b.csv"] and "too deep" in found[f"{DAY}/b.csv"].reason
+
+
+def test_a_fault_that_leaves_no_trace_is_tried_once_more(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    files = [a_file(tmp_path, "a.csv", TEN_ROWS)]
+    contents = [Content(files[0].path, "A", 0)]
+    faults = [PySparkException("a disk was away")]
+
+    def keep(rows: DataFrame) -> DataFrame:
+        if faults:
+            raise faults.pop()
+        return rows
+
+    read = read_rows(spark, keep, files, contents, b"a key")
+    assert (read.totals[files[0].path].rows, dict(read.faults)) == (10, {})
+    faults += [PySparkException("and again"), PySparkException("and again")]
+    with pytest.raises(PySparkException, match="and again"):
+        read_rows(spark, keep, files, contents, b"a key")
 
 
 def test_totals_stay_few_whatever_currencies_a_file_names(
