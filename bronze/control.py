@@ -17,6 +17,8 @@ from lakehouse.records.codes import DropFault
 NOT_ISO = "in codes that are not of ISO 4217"
 """All other codes: a file may have as many as rows."""
 
+_MOST_NAMED = 5
+
 
 @dataclass(frozen=True)
 class Totals:
@@ -74,7 +76,9 @@ def unmet(
 
 def _miss(expected: _Control, found: Totals, uncounted: Sequence[str]) -> str | None:
     if uncounted:
-        return f"_CONTROL.json counts {', '.join(uncounted)} too, which cannot be counted"
+        others = len(uncounted) - _MOST_NAMED
+        names = ", ".join(uncounted[:_MOST_NAMED]) + (f" and {others} more" if others > 0 else "")
+        return f"_CONTROL.json counts {names} too, which cannot be counted"
     if expected.rows is not None and expected.rows != found.rows:
         return f"_CONTROL.json says {expected.rows} rows, the files have {found.rows}"
     amount = expected.by_code()

@@ -54,6 +54,8 @@ def test_totals_cannot_be_met_beside_a_file_that_nobody_can_count() -> None:
     miss = unmet('{"rows": 2}', FOUND, ["cut.csv.gz"])
     assert miss and miss.code == DropFault.CONTROL_UNMET and "cut.csv.gz" in miss.reason
     assert unmet(None, FOUND, ["cut.csv.gz"]) is None
+    many = unmet('{"rows": 2}', FOUND, [f"{n}.csv" for n in range(1000)])
+    assert many and "counts 0.csv, 1.csv, 2.csv, 3.csv, 4.csv and 995 more too" in many.reason
 
 
 def test_totals_of_files_add_up() -> None:
