@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bronze.faults import Fault
+from lakehouse.decision.currency import minor_digits
 from lakehouse.records.codes import DropFault
+
+NOT_ISO = "in codes that are not of ISO 4217"
+"""All other codes: a file may have as many as rows."""
+
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What files hold: rows, and smallest currency units by currency."""
+    """What files hold: rows, and smallest currency units by ISO 4217 code, or NOT_ISO."""
 
     rows: int = 0
     amount: Mapping[str, Decimal] = field(default_factory=dict)
@@ -34,16 +42,29 @@ class _Control(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     rows: int | None = None
-    amount: dict[str, Decimal] | None = None
+    # bounded: a sum of greater ones would leave the range of decimals
+    amount: dict[str, Annotated[Decimal, Field(max_digits=38)]] | None = None
+
+    def by_code(self) -> dict[str, Decimal] | None:
+        """Amounts by ISO 4217 code; all others as one."""
+        if self.amount is None:
+            return None
+        sums: dict[str, Decimal] = defaultdict(Decimal)
+        for code, amount in self.amount.items():
+            sums[code if code in minor_digits() else NOT_ISO] += amount
+        return sums
 
 
-def unmet(control: str | None, found: Totals, uncounted: Sequence[str] = ()) -> Fault | None:
+def unmet(
+    control: str | Fault | None, found: Totals, uncounted: Sequence[str] = ()
+) -> Fault | None:
     """Why a day's files don't meet `_CONTROL.json`; None if they do, or if there is none.
 
-    `uncounted` are files of the day that cannot be read: with them, no totals can be met.
+    `control` is its text, or why nobody can read it. `uncounted` are files of the day that cannot
+    be read: with them, no totals can be met.
     """
-    if control is None:
-        return None
+    if control is None or isinstance(control, Fault):
+        return control
     try:
         expected = _Control.model_validate_json(control)
     except ValidationError:
@@ -55,13 +76,16 @@ def unmet(control: str | None, found: Totals, uncounted: Sequence[str] = ()) -> 
 
 def _miss(expected: _Control, found: Totals, uncounted: Sequence[str]) -> str | None:
     if uncounted:
-        return f"_CONTROL.json counts {', '.join(uncounted)} too, which cannot be counted"
+        others = len(uncounted) - _MOST_NAMED
+        names = ", ".join(uncounted[:_MOST_NAMED]) + (f" and {others} more" if others > 0 else "")
+        return f"_CONTROL.json counts {names} too, which cannot be counted"
     if expected.rows is not None and expected.rows != found.rows:
         return f"_CONTROL.json says {expected.rows} rows, the files have {found.rows}"
-    if expected.amount is None:
+    amount = expected.by_code()
+    if amount is None:
         return None
-    for code in sorted({*expected.amount, *found.amount}):
-        says, have = expected.amount.get(code, Decimal(0)), found.amount.get(code, Decimal(0))
+    for code in sorted({*amount, *found.amount}):
+        says, have = amount.get(code, Decimal(0)), found.amount.get(code, Decimal(0))
         if says != have:
             return f"_CONTROL.json says {says} {code}, the files have {have}"
     return None

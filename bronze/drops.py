@@ -8,18 +8,20 @@ part of the first row.
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import reduce
+from itertools import groupby
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
-from bronze.control import Totals
+from bronze.control import NOT_ISO, Totals
 from bronze.csv_records import has_odd_quotes, joined_records
 from bronze.landing import LandedFile
 from bronze.manifest import Content
 from lakehouse.cards import redacted_csv, redacted_text
+from lakehouse.decision.currency import minor_digits
 from lakehouse.tables import DROPS
 from lakehouse.texts import csv_cell
 
@@ -66,14 +68,15 @@ def drop_rows(rows: DataFrame, contents: Iterable[Content], card_key: bytes) -> 
     )
 
 
-def totals_by_path(rows: DataFrame) -> dict[str, Totals]:
+def totals_by_path(rows: DataFrame) -> Mapping[str, Totals]:
     """Rows, amounts and rows not in UTF-8 per file; an amount that is no number counts nothing."""
-    amount = _field("amount")
+    amount, code = _field("amount"), F.trim(_field("currency"))
     is_foreign = F.encode("raw", "UTF-8") != F.col("raw").cast("binary")
+    currency = F.when(code.isin([*minor_digits()]), code).when(code.isNotNull(), NOT_ISO)
     counted = (
         rows.select(
             "path",
-            _field("currency").alias("currency"),
+            currency.alias("currency"),
             F.when(amount.rlike(_NUMBER), amount.cast("decimal(38,2)")).alias("amount"),
             is_foreign.alias("is_foreign"),
         )
@@ -84,13 +87,17 @@ def totals_by_path(rows: DataFrame) -> dict[str, Totals]:
             F.count_if("is_foreign").alias("foreign_rows"),
         )
     )
-    totals: dict[str, Totals] = {}
-    for row in counted.collect():
-        has_amount = row["currency"] is not None and row["amount"] is not None
-        amounts = {row["currency"]: Decimal(row["amount"])} if has_amount else {}
-        found = Totals(row["rows"], amounts, row["foreign_rows"])
-        totals[row["path"]] = totals.get(row["path"], Totals()) + found
-    return totals
+    found = sorted(counted.collect(), key=lambda row: row["path"])
+    return {
+        path: sum(map(_totals, of_path), Totals())
+        for path, of_path in groupby(found, key=lambda row: row["path"])
+    }
+
+
+def _totals(counted: Row) -> Totals:
+    has_amount = counted["currency"] is not None and counted["amount"] is not None
+    amounts = {counted["currency"]: Decimal(counted["amount"])} if has_amount else {}
+    return Totals(counted["rows"], amounts, counted["foreign_rows"])
 
 
 def _text_rows(spark: SparkSession, files: Sequence[LandedFile]) -> DataFrame:

@@ -6,12 +6,13 @@ A UTF-8 byte order mark is allowed, and no part of the text.
 from __future__ import annotations
 
 import csv
-import json
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from bronze.faults import Fault
+from bronze.json_shape import misshape, objects_of
+from bronze.signatures import format_of
 from lakehouse.records.codes import DropFault
 
 HEAD_BYTES = 65_536
@@ -34,11 +35,18 @@ REQUIRED: Mapping[str, frozenset[str]] = {
 
 def head_fault(kind: str, file_format: str, head: bytes) -> Fault | None:
     """What is wrong with a CSV or JSON lines file by its first HEAD_BYTES; None if nothing."""
+    if not head.removeprefix(BOM_UTF8).strip() and len(head) < HEAD_BYTES:
+        return Fault(DropFault.EMPTY, "there is nothing in the file but blanks, if anything")
+    if found := format_of(head):
+        reason = f"the file looks like {found}: its name promises {file_format}, as text"
+        return Fault(DropFault.UNKNOWN_FORMAT, reason)
     first, is_whole, rest = _first_line(head)
     if foreign := _foreign(head, first if is_whole else b""):
         return Fault(DropFault.FOREIGN_ENCODING, foreign)
     if file_format == "json":
-        return _fault_of_objects(kind, _objects([first, *rest] if is_whole else []))
+        text = head.removeprefix(BOM_UTF8).decode(errors="replace")
+        lines = [line.decode(errors="replace") for line in (first, *rest)] if is_whole else []
+        return _fault_of_json(kind, text, lines)
     if not is_whole:
         return Fault(DropFault.WRONG_HEADER, f"the first line has more than {HEAD_BYTES} bytes")
     header = first.decode().removesuffix("\r")
@@ -55,17 +63,28 @@ def columns_fault(kind: str, columns: Collection[str]) -> Fault | None:
     if missing:
         names = ", ".join(sorted(missing))
         return Fault(DropFault.WRONG_HEADER, f"a file of {kind} needs the columns {names}")
-    if repeated := sorted(name for name in {*columns} if [*columns].count(name) > 1):
+    if repeated := sorted(name for name, times in Counter(columns).items() if times > 1):
         return Fault(DropFault.WRONG_HEADER, f"the header names {', '.join(repeated)} twice")
     return None
 
 
-def _fault_of_objects(kind: str, objects: Iterable[Collection[str]]) -> Fault | None:
+def _fault_of_json(kind: str, text: str, lines: Sequence[str]) -> Fault | None:
+    objects = [value.keys() for value in objects_of(lines)]
+    if objects:
+        return _fault_of_objects(kind, objects)
+    wrong = misshape(text, lines)
+    return Fault(DropFault.WRONG_FORMAT, wrong) if wrong else None
+
+
+def _fault_of_objects(kind: str, objects: Sequence[Collection[str]]) -> Fault | None:
     # an object that lacks what it needs is refused as a row: a file is told by those that do not
-    found = [*objects]
-    others = Counter(filter(None, (_other_kind(kind, fields) for fields in found)))
-    if others and not any(REQUIRED[kind] <= {*fields} for fields in found):
+    others = Counter(filter(None, (_other_kind(kind, fields) for fields in objects)))
+    if others and not any(REQUIRED[kind] <= {*fields} for fields in objects):
         return _wrong_kind(kind, others.most_common(1)[0][0])
+    if not any(REQUIRED[kind] & {*fields} for fields in objects):
+        names = ", ".join(sorted(REQUIRED[kind]))
+        reason = f"a file of {kind} needs the fields {names}; its first rows have none of them"
+        return Fault(DropFault.WRONG_HEADER, reason)
     return None
 
 
@@ -99,14 +118,3 @@ def _foreign(head: bytes, first: bytes) -> str | None:
     except UnicodeDecodeError as error:
         return f"byte {error.start + 1} of the first line is not UTF-8"
     return None
-
-
-def _objects(lines: Iterable[bytes]) -> Iterable[Collection[str]]:
-    for line in lines:
-        try:
-            value = json.loads(line)
-        # a line that is no JSON is refused as a row
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            yield value

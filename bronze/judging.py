@@ -1,21 +1,27 @@
-"""What becomes of delivered files: loaded, held, waiting, or released by a person. Pure."""
+"""What becomes of delivered files: loaded, held, waiting, gone, or released by a person. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from bronze.control import Totals, unmet
 from bronze.faults import Fault
-from bronze.landing import LandedDay
+from bronze.landing import LandedDay, LandedFile
 from bronze.manifest import Content, Judgement, Release
 from lakehouse.errors import DropNotReleasableError
 from lakehouse.records.codes import DropFault, Verdict
 from lakehouse.tables import DROPS
 
-CHANGING = Fault(
-    DropFault.CHANGING, "it was replaced, or removed, while it was read: the next run looks again"
-)
+MOST_MISPLACED = 100
+"""So many files in wrong places have a row in the manifest; the others are counted only."""
+
+
+def misplaced_judgements(files: Sequence[LandedFile]) -> list[Judgement]:
+    """One judgement per file that lies where no file of a day can, up to MOST_MISPLACED."""
+    reason = "nobody reads it there: expected KIND/date=YYYY-MM-DD/FILE, of a day that exists"
+    fault = Fault(DropFault.MISPLACED, reason)
+    return [Judgement(file, None, fault=fault) for file in files[:MOST_MISPLACED]]
 
 
 def unread_fault(day: LandedDay) -> Fault | None:
@@ -41,15 +47,16 @@ def merged(
 
 def judged_day(
     day: LandedDay,
-    control: str | None,
+    control: str | Fault | None,
     pending: Mapping[str, Content],
     totals: Mapping[str, Totals],
     faults: Mapping[str, Fault],
     released: Release | None,
 ) -> list[Judgement]:
-    """One judgement per pending file of a day; `control` is the text of the sender's totals.
+    """One judgement per pending file of a day.
 
-    A day that misses its totals holds all that is pending in it.
+    `control` is the text of the sender's totals, or why nobody can read it. A day that misses its
+    totals holds all that is pending in it.
     """
     found = sum((totals.get(file.path, Totals()) for file in day.files), Totals())
     uncounted = [
@@ -58,8 +65,8 @@ def judged_day(
         if file.path in faults and not faults[file.path].is_releasable
     ]
     miss = unmet(control, found, uncounted)
-    # of what changed meanwhile there is no content to speak of, and no rows
-    steady = {path: content for path, content in pending.items() if faults.get(path) != CHANGING}
+    # of what nobody could look at again there is no content to speak of, and no rows
+    steady = {path: known for path, known in pending.items() if not _is_unsteady(faults.get(path))}
     return [
         _judged(
             Judgement(
@@ -84,7 +91,7 @@ def require_unreplaced(released: Release | None, pending: Mapping[str, Content])
     if released and pending.get(released.held.path) != released.held:
         path = released.held.path
         raise DropNotReleasableError(
-            path, "its day is open, or has other content there now than was held"
+            path, "its day is open, or other content, or none that can be read, is there now"
         )
 
 
@@ -98,6 +105,10 @@ def require_released(released: Release | None, judgements: Iterable[Judgement]) 
         is_asked = released is not None and judgement.file.path == released.held.path
         if is_asked and judgement.fault and judgement.verdict != Verdict.LOADED:
             raise DropNotReleasableError(judgement.file.path, judgement.fault.reason)
+
+
+def _is_unsteady(fault: Fault | None) -> bool:
+    return fault is not None and fault.code in (DropFault.CHANGING, DropFault.UNREADABLE)
 
 
 def _judged(judgement: Judgement, released: Release | None) -> Judgement:

@@ -1,12 +1,13 @@
 """landing/: which files lie there, which days were delivered completely, and the bytes of files.
 
-Through Hadoop's file systems, so that a local folder and an s3a:// prefix are the same.
+Through Hadoop's file systems, so that a local folder and an s3a:// prefix are the same. Whatever
+reads bytes raises Py4JJavaError where the storage does not give them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -15,8 +16,12 @@ from typing import Any, NamedTuple
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
+from bronze.causes import cause_of
+from lakehouse.errors import LandingNotListedError
+
 COMPLETE = "_SUCCESS"
 CONTROL = "_CONTROL.json"
+_MOST_TEXT = 1_048_576
 _PLACE = re.compile(r"([^/]+)/date=(\d{4}-\d{2}-\d{2})/([^/]+)")
 _ENDINGS = {
     ".csv": "csv", ".csv.gz": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet",
@@ -27,17 +32,26 @@ _ENDINGS = {
 class LandedFile:
     """One file as it lies there now."""
 
-    kind: str
-    delivery_date: date
-    name: str
+    path: str  # below landing/
     location: str  # with its file system, not encoded
     size_bytes: int
     modified_ms: int  # epoch milliseconds
 
     @property
-    def path(self) -> str:
-        """Below landing/."""
-        return f"{self.kind}/date={self.delivery_date}/{self.name}"
+    def kind(self) -> str:
+        """The first folder of its path; nothing if it lies in none."""
+        return self.path.rpartition("/")[0].partition("/")[0]
+
+    @property
+    def delivery_date(self) -> date | None:
+        """The day of its folder; None if it lies in no folder of a day."""
+        place = _place(self.path)
+        return place and place[1]
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.path.rpartition("/")[2]
 
     @property
     def format(self) -> str | None:
@@ -66,39 +80,49 @@ class LandedDay:
 
 
 class Landed(NamedTuple):
-    """What lies below landing/: days, oldest first, and paths where no file of a day can lie."""
+    """What lies below landing/: days, oldest first, and files where no file of a day can lie."""
 
     days: list[LandedDay]
-    misplaced: list[str]
+    misplaced: list[LandedFile]
 
 
 class Landing:
-    """The landing folder."""
+    """The landing folder.
+
+    Raises:
+        LandingNotListedError: no file system is known for it, or it cannot be signed in to.
+    """
 
     def __init__(self, spark: SparkSession, root: str) -> None:
         context: Any = spark.sparkContext
         self._jvm, hadoop = context._jvm, context._jsc.hadoopConfiguration()
         self._root = self._jvm.org.apache.hadoop.fs.Path(root)
-        self._files = self._root.getFileSystem(hadoop)
+        try:
+            self._files = self._root.getFileSystem(hadoop)
+        except Py4JJavaError as error:
+            raise LandingNotListedError(root, cause_of(error)) from error
 
     def listed(self) -> Landed:
         """Everything but hidden files, whose names begin with a dot or an underscore.
 
-        One listing: an object store has no folders to look into.
+        A hidden folder hides nothing: what lies in it is misplaced. One listing: an object store
+        has no folders to look into.
+
+        Raises:
+            LandingNotListedError: the storage does not say what lies there.
         """
-        days: dict[tuple[str, date], dict[str, Any]] = {}
+        days: dict[tuple[str, date], dict[str, LandedFile]] = {}
         misplaced = []
-        for path, entry in self._entries():
-            name = path.rpartition("/")[2]
-            is_mark = name in (COMPLETE, CONTROL)
-            if name.startswith(("_", ".")) and not is_mark:
+        for file in self._files_below():
+            is_mark = file.name in (COMPLETE, CONTROL)
+            if file.name.startswith(("_", ".")) and not is_mark:
                 continue
-            if place := _place(path):
-                days.setdefault(place, {})[name] = entry
+            if place := _place(file.path):
+                days.setdefault(place, {})[file.name] = file
             elif not is_mark:
-                misplaced.append(path)
-        found = [_day(*place, entries) for place, entries in sorted(days.items())]
-        return Landed(found, sorted(misplaced))
+                misplaced.append(file)
+        found = [_day(kind, files) for (kind, _), files in sorted(days.items())]
+        return Landed(found, sorted(misplaced, key=lambda file: file.path))
 
     def is_unchanged(self, file: LandedFile) -> bool:
         """Whether a file has the size and the time that it had when it was listed."""
@@ -111,18 +135,15 @@ class Landing:
         return (entry.getLen(), entry.getModificationTime()) == (file.size_bytes, file.modified_ms)
 
     def text(self, location: str) -> str:
-        """The text of a small file."""
+        """The text of a small file; of a great one, as much of it as a control file may have."""
         with self._opened(location) as stream:
-            read = self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream)
-        return bytes(read).decode("utf-8", errors="replace")
+            return self._first_bytes(stream, _MOST_TEXT).decode("utf-8", errors="replace")
 
     def head(self, file: LandedFile, size: int) -> bytes:
         """So many first bytes of a file, unpacked."""
-        io = self._jvm.org.apache.commons.io
         with self._opened(file.location) as stream:
             unpacked = self._jvm.java.util.zip.GZIPInputStream(stream) if file.is_gzip else stream
-            limited = io.input.BoundedInputStream(unpacked, size)
-            return bytes(io.IOUtils.toByteArray(limited))
+            return self._first_bytes(unpacked, size)
 
     def sha256(self, file: LandedFile) -> str | None:
         """SHA-256 of a file's bytes, in hexadecimal; None if the file is gone."""
@@ -144,15 +165,23 @@ class Landing:
             return f"the gzip file is damaged: {error.java_exception.getMessage()}"
         return None
 
-    def _entries(self) -> Iterator[tuple[str, Any]]:
-        """Path below landing/ and status of every file."""
-        if not self._files.exists(self._root):
-            return
+    def _files_below(self) -> Iterator[LandedFile]:
         root = self._files.makeQualified(self._root).toString()
-        found = self._files.listFiles(self._root, True)
-        while found.hasNext():
-            entry = found.next()
-            yield entry.getPath().toString().removeprefix(f"{root}/"), entry
+        try:
+            if not self._files.exists(self._root):
+                return
+            found = self._files.listFiles(self._root, True)
+            while found.hasNext():
+                entry = found.next()
+                location = entry.getPath().toString()
+                path = location.removeprefix(f"{root}/")
+                yield LandedFile(path, location, entry.getLen(), entry.getModificationTime())
+        except Py4JJavaError as error:
+            raise LandingNotListedError(root, cause_of(error)) from error
+
+    def _first_bytes(self, stream: Any, size: int) -> bytes:
+        io = self._jvm.org.apache.commons.io
+        return bytes(io.IOUtils.toByteArray(io.input.BoundedInputStream(stream, size)))
 
     @contextmanager
     def _opened(self, location: str) -> Iterator[Any]:
@@ -173,22 +202,10 @@ def _place(path: str) -> tuple[str, date] | None:
         return None
 
 
-def _day(kind: str, day: date, entries: dict[str, Any]) -> LandedDay:
-    files = tuple(
-        LandedFile(
-            kind,
-            day,
-            name,
-            entry.getPath().toString(),
-            entry.getLen(),
-            entry.getModificationTime(),
-        )
-        for name, entry in sorted(entries.items())
-        if name not in (COMPLETE, CONTROL)
-    )
-    control = entries.get(CONTROL)
-    location = control.getPath().toString() if control else None
-    return LandedDay(kind, files, location, COMPLETE in entries)
+def _day(kind: str, found: Mapping[str, LandedFile]) -> LandedDay:
+    files = tuple(file for name, file in sorted(found.items()) if name not in (COMPLETE, CONTROL))
+    control = found.get(CONTROL)
+    return LandedDay(kind, files, control.location if control else None, COMPLETE in found)
 
 
 def _is_gone(error: Py4JJavaError) -> bool:

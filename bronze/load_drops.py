@@ -19,22 +19,23 @@ from pyspark.sql import functions as F
 
 from bronze.faults import Fault
 from bronze.judging import (
-    CHANGING,
+    MOST_MISPLACED,
     judged_day,
     merged,
+    misplaced_judgements,
     require_released,
     require_unreplaced,
     unread_fault,
 )
 from bronze.landing import LandedDay, LandedFile, Landing
 from bronze.manifest import Content, Judgement, Manifest, Release, manifest_rows
-from bronze.reading import first_fault, read_rows
+from bronze.reading import content_hash, control_of, first_fault, read_rows, second_look
 from lakehouse.config import secret
 from lakehouse.context import Lakehouse
 from lakehouse.delta import latest_version, path_of
 from lakehouse.frames import keeping
 from lakehouse.job import run
-from lakehouse.monitoring import log
+from lakehouse.monitoring import log, warn
 from lakehouse.records.codes import Verdict
 from lakehouse.tables import BRONZE_DROP_FILES, DROPS
 
@@ -49,6 +50,7 @@ def load_drops(
     Raises:
         DropNotHeldError: the file to release is not held.
         DropNotReleasableError: it cannot be read, or is not the one that was held.
+        LandingNotListedError: nobody can say which files were delivered.
     """
     reason = (reason or "").strip()
     if (release is None) != (not reason):
@@ -58,11 +60,11 @@ def load_drops(
     released = manifest.release(release, reason) if release and reason else None
     landing = Landing(lake.spark, lake.config.lake.landing)
     days, misplaced = landing.listed()
+    gone = manifest.gone(_paths(days, misplaced))
     fresh = [(day, file) for day in days for file in day.files if not manifest.is_settled(file)]
-    unread = {file: fault for day, file in fresh if (fault := unread_fault(day))}
-    hashes = {file: landing.sha256(file) for _, file in fresh if file not in unread}
-    unread |= {file: CHANGING for file, sha256 in hashes.items() if sha256 is None}
-    contents = {file: sha256 for file, sha256 in hashes.items() if sha256}
+    hashes = {file: unread_fault(day) or content_hash(landing, file) for day, file in fresh}
+    unread = {file: found for file, found in hashes.items() if isinstance(found, Fault)}
+    contents = {file: found for file, found in hashes.items() if isinstance(found, str)}
     touched = [found for file in contents if (found := manifest.touched(file, contents[file]))]
     for judgement in touched:
         del contents[judgement.file]
@@ -73,18 +75,31 @@ def load_drops(
     }
     require_unreplaced(released, pending)
     judgements = [Judgement(file, None, fault=fault) for file, fault in unread.items()]
+    judgements += [*gone, *misplaced_judgements(misplaced)]
     if pending:
-        judgements += _loaded(lake, landing, days, pending, landed, released)
+        faults = {file.path: fault for file, fault in unread.items()}
+        judgements += _loaded(lake, landing, days, pending, faults, landed, released)
     news = touched + [judgement for judgement in judgements if not manifest.says(judgement)]
     if news:
         rows = manifest_rows(files, news, manifest.after(lake.clock()))
         lake.append(rows, to=BRONZE_DROP_FILES)
+    _report(lake.job, judgements, len(touched), len(misplaced))
+
+
+def _paths(days: Sequence[LandedDay], misplaced: Sequence[LandedFile]) -> set[str]:
+    """All that lies in landing/."""
+    placed = {file.path for day in days for file in day.files}
+    return placed | {file.path for file in misplaced}
+
+
+def _report(job: str, judgements: Sequence[Judgement], touched: int, misplaced: int) -> None:
     verdicts = [judgement.verdict for judgement in judgements]
     counts = {str(verdict).lower(): verdicts.count(verdict) for verdict in Verdict}
-    log("drops", job=lake.job, counts=counts | {"touched": len(touched)})
+    log("drops", job=job, counts=counts | {"touched": touched})
     if misplaced:
         where = "landing/ has files outside of KIND/date=YYYY-MM-DD/, which nobody reads"
-        log("misplaced", job=lake.job, reason=where, counts={"files": len(misplaced)})
+        unnamed = max(0, misplaced - MOST_MISPLACED)
+        warn("misplaced", job=job, reason=where, counts={"files": misplaced, "unnamed": unnamed})
 
 
 def _landed(lake: Lakehouse, files: Sequence[LandedFile]) -> set[Content]:
@@ -101,7 +116,7 @@ def _landed(lake: Lakehouse, files: Sequence[LandedFile]) -> set[Content]:
         DataFrame.unionByName,
         [lake.read(DROPS[kind]).select("delivery_date", *Content._fields) for kind in kinds],
     )
-    days = sorted({file.delivery_date for file in files})
+    days = sorted({file.delivery_date for file in files if file.delivery_date})
     paths = [file.path for file in files]
     asked = rows.where(F.col("delivery_date").isin(days) & F.col("path").isin(paths))
     return {Content(*row) for row in asked.select(*Content._fields).distinct().collect()}
@@ -112,10 +127,14 @@ def _loaded(
     landing: Landing,
     days: Sequence[LandedDay],
     pending: Mapping[str, Content],
+    unread: Mapping[str, Fault],
     landed: set[Content],
     released: Release | None,
 ) -> list[Judgement]:
-    """Append the rows of pending files to Bronze; say what becomes of each file."""
+    """Append the rows of pending files to Bronze; say what becomes of each file.
+
+    `unread` says of files beside them why they are not pending.
+    """
     days = [day for day in days if any(file.path in pending for file in day.files)]
     files = [file for day in days for file in day.files if file.path in pending]
     faults: dict[str, Fault] = {
@@ -127,6 +146,7 @@ def _loaded(
         for day in days
         for file in day.files
         if (file.path in pending or day.control)
+        and file.path not in unread
         and file.size_bytes
         and (file.path not in faults or faults[file.path].has_rows)
     ]
@@ -134,14 +154,14 @@ def _loaded(
     with keeping() as keep:
         read = read_rows(lake.spark, keep, readable, pending.values(), card_key)
         # a second look behind the rows: of what was written meanwhile, nothing can be said
-        changing = {file.path: CHANGING for file in files if not landing.is_unchanged(file)}
-        faults = merged(faults, read.faults, changing)
+        behind = {file.path: fault for file in files if (fault := second_look(landing, file))}
+        faults = merged({**faults, **unread}, read.faults, behind)
         judgements = [
             judgement
             for day in days
             for judgement in judged_day(
                 day,
-                landing.text(day.control) if day.control else None,
+                control_of(landing, day),
                 pending,
                 read.totals,
                 faults,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -100,7 +100,10 @@ class Manifest:
         )  # fmt: skip
 
     def is_settled(self, file: LandedFile) -> bool:
-        """Whether the newest content of the path is loaded and the file looks untouched."""
+        """Whether all that is said of the path is that this untouched file is loaded."""
+        newest = self._newest(file.path)
+        if newest is None or newest.verdict != Verdict.LOADED:
+            return False
         return any(
             entry.verdict == Verdict.LOADED
             and (entry.size_bytes, entry.modified_ms) == (file.size_bytes, file.modified_ms)
@@ -117,10 +120,29 @@ class Manifest:
 
     def says(self, judgement: Judgement) -> bool:
         """Whether the newest row of the path says this already."""
-        entry = self._newest(judgement.file.path)
-        return entry is not None and (entry.content, entry.verdict, entry.fault) == (
-            judgement.content, judgement.verdict, judgement.fault,
-        )  # fmt: skip
+        entry, fault = self._newest(judgement.file.path), judgement.fault
+        if entry is None or (entry.content, entry.verdict) != (
+            judgement.content, judgement.verdict,
+        ):  # fmt: skip
+            return False
+        return entry.fault == fault if fault is None else not fault.is_news_beside(entry.fault)
+
+    def gone(self, paths: Collection[str]) -> list[Judgement]:
+        """What to write down of each path that waits, or is held, and is none of those there now.
+
+        What was loaded stays loaded, whether its file is there or not.
+        """
+        newest = [self._newest(path) for path in sorted(self._by_path.keys() - {*paths})]
+        return [
+            Judgement(_as_it_lay(entry), entry.content, entry.row_count, self._removal(entry.path))
+            for entry in newest
+            if entry and entry.verdict in (Verdict.WAITING, Verdict.HELD)
+        ]
+
+    def _removal(self, path: str) -> Fault:
+        is_loaded = any(entry.verdict == Verdict.LOADED for entry in self._by_path[path])
+        earlier = "what was loaded of it before stays" if is_loaded else "it was never loaded"
+        return Fault(DropFault.REMOVED, f"it lies in landing/ no more: {earlier}")
 
     def content_of(self, path: str, file_sha256: str, landed: Iterable[Content]) -> Content:
         """Give a path's content its revision: that of the newest if it is equal, else the next.
@@ -174,6 +196,10 @@ class Manifest:
         for entry in self.entries:
             by_path.setdefault(entry.path, []).append(entry)
         return by_path
+
+
+def _as_it_lay(entry: Entry) -> LandedFile:
+    return LandedFile(entry.path, "", entry.size_bytes, entry.modified_ms)
 
 
 def manifest_rows(

@@ -171,12 +171,18 @@ def manifest_counts(files: DataFrame) -> DataFrame:
     """Per kind of drop: rows `delivered` in files, and those of them that are `held`.
 
     A content of a path counts once, however often the manifest names it: as loaded if it ever
-    was, else as held.
+    was, else as held, whether its file is gone by now or not. What waits was not counted by
+    anybody.
     """
     is_loaded = F.col("verdict") == Verdict.LOADED.value
-    contents = files.groupBy("kind", "path", "file_sha256", "file_revision").agg(
-        # loaded over held; a file that could not be read was held with no rows
-        F.max(F.struct(is_loaded.alias("is_loaded"), "row_count")).alias("known")
+    is_counted = is_loaded | (F.col("verdict") == Verdict.HELD.value)
+    contents = (
+        files.where(is_counted)
+        .groupBy("kind", "path", "file_sha256", "file_revision")
+        .agg(
+            # loaded over held; a file that could not be read was held with no rows
+            F.max(F.struct(is_loaded.alias("is_loaded"), "row_count")).alias("known")
+        )
     )
     held = F.when(F.col("known.is_loaded"), 0).otherwise(F.col("known.row_count"))
     return contents.groupBy("kind").agg(

@@ -32,6 +32,7 @@ LakehouseError                      anything below; the command line prints it i
 ├── OffsetsDifferError              a topic's records are not in Bronze exactly once
 ├── NotInQuarantineError            no refused record of a topic has these coordinates
 ├── CorrectionRefusedError          a corrected record still may not go on, or not in this place
+├── LandingNotListedError           the storage does not say which files were delivered
 ├── DropNotHeldError                no delivered file is held under this path
 ├── DropNotReleasableError          a held file that nobody can let load as it is
 ├── MeasurementError                a figure of a delivered batch cannot be computed of its rows
@@ -375,6 +376,17 @@ class CorrectionRefusedError(LakehouseError):
     def __init__(self, coordinates: str, problems: Sequence[str]) -> None:
         self.coordinates, self.problems = coordinates, tuple(problems)
         super().__init__(f"{coordinates} is not corrected: {'; '.join(self.problems)}.")
+
+
+class LandingNotListedError(LakehouseError):
+    """Nothing was loaded: of files that nobody can list, none is known to be there or gone."""
+
+    def __init__(self, location: str, fault: str) -> None:
+        self.location = location
+        super().__init__(
+            f"{location} cannot be listed: {fault}. Nothing was loaded. Let this user read all "
+            "folders below it, or correct lake.landing in the config, then run load_drops again."
+        )
 
 
 class DropNotHeldError(LakehouseError):

@@ -21,7 +21,7 @@ class DeliveredFile:
     """One path below landing/, and what became of what lies there."""
 
     kind: str
-    delivery_date: date
+    delivery_date: date | None  # none where it lies in no folder of a day
     path: str
     revision: int | None  # of its content; none where nobody looked at it
     rows: int

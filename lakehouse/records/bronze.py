@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from lakehouse.schema import InstantOrNull, Long, LongOrNull, Record
+from lakehouse.schema import DayOrNull, InstantOrNull, Long, LongOrNull, Record
 
 
 class KafkaHeader(Record):
@@ -63,8 +63,8 @@ class DropFile(Record):
     The newest row of a path, by `judged_at`, is what holds of it.
     """
 
-    kind: str  # transactions, money_events, policies, fraud_scores, fx_rates
-    delivery_date: date
+    kind: str  # the folder: transactions, money_events, policies, fraud_scores, fx_rates
+    delivery_date: DayOrNull  # null: it lies in no folder of a day
     path: str
     file_sha256: str | None  # null: its content was not looked at
     file_revision: int | None

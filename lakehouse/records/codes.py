@@ -103,6 +103,7 @@ class Verdict(StrEnum):
     LOADED = "LOADED"
     HELD = "HELD"
     WAITING = "WAITING"  # somebody still writes it, or its day
+    GONE = "GONE"  # was removed before it, or what replaced it, was loaded
 
 
 class DropFault(StrEnum):
@@ -110,13 +111,18 @@ class DropFault(StrEnum):
 
     UNFINISHED_DAY = "UNFINISHED_DAY"  # no _SUCCESS in its folder
     CHANGING = "CHANGING"  # other before it was read than behind
+    REMOVED = "REMOVED"  # lies there no more
+    MISPLACED = "MISPLACED"  # not in KIND/date=YYYY-MM-DD/
     UNKNOWN_KIND = "UNKNOWN_KIND"  # no kind of drop has the name of its folder
-    UNKNOWN_FORMAT = "UNKNOWN_FORMAT"
-    EMPTY = "EMPTY"  # no byte in it
+    UNREADABLE = "UNREADABLE"  # its storage does not give its bytes
+    UNKNOWN_FORMAT = "UNKNOWN_FORMAT"  # by its name, or by its first bytes
+    EMPTY = "EMPTY"  # nothing in it
     DAMAGED = "DAMAGED"  # cannot be read to its end
     FOREIGN_ENCODING = "FOREIGN_ENCODING"  # not UTF-8
+    WRONG_FORMAT = "WRONG_FORMAT"  # JSON, but not one object per line
     WRONG_KIND = "WRONG_KIND"  # its fields are those of another kind
-    WRONG_HEADER = "WRONG_HEADER"
+    WRONG_HEADER = "WRONG_HEADER"  # lacks columns; JSON lines: has no field of its kind
+    CONTROL_UNREADABLE = "CONTROL_UNREADABLE"
     CONTROL_MALFORMED = "CONTROL_MALFORMED"
     CONTROL_UNMET = "CONTROL_UNMET"
 

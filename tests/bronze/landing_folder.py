@@ -28,7 +28,7 @@ def deliver(
 ) -> Path:
     """Put a file there; `done` marks the day as complete."""
     folder = Path(landing) / kind / f"date={day}"
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     if done:
         (folder / "_SUCCESS").touch()

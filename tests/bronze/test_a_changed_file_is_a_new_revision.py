@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,10 +18,11 @@ PATH = "policies/date=2026-03-08/a.csv"
 MISS = Fault(DropFault.CONTROL_UNMET, "too few rows")
 CUT = Fault(DropFault.DAMAGED, "the file cannot be read")
 OPEN = Fault(DropFault.UNFINISHED_DAY, "no mark")
+REMOVED = Fault(DropFault.REMOVED, "it lies there no more")
 
 
 def a_file(size: int = 10, modified_ms: int = 1000) -> LandedFile:
-    return LandedFile("policies", date(2026, 3, 8), "a.csv", "file:/a.csv", size, modified_ms)
+    return LandedFile(PATH, "file:/a.csv", size, modified_ms)
 
 
 def an_entry(sha: str = "A", revision: int = 0, **changes: Any) -> Entry:
@@ -36,6 +37,10 @@ def a_held(sha: str = "A", revision: int = 0, fault: Fault = MISS, **changes: An
 
 def a_waiting(judged_us: int) -> Entry:
     return an_entry(content=None, verdict=Verdict.WAITING, fault=OPEN, judged_us=judged_us)
+
+
+def a_gone(judged_us: int) -> Entry:
+    return an_entry(content=None, verdict=Verdict.GONE, fault=REMOVED, judged_us=judged_us)
 
 
 def manifest(*entries: Entry) -> Manifest:
@@ -70,7 +75,8 @@ def test_revision(entries: list[Entry], landed: list[Content], sha: str, revisio
         pytest.param([a_held()], a_file(), False, id="held"),
         pytest.param([a_held(), an_entry(judged_us=1)], a_file(), True, id="held, then loaded"),
         pytest.param([an_entry(), a_held("B", 1)], a_file(), False, id="newer held"),
-        pytest.param([an_entry(), a_waiting(1)], a_file(), True, id="loaded, its day open again"),
+        pytest.param([an_entry(), a_waiting(1)], a_file(), False, id="loaded, then it waited"),
+        pytest.param([an_entry(), a_gone(1)], a_file(), False, id="gone, and back"),
         pytest.param([a_waiting(0)], a_file(), False, id="waiting"),
     ],
 )
@@ -113,12 +119,42 @@ def test_a_touched_file_stays_a_released_one() -> None:
         pytest.param([a_held()], MISS, True, id="the same"),
         pytest.param([a_held()], MISS._replace(reason="too many rows"), False, id="other facts"),
         pytest.param([a_held()], None, False, id="loads now"),
+        pytest.param([an_entry()], None, True, id="is loaded"),
+        pytest.param(
+            [a_held(fault=CUT)], CUT._replace(reason="request 2"), True, id="in other words"
+        ),
         pytest.param([a_held(), a_held(fault=CUT, judged_us=1)], MISS, False, id="of long ago"),
     ],
 )
 def test_only_news_are_written_down(entries: list[Entry], fault: Fault | None, said: bool) -> None:
     judgement = Judgement(a_file(), Content(PATH, "A", 0), 1, fault)
     assert manifest(*entries).says(judgement) is said
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        pytest.param([a_waiting(0)], "never loaded", id="waited"),
+        pytest.param([a_held()], "never loaded", id="held"),
+        pytest.param([an_entry("A"), a_held("B", 1)], "before stays", id="a correction was held"),
+        pytest.param([an_entry(), a_waiting(1)], "before stays", id="loaded, then it waited"),
+    ],
+)
+def test_what_was_not_loaded_and_lies_there_no_more_is_gone(
+    entries: list[Entry], told: str
+) -> None:
+    newest = entries[-1]
+    (judgement,) = manifest(*entries).gone([])
+    assert judgement.verdict == Verdict.GONE
+    assert judgement.fault and told in judgement.fault.reason
+    assert (judgement.content, judgement.row_count) == (newest.content, newest.row_count)
+    assert (judgement.file.path, judgement.file.kind) == (PATH, "policies")
+    assert not manifest(*entries).gone([PATH])
+
+
+@pytest.mark.parametrize("newest", [an_entry(), a_gone(1)], ids=["loaded", "gone"])
+def test_what_is_loaded_or_gone_stays_so(newest: Entry) -> None:
+    assert not manifest(newest).gone([])
 
 
 def test_a_held_content_can_be_released() -> None:
@@ -132,6 +168,7 @@ def test_a_held_content_can_be_released() -> None:
         pytest.param([], DropNotHeldError, "no file was delivered at", id="unknown"),
         pytest.param([a_held(), an_entry(judged_us=1)], DropNotHeldError, "is LOADED", id="loaded"),
         pytest.param([a_waiting(0)], DropNotHeldError, "is WAITING", id="waiting"),
+        pytest.param([a_gone(0)], DropNotHeldError, "is GONE", id="gone"),
         pytest.param(
             [a_held(fault=CUT)], DropNotReleasableError, "cannot be read", id="unreadable"
         ),

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import pytest
 from pyspark.sql import SparkSession
 
 from bronze.control import Totals
 from bronze.drops import drop_rows
-from bronze.faults import Fault
-from bronze.judging import CHANGING, judged_day, merged
+from bronze.faults import CHANGING, Fault
+from bronze.judging import (
+    MOST_MISPLACED,
+    judged_day,
+    merged,
+    misplaced_judgements,
+)
 from bronze.landing import LandedDay, LandedFile
 from bronze.manifest import Content, Judgement, Release
 from lakehouse.records.codes import DropFault, Verdict
 
-DAY = date(2026, 3, 8)
-FILE = LandedFile("money_events", DAY, "a.csv", "file:/a.csv", 10, 1000)
+FILE = LandedFile("money_events/date=2026-03-08/a.csv", "file:/a.csv", 10, 1000)
 CONTENT = Content(FILE.path, "A", 0)
 HEADER = Fault(DropFault.WRONG_HEADER, "no event_id")
 FOREIGN = Fault(DropFault.FOREIGN_ENCODING, "9 of 9 rows are not UTF-8")
 DAMAGED = Fault(DropFault.DAMAGED, "the file cannot be read")
+UNREADABLE = Fault(DropFault.UNREADABLE, "access denied")
 
 
 @pytest.mark.parametrize(
@@ -39,10 +42,12 @@ def test_of_several_faults_one_counts(
     assert merged(*found) == {FILE.path: counts}
 
 
-def judged(fault: Fault, released: Release | None = None) -> Judgement:
+def judged(
+    fault: Fault | None, released: Release | None = None, control: Fault | None = None
+) -> Judgement:
     day = LandedDay("money_events", (FILE,), None, True)
-    totals = {FILE.path: Totals(rows=2)}
-    (judgement,) = judged_day(day, None, {FILE.path: CONTENT}, totals, {FILE.path: fault}, released)
+    totals, faults = {FILE.path: Totals(rows=2)}, {FILE.path: fault} if fault else {}
+    (judgement,) = judged_day(day, control, {FILE.path: CONTENT}, totals, faults, released)
     return judgement
 
 
@@ -53,8 +58,22 @@ def test_nobody_releases_what_has_no_rows_to_load() -> None:
 
 
 def test_of_a_file_that_changed_no_row_is_counted() -> None:
-    assert (judged(CHANGING).row_count, judged(CHANGING).content) == (0, None)
+    for fault in (CHANGING, UNREADABLE):
+        assert (judged(fault).row_count, judged(fault).content) == (0, None)
     assert judged(HEADER).row_count == 2
+
+
+def test_a_control_file_that_nobody_can_read_holds_its_day() -> None:
+    unreadable = Fault(DropFault.CONTROL_UNREADABLE, "access denied")
+    assert judged(None, control=unreadable).fault == unreadable
+    assert judged(None, Release(CONTENT, "they rang"), unreadable).verdict == Verdict.LOADED
+
+
+def test_of_files_in_wrong_places_the_first_are_named() -> None:
+    files = [LandedFile(f"loose {n:03}.csv", "", 1, 1) for n in range(MOST_MISPLACED + 1)]
+    named = misplaced_judgements(files)
+    assert [judgement.file for judgement in named] == files[:MOST_MISPLACED]
+    assert {(j.verdict, j.file.kind, j.file.delivery_date) for j in named} == {("HELD", "", None)}
 
 
 def test_a_row_in_the_place_of_a_header_lands_without_its_card_number(spark: SparkSession) -> None:

@@ -19,6 +19,7 @@ FOUND = Totals(2, {"EUR": Decimal("300.00")})
         pytest.param('{"rows": 2, "amount": {"EUR": "300"}}', id="both"),
         pytest.param('{"rows": 2}', id="rows only"),
         pytest.param('{"amount": {"EUR": 300, "USD": "0"}}', id="amount only"),
+        pytest.param('{"amount": {"EUR": 300, "eur": "5", "x": "-5"}}', id="other codes are one"),
     ],
 )
 def test_totals_that_are_met_say_nothing(control: str | None) -> None:
@@ -35,6 +36,11 @@ def test_totals_that_are_met_say_nothing(control: str | None) -> None:
         pytest.param('{"rows": "many"}', "_CONTROL.json is not", id="no number"),
         pytest.param("{", "_CONTROL.json is not", id="no JSON"),
         pytest.param('{"row": 2}', "_CONTROL.json is not", id="unknown key"),
+        pytest.param('{"amount": {"x": "9e999999"}}', "_CONTROL.json is not", id="out of range"),
+        pytest.param('{"amount": {"EUR": "NaN"}}', "_CONTROL.json is not", id="not a number"),
+        pytest.param(
+            '{"amount": {"EUR": 300, "eur": 5}}', "says 5 in codes that are not", id="no such code"
+        ),
     ],
 )
 def test_totals_that_are_missed_say_why(control: str, reason: str) -> None:
@@ -48,6 +54,8 @@ def test_totals_cannot_be_met_beside_a_file_that_nobody_can_count() -> None:
     miss = unmet('{"rows": 2}', FOUND, ["cut.csv.gz"])
     assert miss and miss.code == DropFault.CONTROL_UNMET and "cut.csv.gz" in miss.reason
     assert unmet(None, FOUND, ["cut.csv.gz"]) is None
+    many = unmet('{"rows": 2}', FOUND, [f"{n}.csv" for n in range(1000)])
+    assert many and "counts 0.csv, 1.csv, 2.csv, 3.csv, 4.csv and 995 more too" in many.reason
 
 
 def test_totals_of_files_add_up() -> None:

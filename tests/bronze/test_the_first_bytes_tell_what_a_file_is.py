@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from codecs import BOM_UTF8, BOM_UTF16_LE
 from collections.abc import Callable
@@ -80,14 +81,78 @@ def test_what_is_wrong_has_a_code(head: str | bytes, code: DropFault) -> None:
         param([a_rate()], DropFault.WRONG_KIND, id="one row of another kind"),
         param([a_rate(rate=None), a_rate(), "{"], DropFault.WRONG_KIND, id="damaged rows too"),
         param([a_rate(rate=None)], None, id="a row that lacks a field is refused as a row"),
+        param(["{", a_rate(rate=None), "[]"], None, id="so are rows that are no objects"),
         param([a_rate(), '{"event_id": 1}'], DropFault.WRONG_KIND, id="none of its own kind"),
-        param(["{", "[]", "7", ""], None, id="no objects"),
     ],
 )
 def test_json_lines_are_told_by_their_fields(lines: list[str], code: DropFault | None) -> None:
     fault = head_fault("money_events", "json", "\n".join(lines).encode())
     assert (fault and fault.code) == code
     assert head_fault("fx_rates", "json", "\n".join(lines).encode()) is None
+
+
+@pytest.mark.parametrize(
+    "text, code, told",
+    [
+        param(f"[{a_rate()}, {a_rate()}]", DropFault.WRONG_FORMAT, "one JSON array", id="array"),
+        param(
+            json.dumps([json.loads(a_rate())], indent=1), DropFault.WRONG_FORMAT, "one JSON array",
+            id="an array over lines",
+        ),
+        param(
+            f"[{a_rate()}," + f"{a_rate()}," * 2000, DropFault.WRONG_FORMAT, "one JSON array",
+            id="an array longer than the head",
+        ),
+        param(
+            json.dumps(json.loads(a_rate()), indent=2), DropFault.WRONG_FORMAT, "several lines",
+            id="pretty-printed",
+        ),
+        param(
+            f"{a_rate()}\r{a_rate()}\r", DropFault.WRONG_FORMAT, "CR alone", id="CR alone"
+        ),
+        param(
+            f"{a_rate()}\r" * 2000, DropFault.WRONG_FORMAT, "CR alone", id="CR, a long file"
+        ),
+        param("{\n7\n\nnull\n", DropFault.WRONG_FORMAT, "none of its first 3 lines", id="nonsense"),
+        param('{"a": 1}\n{"b": 1}', DropFault.WRONG_HEADER, "have none of them", id="other fields"),
+        param("\n \n\r\n", DropFault.EMPTY, "nothing in the file", id="blank lines"),
+    ],
+)  # fmt: skip
+def test_useless_json_has_a_code(text: str, code: DropFault, told: str) -> None:
+    fault = head_fault("fx_rates", "json", text.encode()[:HEAD_BYTES])
+    assert fault and fault.code == code and told in fault.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        param(f"{a_rate()}\r", id="one row, CR behind it"),
+        param(f"{a_rate()}\r\n{a_rate()}\r\n", id="CRLF"),
+        param(f"\n{a_rate()}", id="a blank line first"),
+        param(a_rate(note="x" * HEAD_BYTES), id="a row longer than the head"),
+        param("\n" * HEAD_BYTES, id="nobody can say yet"),
+    ],
+)
+def test_sound_json_says_nothing(text: str) -> None:
+    assert head_fault("fx_rates", "json", text.encode()[:HEAD_BYTES]) is None
+
+
+@pytest.mark.parametrize("file_format", ["csv", "json"])
+@pytest.mark.parametrize(
+    "content, looks_like",
+    [
+        param(gzip.compress(csv().encode()), "gzip", id="gzip"),
+        param(b"PK\x03\x04 and more", "a ZIP archive", id="ZIP"),
+        param(b"PAR1 and more PAR1", "Parquet", id="Parquet"),
+    ],
+)
+def test_what_is_no_text_is_named(content: bytes, looks_like: str, file_format: str) -> None:
+    fault = head_fault("money_events", file_format, content)
+    assert fault and fault.code == DropFault.UNKNOWN_FORMAT and looks_like in fault.reason
+
+
+def test_nothing_in_a_compressed_file_is_an_empty_file() -> None:
+    assert of_csv(b"") == of_csv(BOM_UTF8) == of_csv("\n\n") == DropFault.EMPTY
 
 
 def test_a_wrong_header_names_what_it_lacks_and_a_wrong_kind_where_it_belongs() -> None:

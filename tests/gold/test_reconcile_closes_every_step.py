@@ -157,13 +157,15 @@ def _money_events(lake: Lakehouse) -> None:
     """A file, its correction in which m-2 vanished, both put back and forth; and two held files.
 
     The file was held before it was loaded, and its last content was touched afterwards. Of the held
-    files, one was not loaded, and one is held by a gate of Silver, which let another through.
+    files, one was not loaded and is gone, and one is held by a gate of Silver, which let another
+    through. One more file waits.
     """
     append(
         lake, BRONZE_DROP_FILES,
         a_file("new", 0, 0, "HELD"), a_file("new", 0, 2, "HELD"), a_file("new", 0, 2),
         a_file("old", 1, 2), a_file("new", 2, 2), a_file("new", 2, 2),
-        a_file("bad", 0, 7, "HELD", name="b"), a_file("gated", 0, 3, name="c"),
+        a_file("bad", 0, 7, "HELD", name="b"), a_file("bad", 0, 7, "GONE", name="b"),
+        a_file("gated", 0, 3, name="c"), a_file("open", 0, 9, "WAITING", name="d"),
     )  # fmt: skip
     append(
         lake, SILVER_QUALITY_BATCHES,

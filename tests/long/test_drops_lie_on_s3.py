@@ -17,6 +17,7 @@ from lakehouse.cli.delivered import delivered_files
 from lakehouse.config import Config
 from lakehouse.delta import path_of
 from lakehouse.local.jars import files_for
+from lakehouse.records.codes import DropFault, Verdict
 from lakehouse.tables import DROPS
 from tests.bronze.landing_folder import a_row, csv
 from tests.cli.processes import lakehouse
@@ -32,9 +33,10 @@ class S3Landing:
     endpoint: str
     client: Any
 
-    def deliver(self, path: str, content: bytes = b"") -> None:
+    def deliver(self, path: str, content: bytes = b"", storage: str = "STANDARD") -> None:
         """Put an object below the prefix."""
-        self.client.put_object(Bucket=BUCKET, Key=f"landing/{path}", Body=content)
+        key = f"landing/{path}"
+        self.client.put_object(Bucket=BUCKET, Key=key, Body=content, StorageClass=storage)
 
     def load(self, *words: str) -> None:
         """Run load_drops, or what `words` say, as a process that knows S3A."""
@@ -77,6 +79,9 @@ def test_a_prefix_is_loaded_corrected_and_released(
     landing.deliver(f"{DAY}/a.csv", csv("1,100,EUR,").encode())
     landing.deliver(f"{DAY}/b [1].csv.gz", gzip.compress(csv('2,1,EUR,"two\nlines"').encode()))
     landing.deliver(f"{DAY}/empty.csv")
+    # access to its bytes is denied until somebody restores it
+    landing.deliver(f"{DAY}/archived.csv", csv("4,100,EUR,").encode(), storage="GLACIER")
+    landing.deliver("money_events/loose.csv", csv("5,100,EUR,").encode())
     landing.deliver(f"{DAY}/_SUCCESS")
     landing.deliver("money_events/date=2026-03-09/c.csv", csv("3,100,EUR,").encode())
     landing.load()
@@ -85,9 +90,19 @@ def test_a_prefix_is_loaded_corrected_and_released(
         f"{DAY}/a.csv": "LOADED",
         f"{DAY}/b [1].csv.gz": "LOADED",
         f"{DAY}/empty.csv": "HELD",
+        f"{DAY}/archived.csv": "HELD",
+        "money_events/loose.csv": "HELD",
         "money_events/date=2026-03-09/c.csv": "WAITING",
     }
 
+    archived = files[f"{DAY}/archived.csv"]
+    assert archived.fault == DropFault.UNREADABLE and "InvalidObjectState" in (
+        archived.reason or ""
+    )
+    assert files["money_events/loose.csv"].fault == DropFault.MISPLACED
+
+    landing.deliver(f"{DAY}/archived.csv", csv("4,100,EUR,").encode())
+    landing.client.delete_object(Bucket=BUCKET, Key="landing/money_events/loose.csv")
     landing.deliver(f"{DAY}/a.csv", csv("1,90,EUR,corrected").encode())
     landing.load("drops", "release", f"{DAY}/empty.csv", "--reason", "nothing was paid")
     rows = spark.read.format("delta").load(path_of(config, DROPS["money_events"]))
@@ -95,7 +110,10 @@ def test_a_prefix_is_loaded_corrected_and_released(
     assert found == [
         (f"{DAY}/a.csv", 0, a_row("1,100,EUR,")),
         (f"{DAY}/a.csv", 1, a_row("1,90,EUR,corrected")),
+        (f"{DAY}/archived.csv", 0, a_row("4,100,EUR,")),
         (f"{DAY}/b [1].csv.gz", 0, a_row('2,1,EUR,"two\nlines"')),
     ]
-    released = {file.path: file for file in delivered_files(spark, config)}[f"{DAY}/empty.csv"]
+    files = {file.path: file for file in delivered_files(spark, config)}
+    assert files["money_events/loose.csv"].verdict == Verdict.GONE
+    released = files[f"{DAY}/empty.csv"]
     assert (released.verdict, released.release_reason) == ("LOADED", "nothing was paid")

@@ -70,7 +70,14 @@ def test_every_fault_is_named_and_stops_no_other_file(lake: Lakehouse) -> None:
         ("empty.csv", "", DropFault.EMPTY),
         ("keyless.csv", KEYLESS, DropFault.WRONG_HEADER),
         ("rates.csv", OF_RATES, DropFault.WRONG_KIND),
+        ("hollow.csv.gz", gzip.compress(b""), DropFault.EMPTY),
         ("sheet.xls", "x", DropFault.UNKNOWN_FORMAT),
+        ("packed.csv", gzip.compress(SOUND.encode()), DropFault.UNKNOWN_FORMAT),
+        ("pages.csv", parquet(), DropFault.UNKNOWN_FORMAT),
+        ("array.json", '[{"event_id": 1}]', DropFault.WRONG_FORMAT),
+        ("pretty.json", '{\n"event_id": 1\n}', DropFault.WRONG_FORMAT),
+        ("cr.jsonl", '{"event_id": 1}\r{"event_id": 2}\r', DropFault.WRONG_FORMAT),
+        ("other.jsonl", '{"colour": 1}\n{"colour": 2}\n', DropFault.WRONG_HEADER),
         ("cut.csv.gz", gzip.compress(csv(*["1,1,EUR,"] * 99).encode())[:-20], DropFault.DAMAGED),
         ("cut.parquet", parquet()[:-400], DropFault.DAMAGED),
         ("other bytes.parquet", with_other_bytes(parquet()), DropFault.DAMAGED),
@@ -132,6 +139,8 @@ def test_a_held_file_is_released_by_name_with_a_reason(lake: Lakehouse) -> None:
     deliver(landing, "_CONTROL.json", '{"rows": 3}')
     deliver(landing, "latin.csv", csv("1,1,EUR,Stra\u00dfe").encode("latin-1"), day="2026-03-09")
     deliver(landing, "empty.parquet", b"", day="2026-03-10")
+    deliver(landing, "hollow.csv.gz", gzip.compress(b""), day="2026-03-10")
+    deliver(landing, "array.json", '[{"event_id": 1}]', day="2026-03-10")
     deliver(landing, "cut.parquet", parquet(9)[:-9], day="2026-03-10")
     load_drops(lake)
     day = "money_events/date=2026-03-"
@@ -139,7 +148,11 @@ def test_a_held_file_is_released_by_name_with_a_reason(lake: Lakehouse) -> None:
     load_drops(lake, release=f"{day}08/unmet.csv", reason="their counter is broken")
     load_drops(lake, release=f"{day}09/latin.csv", reason="two umlauts")
     load_drops(lake, release=f"{day}10/empty.parquet", reason="nothing was paid")
+    load_drops(lake, release=f"{day}10/hollow.csv.gz", reason="nor anywhere else")
+    load_drops(lake, release=f"{day}10/array.json", reason="to see it refused")
     files = known_files(lake)
+    assert (files["hollow.csv.gz"].verdict, files["hollow.csv.gz"].rows) == (Verdict.LOADED, 0)
+    assert loaded_rows(lake, "array.json") == ['[{"event_id": 1}]']
     assert (files["unmet.csv"].verdict, files["unmet.csv"].fault) == ("LOADED", "CONTROL_UNMET")
     assert files["unmet.csv"].release_reason == "their counter is broken"
     assert files["also.csv"].verdict == Verdict.HELD
@@ -197,7 +210,8 @@ def test_what_is_written_while_it_is_read_waits(lake: Lakehouse) -> None:
         assert not loaded_rows(lake, name)
     assert files["steady.csv"].verdict == Verdict.LOADED
     load_drops(lake)
-    late = known_files(lake)["late.csv"]
+    gone, late = known_files(lake)["gone.csv"], known_files(lake)["late.csv"]
+    assert (gone.verdict, gone.fault) == ("GONE", "REMOVED")
     assert (late.verdict, late.revision, late.rows) == ("LOADED", 0, 2)
 
 

@@ -19,6 +19,7 @@ from bronze.landing import Landing
 from bronze.load_drops import load_drops
 from lakehouse import delta
 from lakehouse.context import Lakehouse
+from lakehouse.errors import LandingNotListedError
 from lakehouse.tables import BRONZE_DROP_FILES, DROPS
 from tests.bronze.landing_folder import HEADER, a_row, csv, deliver
 
@@ -152,7 +153,7 @@ def test_rows_are_numbered_over_the_blocks_of_a_file(spark: SparkSession, tmp_pa
     ]
 
 
-def test_hidden_files_are_none_and_files_without_a_day_are_named(
+def test_hidden_files_are_none_and_files_in_wrong_places_are_named(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     landing = Landing(spark, str(tmp_path))
@@ -160,7 +161,17 @@ def test_hidden_files_are_none_and_files_without_a_day_are_named(
     deliver(str(tmp_path), ".b.csv.partial", "x")
     deliver(str(tmp_path), "b.csv", "x")
     deliver(str(tmp_path), "c.csv", "x", day="2026-02-30")
+    deliver(str(tmp_path), "_temporary/d.csv", "x", done=False)
     (tmp_path / "loose.csv").touch()
     ((day,), misplaced) = landing.listed()
     assert [file.path for file in day.files] == ["money_events/date=2026-03-08/b.csv"]
-    assert misplaced == ["loose.csv", "money_events/date=2026-02-30/c.csv"]
+    assert [(file.path, file.kind) for file in misplaced] == [
+        ("loose.csv", ""),
+        ("money_events/date=2026-02-30/c.csv", "money_events"),
+        ("money_events/date=2026-03-08/_temporary/d.csv", "money_events"),
+    ]
+
+
+def test_a_landing_that_cannot_be_listed_is_named(spark: SparkSession) -> None:
+    with pytest.raises(LandingNotListedError, match="nowhere://landing cannot be listed"):
+        Landing(spark, "nowhere://landing")
