@@ -48,7 +48,7 @@ from silver.contract import (
     parsed_scores,
 )
 from silver.days import DAYS, days_named
-from silver.drops import Content, Drops, Manifest, Parse
+from silver.drops import Content, Drops, Manifest, Parse, Reading
 from silver.gates import Gates, Round
 from silver.index import append_log_changes, restate_days
 from silver.revisions import differs, next_revisions
@@ -145,33 +145,35 @@ def absorb(lake: Lakehouse, files: DataFrame, gates: Gates) -> None:
 def _drops(lake: Lakehouse, files: DataFrame, gates: Round, keep: Keep) -> dict[str, Drops]:
     """Delivered rows of the kinds of which `files` has loaded ones, or ones that waited, by kind.
 
-    Without those that a gate holds.
+    What a gate holds does not stand. A file that was loaded since `files` began is the next run's:
+    none has judged it.
     """
     columns = ("kind", "path", "file_revision", "verdict")
-    manifest = (
+    files_known = (
         files.select(*columns, F.lit(True).alias("is_new"))
         .unionByName(lake.read(BRONZE_DROP_FILES).select(*columns, F.lit(False).alias("is_new")))
         .where(F.col("verdict") == Verdict.LOADED.value)
         .collect()
     )
-    held_back, drops = gates.ledger.held_back, {}
+    held_back, let_through = gates.ledger.held_back, gates.ledger.let_through
+    refusals, drops = lake.read(SILVER_QUARANTINE_BATCH), {}
     for kind in DROPS:
-        own = [file for file in manifest if file["kind"] == kind]
-        loaded = _contents(own)
-        new = _contents([file for file in own if file["is_new"]]) | (held_back & loaded)
+        own = [file for file in files_known if file["kind"] == kind]
+        came = _contents([file for file in own if file["is_new"]])
+        new = came | (held_back & _contents(own))
         if not new:
             continue
-        found = Drops.of(
+        reading = Reading(
             lake.read(DROPS[kind]),
-            Manifest(loaded).for_run_on(new),
-            frozenset(path for path, _ in new),
             gates.contracts[kind],
             keep,
+            new - let_through,
+            refusals.where(F.col("source_table") == DROPS[kind].name),
             _NAMED_BY.get(kind),
         )
-        passed = found.without(gates.held(kind, found, new))
-        if passed.new_paths:
-            drops[kind] = passed
+        manifest = Manifest(new | (let_through & _contents(own))).for_run_on(new)
+        found = Drops.of(reading, manifest, frozenset(path for path, _ in new))
+        drops[kind] = found.without(gates.held(kind, found, new))
     return drops
 
 

@@ -54,26 +54,55 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Unread:
-    """Rows of a kind in Bronze, how they are read, and the UUID in each that tells its identity."""
+class Reading:
+    """How rows of a kind in Bronze are read: by its contract, and as earlier runs judged them.
+
+    `parse` gets rows with `is_undecided`. A rule judges what comes after it: of a content that is
+    decided, the rows stay refused that were (`refusals`, rows of silver.quarantine_batch), and no
+    others are. `named_by` is the field of the UUID that tells a row's identity, if one does.
+    """
 
     rows: DataFrame
     parse: Parse
     keep: Keep
-    named_by: str
+    undecided: frozenset[Content]
+    refusals: DataFrame
+    named_by: str | None = None
 
-    def naming(self, contents: Iterable[Content], some: DataFrame) -> DataFrame:
+    def read(self, rows: DataFrame, contents: frozenset[Content]) -> DataFrame:
+        """Some rows of these contents, parsed and kept."""
+        parsed = self.parse(
+            delivered(rows.withColumn("is_undecided", _is_of(contents & self.undecided)))
+        )
+        if not contents <= self.undecided:
+            parsed = self._as_recorded(parsed, sorted({_day_of(content) for content in contents}))
+        # kept: a filter above it would be planned into each of its many expressions
+        return self.keep(parsed)
+
+    def naming(self, contents: frozenset[Content], some: DataFrame) -> DataFrame:
         """Rows of these contents that can have one of the UUIDs of `some`, parsed."""
         days = sorted({_day_of(content) for content in contents})
         rows = self.rows.where(F.col("delivery_date").isin(days) & _is_of(contents))
         # a UUID stands in the text as it is, unless JSON wrote its characters otherwise
         uuids = F.regexp_extract_all(F.lower("raw"), F.lit(_UUID), F.lit(0))
         is_escaped = F.col("raw").contains("\\")
-        known = broadcast_if_few(some.select(F.col(self.named_by).alias("_uuid")))
+        known = broadcast_if_few(some.select(F.col(str(self.named_by)).alias("_uuid")))
         named = rows.where(~is_escaped).withColumn("_uuid", F.explode(F.array_distinct(uuids)))
         found = named.join(known, "_uuid", "left_semi").drop("_uuid").dropDuplicates(list(_PLACE))
-        # kept: a filter above it would be planned into each of its many expressions
-        return self.keep(self.parse(delivered(found.unionByName(rows.where(is_escaped)))))
+        return self.read(found.unionByName(rows.where(is_escaped)), contents)
+
+    def _as_recorded(self, parsed: DataFrame, days: list[date]) -> DataFrame:
+        violations = F.arrays_zip("rule_ids", "reasons").cast(parsed.schema["violations"].dataType)
+        recorded = self.refusals.where(F.col("quarantine_date").isin(days)).select(
+            "coordinates", violations.alias("_recorded")
+        )
+        was_refused = is_accepted() & ~F.col("is_undecided") & F.col("_recorded").isNotNull()
+        found = F.when(was_refused, F.col("_recorded")).otherwise(F.col("violations"))
+        return (
+            parsed.join(broadcast_if_few(recorded), "coordinates", "left")
+            .withColumn("violations", found)
+            .drop("_recorded")
+        )
 
 
 @dataclass(frozen=True)
@@ -81,37 +110,28 @@ class Drops:
     """Delivered rows of a kind as its contract reads them, with `stands` and `is_new`.
 
     A row stands if its content does. It is new if something came at its path in this run: rows of
-    every revision there are looked at, what came and what it supersedes. Where `unread` is given,
-    `rows` are those of the days of the new paths; of other days only the rows that matter are read.
+    every revision there are looked at, what came and what it supersedes. Where the reading is by
+    name, `rows` are those of the days of the new paths; of other days only the rows that matter
+    are read. Contents that are `held` stand nowhere, but what they may have left in a table is
+    looked at: a run can have published them, and died before it said so.
     """
 
     rows: DataFrame
     manifest: Manifest
     new_paths: frozenset[str]
-    unread: Unread | None = None
+    reading: Reading
+    held: frozenset[Content] = frozenset()
 
     @property
     def all_are_new(self) -> bool:
         """Whether this run looks at every path."""
-        return self.manifest.paths == self.new_paths
+        return self.manifest.paths <= self.new_paths
 
     @classmethod
-    def of(
-        cls,
-        rows: DataFrame,
-        manifest: Manifest,
-        new_paths: frozenset[str],
-        parse: Parse,
-        keep: Keep,
-        named_by: str | None = None,
-    ) -> Drops:
-        """Read rows of a bronze.drops_* table by the kind's contract.
-
-        All of them, unless their identities follow from the UUID in the field `named_by`.
-        """
-        contents = manifest.loaded
-        unread = Unread(rows, parse, keep, named_by) if named_by is not None else None
-        if unread is not None:
+    def of(cls, reading: Reading, manifest: Manifest, new_paths: frozenset[str]) -> Drops:
+        """Read rows of a bronze.drops_* table: all of them, or by name."""
+        rows, contents = reading.rows, manifest.loaded
+        if reading.named_by is not None:
             days = {_day_of((path, 0)) for path in new_paths}
             contents = frozenset(content for content in contents if _day_of(content) in days)
             rows = rows.where(F.col("delivery_date").isin(sorted(days)))
@@ -120,28 +140,27 @@ class Drops:
         if len(contents) < cores:
             # Bronze has a file in one piece: one core would parse all of it
             loaded = loaded.repartition(cores, "path", "row_number")
-        return cls(keep(parse(delivered(loaded))), manifest, new_paths, unread)
+        return cls(reading.read(loaded, contents), manifest, new_paths, reading)
 
     def without(self, held: frozenset[Content]) -> Drops:
-        """The same as if these contents had never been loaded: what they supersede stands."""
+        """The same where these contents do not stand: what they supersede does."""
         if not held:
             return self
         manifest = Manifest(self.manifest.loaded - held)
-        new_paths = self.new_paths - {path for path, _ in held}
-        rows = self.rows.where(_is_of(manifest.loaded)).transform(_marked, manifest, new_paths)
-        return replace(self, rows=rows, manifest=manifest, new_paths=new_paths)
+        rows = self.rows.transform(_marked, manifest, self.new_paths)
+        return replace(self, rows=rows, manifest=manifest, held=held)
 
     def new(self) -> DataFrame:
         """Rows at the new paths, accepted or not."""
         return self.rows.where("is_new")
 
     def refused(self, source_table: str) -> DataFrame:
-        """Rows of silver.quarantine_batch: the new rows that break a rule."""
-        return quarantined(self.new(), source_table)
+        """Rows of silver.quarantine_batch: the rows that break a rule, of what this run judged."""
+        return quarantined(self._judged(), source_table)
 
     def warned(self, source_table: str) -> DataFrame:
-        """Rows of silver.warnings_batch: the new rows that break rules which only warn."""
-        return warned(self.new(), source_table)
+        """Rows of silver.warnings_batch: those that break a rule which only warns, likewise."""
+        return warned(self._judged(), source_table)
 
     def standing(self) -> DataFrame:
         """Accepted rows of all paths that no later revision of their file supersedes."""
@@ -159,23 +178,26 @@ class Drops:
         """
         rows = self.standing()
         if not self.all_are_new:
-            touched = self.new().where(is_accepted())
             rivals = self._rivals()
-            if self.unread is not None and rivals:
-                read = self.unread.naming(rivals, touched).where(is_accepted())
+            if self.reading.named_by is not None and rivals:
+                touched = self.new().where(is_accepted())
+                read = self.reading.naming(rivals, touched).where(is_accepted())
                 rows = rows.unionByName(read.transform(_marked, self.manifest, self.new_paths))
             rows = rows.join(self.touched(), "identity", "left_semi")
         return chosen(rows, (key,), order)
+
+    def _judged(self) -> DataFrame:
+        return self.new().where(_is_of(self.reading.undecided - self.held))
 
     def _rivals(self) -> frozenset[Content]:
         """Contents of other days whose rows may stand instead of the new ones.
 
         The later delivery stands: those of earlier days matter only to identities that a new
-        content has no longer.
+        content has no longer, or that a held one has.
         """
         days = {_day_of((path, 0)) for path in self.new_paths}
         others = [content for content in self.manifest.standing if _day_of(content) not in days]
-        superseded = self.manifest.loaded - self.manifest.standing
+        superseded = (self.manifest.loaded | self.held) - self.manifest.standing
         if self.new_paths.isdisjoint(path for path, _ in superseded):
             others = [content for content in others if _day_of(content) > min(days)]
         return frozenset(others)

@@ -58,14 +58,15 @@ def with_row_rules(
 ) -> DataFrame:
     """Judge rows that have passed so far: `refusing` adds to `violations`, `warning` to `warnings`.
 
-    A row that has `violations` already was not read to its end: it gets no further opinion.
+    A row that has `violations` already was not read to its end: it gets no further opinion. Rows
+    that are not `is_undecided` are refused no more.
     """
     nothing = violations_of(())
     return rows.withColumns(
         {
-            "violations": F.when(is_accepted(), violations_of(refusing)).otherwise(
-                F.col("violations")
-            ),
+            "violations": F.when(
+                is_accepted() & F.col("is_undecided"), violations_of(refusing)
+            ).otherwise(F.col("violations")),
             "warnings": F.when(is_accepted(), violations_of(warning)).otherwise(nothing),
         }
     )

@@ -313,3 +313,93 @@ def test_a_bad_rule_file_stops_the_build_before_it_reads(
     with pytest.raises(ConfigError, match=r"money_events\.yaml: rule odd: check: .*amounts"):
         build_batch(wrong)
     assert amounts(lake) == {}
+
+
+def test_what_a_killed_run_published_of_a_batch_that_is_held_then_goes_back(
+    lake: MortalLakehouse, tmp_path: Path
+) -> None:
+    deliver(lake, KIND, good(1, 2), day=THIRD)
+    build_batch(lake)
+    deliver(lake, KIND, good(1, 3, amount="7"), day=FOURTH)
+    lake.dies_before.append(SILVER_QUALITY_METRICS)
+    with pytest.raises(KilledError):
+        build_batch(lake)
+    lake.dies_before.clear()
+    assert amounts(lake) == {1: [1000, 7], 2: [1000], 3: [7]}
+    # before it runs again, somebody asks more of a batch
+    gate = a_gate("many", at_least=3)
+    stricter = with_rules(lake, write_rules(tmp_path / "rules", KIND, gates=[gate]).parent)
+    build_batch(stricter)
+    assert verdicts(lake, FOURTH) == ["HELD"]
+    assert amounts(lake) == {1: [1000, 7, 1000], 2: [1000], 3: [7, None]}
+    before = versions(lake)
+    build_batch(stricter)
+    assert versions(lake) == before
+    build_batch(stricter, release=batch(FOURTH), reason="two are enough")
+    assert amounts(lake) == {1: [1000, 7, 1000, 7], 2: [1000], 3: [7, None, 7]}
+
+
+def test_a_run_that_dies_between_figures_and_verdicts_writes_each_figure_once(
+    lake: MortalLakehouse,
+) -> None:
+    deliver(lake, KIND, good(1), day=THIRD)
+    lake.dies_before.append(SILVER_QUALITY_BATCHES)
+    with pytest.raises(KilledError):
+        build_batch(lake)
+    lake.dies_before.clear()
+    figures = lake.read(SILVER_QUALITY_METRICS).count()
+    assert figures > 0
+    build_batch(lake)
+    assert lake.read(SILVER_QUALITY_METRICS).count() == figures
+    assert verdicts(lake, THIRD) == ["PUBLISHED"]
+
+
+def test_a_file_that_is_loaded_while_the_build_runs_is_the_next_runs(
+    lake: MortalLakehouse,
+) -> None:
+    deliver(lake, KIND, good(1), day=THIRD)
+    began_with = lake.read(BRONZE_DROP_FILES).where(F.col("path").endswith("/a.jsonl"))
+    deliver(lake, KIND, good(1, amount="7"), day=THIRD, revision=1)
+    deliver(lake, KIND, bad(2, 3), day=FOURTH)
+    first = began_with.where("file_revision = 0").where(F.col("delivery_date") == THIRD)
+    gates = Gates.opened(lake, contracts_of(lake))
+    absorb(lake, first, gates)
+    assert amounts(lake) == {1: [1000]}
+    absorb(lake, began_with.where("file_revision = 1"), gates)
+    assert amounts(lake) == {1: [1000, 7]}
+    absorb(lake, began_with.where(F.col("delivery_date") == FOURTH), gates)
+    assert [verdicts(lake, day) for day in (THIRD, FOURTH)] == [["PUBLISHED"] * 2, ["HELD"]]
+
+
+def test_a_rule_that_came_later_refuses_nothing_that_was_published(
+    lake: MortalLakehouse, tmp_path: Path
+) -> None:
+    lenient = with_rules(lake, write_rules(tmp_path / "none", KIND).parent)
+    deliver(lake, KIND, good(1, 2, amount="6000"), day=THIRD)
+    deliver(lake, KIND, good(1, amount="5"), day=FOURTH)
+    build_batch(lenient)
+    assert amounts(lake) == {1: [5], 2: [6000]}
+    # the later delivery has it no longer: what the earlier one said stands, though too great now
+    deliver(lake, KIND, good(9), day=FOURTH, revision=1)
+    build_batch(lake)
+    assert amounts(lake) == {1: [5, 6000], 2: [6000], 9: [1000]}
+    # what comes is judged by the rules of now
+    deliver(lake, KIND, [*good(2, amount="6000"), *good(10)], day=FIFTH)
+    build_batch(lake)
+    assert amounts(lake)[2] == [6000]
+    assert [row["rule_ids"] for row in lake.read(SILVER_QUARANTINE_BATCH).collect()] == [
+        ["too_great"]
+    ]
+
+
+def test_what_was_refused_stays_so_when_its_rule_goes(
+    lake: MortalLakehouse, tmp_path: Path
+) -> None:
+    deliver(lake, KIND, [*good(1, amount="6000"), *good(2)], day=THIRD)
+    deliver(lake, KIND, good(1, amount="5"), day=FOURTH)
+    build_batch(lake)
+    assert amounts(lake) == {1: [5], 2: [1000]}
+    lenient = with_rules(lake, write_rules(tmp_path / "none", KIND).parent)
+    deliver(lake, KIND, good(9), day=FOURTH, revision=1)
+    build_batch(lenient)
+    assert amounts(lake) == {1: [5, None], 2: [1000], 9: [1000]}

@@ -11,7 +11,7 @@ from pytest import param
 
 from lakehouse.tables import DROPS
 from silver.drops import Drops, Manifest
-from tests.silver.deliveries import transaction_id
+from tests.silver.deliveries import a_reading, transaction_id
 
 EARLY, MIDDLE, LATE = (f"transactions/date=2026-03-{day:02}/a.jsonl" for day in (3, 4, 5))
 WANTED, OTHER = transaction_id(1), transaction_id(2)
@@ -29,13 +29,11 @@ def chosen_from(spark: SparkSession, files: list[File], new: str) -> dict[str, s
         for path, revision, texts in files
         for number, text in enumerate(texts, start=1)
     ]  # fmt: skip
+    delivered = spark.createDataFrame(rows, DROPS["transactions"].schema)
     drops = Drops.of(
-        spark.createDataFrame(rows, DROPS["transactions"].schema),
+        a_reading(delivered, by_id, named_by="transaction_id"),
         Manifest(frozenset((path, revision) for path, revision, _ in files)),
         frozenset([new]),
-        by_id,
-        keep=lambda frame: frame,
-        named_by="transaction_id",
     )
     return {row.transaction_id: row.path for row in drops.chosen(ORDER).collect()}
 
