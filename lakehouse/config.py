@@ -348,15 +348,31 @@ class Config(BaseSettings):
             _config_folder.reset(token)
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML takes the last of equal keys: what stands above it would be there for nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that the mapping has already."""
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {name!r} stands here a second time", key.start_mark
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path | str) -> dict[str, Any]:
     """Read one YAML mapping.
 
     Raises:
-        ConfigError: the file is absent, is not YAML, or is not a mapping.
+        ConfigError: the file is absent, is not YAML, has a key twice, or is not a mapping.
     """
     source = Path(path)
     try:
-        values = yaml.safe_load(source.read_text(encoding="utf-8"))
+        values = yaml.load(source.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
     except FileNotFoundError:
         raise ConfigError(source, ["no such file"]) from None
     except OSError as error:

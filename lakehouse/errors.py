@@ -445,6 +445,17 @@ class BatchNotHeldError(LakehouseError):
         )
 
 
+class BatchStillHeldError(LakehouseError):
+    """What was released is published, but more came since, and that was judged for itself."""
+
+    def __init__(self, batch: str, reason: str | None) -> None:
+        self.batch, self.reason = batch, reason
+        super().__init__(
+            f"{batch} is held as it is now: {reason}. What was released goes on only with all that "
+            "the batch has: `lakehouse quality show` it, and release it again."
+        )
+
+
 class CountsDoNotCloseError(LakehouseError):
     """Records are missing, or counted twice: delivered is not what became of them in all."""
 

@@ -30,7 +30,7 @@ from lakehouse.quality.batches import (
 )
 from lakehouse.quality.deequ import is_present, measured_by_deequ
 from lakehouse.quality.expressions import row_rules, verify
-from lakehouse.quality.judging import Outcome, judged, past_of
+from lakehouse.quality.judging import Figures, Outcome, judged, past_of
 from lakehouse.quality.measures import Measurement, Measuring, measured_by_sql
 from lakehouse.quality.rules import KindRules, RuleBook, load_rule_book
 from lakehouse.records.codes import BatchVerdict, RowSeverity
@@ -38,9 +38,6 @@ from lakehouse.tables import DROPS, SILVER_QUALITY_BATCHES, SILVER_QUALITY_METRI
 from silver.batch import SPENT, delivered, lightened
 from silver.drops import Drops, Parse
 from silver.verdicts import Judgement, append_metrics, append_verdicts, tell
-
-_Values = Mapping[str, float | None]
-"""What was measured of one batch, by the id of the check."""
 
 # more than `last_days` of them: some days bring nothing
 _DAYS_LOOKED_BACK = 400
@@ -159,7 +156,7 @@ class Round:
         files: frozenset[Content],
         drops: Drops,
         rules: KindRules,
-        past: Mapping[str, _Values],
+        past: Mapping[str, Figures],
     ) -> Judgement | None:
         """Judge one batch; None if it went through before.
 
@@ -185,7 +182,7 @@ class Round:
         return Judgement(given, outcomes)
 
     def _outcomes(
-        self, rows: DataFrame, batch: str, rules: KindRules, past: Mapping[str, _Values]
+        self, rows: DataFrame, batch: str, rules: KindRules, past: Mapping[str, Figures]
     ) -> list[Outcome]:
         found: dict[str, Measurement] = {}
         for over, measured_rows in (("delivered", rows), ("accepted", rows.where(is_accepted()))):
@@ -193,25 +190,22 @@ class Round:
             if asked:
                 found[over] = self.gates.measured(measured_rows, asked)
         earlier = [past[b] for b in sorted(past, key=day_of) if day_of(b) < day_of(batch)]
-        return [
-            judged(check, found[check.over], past_of(check.id, earlier)) for check in rules.checks
-        ]
+        return [judged(check, found[check.over], past_of(check, earlier)) for check in rules.checks]
 
-    def _past(self, kind: str, newest: date) -> dict[str, _Values]:
+    def _past(self, kind: str, newest: date) -> dict[str, Figures]:
         """What was measured of batches that are published, by batch: of each its last content."""
         rows = (
             self.gates.lake.read(SILVER_QUALITY_METRICS)
             .where(F.col("kind") == kind)
             .where(F.col("delivery_date").between(newest - timedelta(_DAYS_LOOKED_BACK), newest))
             .orderBy("recorded_at")
-            .select("batch", "content", "check_id", "value")
+            .select("batch", "content", "check_id", "measure", "value")
             .collect()
         )
-        of_content: dict[tuple[str, str], dict[str, float | None]] = {}
+        of_content: dict[tuple[str, str], dict[tuple[str, str], float | None]] = {}
         for row in rows:
-            of_content.setdefault((row["batch"], row["content"]), {})[row["check_id"]] = row[
-                "value"
-            ]
+            figures = of_content.setdefault((row["batch"], row["content"]), {})
+            figures[row["check_id"], row["measure"]] = row["value"]
         published = sorted(
             (v for v in self.ledger.verdicts if v.verdict is BatchVerdict.PUBLISHED),
             key=lambda verdict: verdict.recorded_at,
@@ -234,5 +228,5 @@ def _with_rules(parse: Parse, rules: KindRules) -> Parse:
     return lambda rows: lightened(with_row_rules(parse(rows), refusing, warning))
 
 
-def _values(outcomes: Iterable[Outcome]) -> _Values:
-    return {outcome.check_id: outcome.value for outcome in outcomes}
+def _values(outcomes: Iterable[Outcome]) -> Figures:
+    return {(outcome.check_id, outcome.measure): outcome.value for outcome in outcomes}

@@ -40,7 +40,7 @@ def tell(job: str, judgement: Judgement) -> None:
 
 def append_metrics(lake: Lakehouse, judgements: Sequence[Judgement]) -> None:
     """Append the figures of judgements to `silver.quality_metrics`, each once."""
-    key = ("batch", "content", "check_id", "verdict")
+    key = ("batch", "content", "check_id", "measure", "verdict")
     batches = [judgement.verdict.batch for judgement in judgements]
     known = lake.read(SILVER_QUALITY_METRICS).where(F.col("batch").isin(batches))
     # a run that died behind them had written them

@@ -10,7 +10,8 @@ import typer
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, some_text
 from lakehouse.cli.terminal import say, show_grid, show_json, step
 from lakehouse.config import Config
-from lakehouse.errors import BatchNotJudgedError
+from lakehouse.errors import BatchNotJudgedError, BatchStillHeldError
+from lakehouse.records.codes import BatchVerdict
 
 app = typer.Typer(help="Gates of delivered batches.", no_args_is_help=True)
 
@@ -62,7 +63,12 @@ def release(
     ],
     config: ConfigPath = DEFAULT_CONFIG,
 ) -> None:
-    """Publish a held batch as it was delivered: runs build_batch, which records the reason."""
+    """Publish a held batch as it was delivered: runs build_batch, which records the reason.
+
+    Raises:
+        BatchNotHeldError: no batch of this name is held.
+        BatchStillHeldError: more of it came since, and what stands now was judged and held.
+    """
     settings = Config.load(config)
     from lakehouse.cli.judged import judged_batches
     from lakehouse.job import execute, job_named
@@ -72,4 +78,6 @@ def release(
         execute(job_named("build_batch"), settings, release=batch, reason=reason)
         (now,) = judged_batches(open_session(settings, "quality"), settings, batch, False)
     # what came since makes it another batch, and that one is judged for itself
+    if now.verdict == BatchVerdict.HELD:
+        raise BatchStillHeldError(batch, now.reason)
     say(f"{batch} is {now.verdict}" + (f": {now.reason}" if now.reason else ""))

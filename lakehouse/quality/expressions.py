@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -84,6 +85,25 @@ def _condition_fault(rows: DataFrame, sql: str) -> str | None:
     kind = judged.schema["_condition"].dataType
     if not isinstance(kind, BooleanType):
         return f"expected a condition, got {kind.simpleString()}: {sql}"
+    return _impure(judged)
+
+
+def _impure(judged: DataFrame) -> str | None:
+    """Why the last column does not follow from its row alone; None if it does."""
+    frame: Any = judged
+    jvm: Any = judged.sparkSession.sparkContext._jvm
+    patterns = jvm.org.apache.spark.sql.catalyst.trees.TreePattern
+    plan = frame._jdf.queryExecution().analyzed()
+    condition = plan.projectList().last()
+    # a window is computed below the projection that asked for it
+    if plan.containsPattern(patterns.WINDOW()) or condition.containsPattern(
+        patterns.PLAN_EXPRESSION()
+    ):
+        return "expected a condition of one row, got one that reads others"
+    if condition.containsPattern(patterns.CURRENT_LIKE()):
+        return "expected the same answer each day, got one by the clock or the user"
+    if not condition.deterministic():
+        return "expected the same answer each time, got one by chance or by the file"
     return None
 
 

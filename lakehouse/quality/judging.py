@@ -14,6 +14,9 @@ from lakehouse.records.codes import CheckVerdict, Engine, GateSeverity
 Past = Sequence[float]
 """Values of one check of earlier days of delivery, oldest first."""
 
+Figures = Mapping[tuple[str, str], float | None]
+"""What was measured of one batch, by the id of the check and what it looked at."""
+
 # of normally distributed values, the standard deviation in median absolute deviations
 _DEVIATION_OF_MAD = 1.4826
 _NOTHING_BEYOND = 1e-9  # rounding of two engines is no difference
@@ -69,7 +72,7 @@ def judged(check: Gate | Anomaly, measurement: Measurement, past: Past) -> Outco
     verdict, reason = _verdict(check, measurement, value, bounds, past)
     return Outcome(
         check_id=check.id,
-        measure=check.measure.name,
+        measure=figure_of(check),
         severity=check.severity,
         value=value,
         expected=None if bounds is None else str(bounds),
@@ -119,7 +122,12 @@ def _verdict(
     return CheckVerdict.FAILED, f"{check.message}: {value:g}, expected {bounds}"
 
 
-def past_of(check_id: str, earlier: Sequence[Mapping[str, float | None]]) -> Past:
+def figure_of(check: Gate | Anomaly) -> str:
+    """What a check looks at: under one id, another figure has a history of its own."""
+    return check.measure.name + (" of all delivered" if check.over == "delivered" else "")
+
+
+def past_of(check: Gate | Anomaly, earlier: Sequence[Figures]) -> Past:
     """One check's values in those of earlier days, oldest first; days without one are no days."""
-    found = (values.get(check_id) for values in earlier)
+    found = (values.get((check.id, figure_of(check))) for values in earlier)
     return [value for value in found if value is not None]

@@ -123,12 +123,14 @@ def load_rule_book(folder: Path | str, known_kinds: Iterable[str]) -> RuleBook:
     """Read and check every `*.yaml` of a folder.
 
     Raises:
-        ConfigError: the folder is absent; a file is not YAML, names a kind, a key or a value that
-            does not exist, or an id that another rule of its kind has. It names file and rule.
+        ConfigError: the folder is absent; a file is called `*.yml`, is not YAML, names a kind, a
+            key or a value that does not exist, or an id that another rule of its kind has. It names file and rule.
     """
     source, known = Path(folder), sorted(known_kinds)
     if not source.is_dir():
         raise ConfigError(source, ["no such folder: rules.quality names where the rules are"])
+    if unread := sorted(source.glob("*.yml")):
+        raise ConfigError(unread[0], ["is not read: rules are in files *.yaml"])
     files = {path: _read(path) for path in sorted(source.glob("*.yaml"))}
     for path, rules in files.items():
         if rules.kind not in known:

@@ -16,7 +16,7 @@ from lakehouse.cli import app
 from lakehouse.config import Config
 from lakehouse.context import Lakehouse
 from lakehouse.delta import path_of
-from lakehouse.errors import BatchNotHeldError, BatchNotJudgedError
+from lakehouse.errors import BatchNotHeldError, BatchNotJudgedError, BatchStillHeldError
 from lakehouse.tables import SILVER_MONEY_EVENTS
 from tests.conftest import LOCAL
 from tests.quality.builders import a_gate, write_rules
@@ -72,3 +72,14 @@ def test_a_held_batch_is_seen_and_released_with_a_reason(held: Config, spark: Sp
     assert shown("--held")["batches"] == []
     (batch,) = shown()["batches"]
     assert (batch["verdict"], batch["reason"]) == ("PUBLISHED", "the sender had one event only")
+
+
+def test_a_release_of_what_has_grown_says_that_it_is_held(
+    held: Config, lake_for: Callable[[str], Lakehouse]
+) -> None:
+    # the first file is released as it was, and the second makes it another batch
+    lake = lake_for("load_more_drops")
+    deliver(lake, "money_events", [a_money_event(2)], day=date(2026, 3, 3), name="b.jsonl")
+    fault = asked("release", BATCH, "--reason", "one is enough").exception
+    assert isinstance(fault, BatchStillHeldError)
+    assert fault.reason == "the figure: 2, expected at least 5"

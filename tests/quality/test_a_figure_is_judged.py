@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest import param
 
-from lakehouse.quality.judging import Bounds, judged, past_of, usual
+from lakehouse.quality.judging import Bounds, Figures, judged, past_of, usual
 from lakehouse.quality.measures import Measurement
 from lakehouse.records.codes import CheckVerdict, Engine
 from tests.quality.builders import anomaly_of, gate_of, measured
@@ -89,8 +89,17 @@ def test_one_day_of_madness_does_not_change_what_is_usual() -> None:
 
 
 def test_a_day_without_the_figure_is_no_day() -> None:
-    earlier: list[dict[str, float | None]] = [{"size": 1.0}, {"size": None}, {}, {"size": 3.0}]
-    assert past_of("size", earlier) == [1.0, 3.0]
+    figure = ("anomaly", "size")
+    earlier: list[Figures] = [{figure: 1.0}, {figure: None}, {}, {figure: 3.0}]
+    assert past_of(anomaly_of(), earlier) == [1.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    "change", [{"measure": {"kind": "mean", "column": "amount"}}, {"over": "delivered"}]
+)
+def test_under_its_old_id_another_figure_has_no_past(change: dict[str, Any]) -> None:
+    earlier: list[Figures] = [{("anomaly", "size"): 1.0}]
+    assert past_of(anomaly_of(**change), earlier) == []
 
 
 @pytest.mark.parametrize(

@@ -92,11 +92,18 @@ def test_two_files_may_be_of_one_kind_and_two_kinds_may_share_an_id(tmp_path: Pa
         param("- kind: transactions", "expected a mapping", id="no mapping"),
         param("kind: payments", "kind: expected one of .*money_events", id="unknown kind"),
         param("rows: []", "kind: ", id="no kind"),
+        param("kind: transactions\nrows: []\nrows: []", "not YAML: .*'rows'.*second", id="twice"),
     ],
 )
 def test_a_file_that_is_no_rule_file_is_named(tmp_path: Path, text: str, named: str) -> None:
     (tmp_path / "odd.yaml").write_text(text)
     with pytest.raises(ConfigError, match=rf"odd\.yaml: {named}"):
+        load_rule_book(tmp_path, DROPS)
+
+
+def test_a_file_that_would_not_be_read_is_named(tmp_path: Path) -> None:
+    write_rules(tmp_path, name="mine.yml")
+    with pytest.raises(ConfigError, match=r"mine\.yml: is not read"):
         load_rule_book(tmp_path, DROPS)
 
 
@@ -125,6 +132,10 @@ def checked(tmp_path: Path, spark: SparkSession) -> Callable[..., None]:
         param("amount + 1", r"expected a condition, got decimal", id="a number"),
         param("count(*) > 1", "MISSING_GROUP_BY|MISSING_AGGREGATION|GROUP", id="of many rows"),
         param("event_date > 'x' + 1", "", id="types that do not fit"),
+        param("row_number() OVER (ORDER BY amount) > 1", "reads others", id="window"),
+        param("amount IN (SELECT 1)", "reads others", id="subquery"),
+        param("event_date <= current_date()", "by the clock", id="today"),
+        param("rand() < 0.5", "by chance", id="chance"),
     ],
 )
 def test_a_rule_whose_sql_is_no_condition_of_a_row_is_named(
