@@ -124,7 +124,8 @@ def load_rule_book(folder: Path | str, known_kinds: Iterable[str]) -> RuleBook:
 
     Raises:
         ConfigError: the folder is absent; a file is called `*.yml`, is not YAML, names a kind, a
-            key or a value that does not exist, or an id that another rule of its kind has. It names file and rule.
+            key or a value that does not exist, or an id that another rule of its kind has. It
+            names file and rule.
     """
     source, known = Path(folder), sorted(known_kinds)
     if not source.is_dir():
