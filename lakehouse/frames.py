@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 Keep = Callable[[DataFrame], DataFrame]
@@ -34,6 +34,49 @@ def _free(rows: DataFrame) -> None:
     frame: Any = rows
     # the frame of a checkpoint is one leaf over its rows; a frame has no door to free them
     frame._jdf.queryExecution().analyzed().rdd().unpersist(False)
+
+
+AT_HAND = 5_000
+"""Rows that the driver holds beside all else, and that Spark plans with in milliseconds."""
+
+
+def fetched(rows: DataFrame) -> DataFrame | None:
+    """The same rows at hand: a part of every plan that reads them. None, if they are not few.
+
+    Spark then knows when it plans how many there are: a join with none vanishes, one with few moves
+    nothing, and what only filters or renames them needs no job.
+    """
+    frame, session = cast("Any", rows), cast("Any", rows.sparkSession)
+    found = frame._jdf.limit(AT_HAND + 1).collectAsList()
+    if found.size() > AT_HAND:
+        return None
+    # within the JVM: as Python's rows each value would be copied twice
+    at_hand = session._jsparkSession.createDataFrame(found, frame._jdf.schema())
+    return DataFrame(at_hand, rows.sparkSession)
+
+
+def fetching(keep: Keep) -> Keep:
+    """A `keep` that has few rows at hand, computed now; of more it keeps what `keep` does."""
+
+    def kept(rows: DataFrame) -> DataFrame:
+        found = fetched(rows)
+        return keep(rows) if found is None else found
+
+    return kept
+
+
+def is_among(column: str, rows: DataFrame) -> Column:
+    """Whether a text is one of the values of the column of this name in `rows`, which are at hand.
+
+    A set in the plan, where a join would be a query of its own. Runs no job.
+    """
+    given: Any = rows.where(F.col(column).isNotNull()).select(column)
+    context: Any = rows.sparkSession.sparkContext
+    texts = context._jvm.org.apache.spark.sql.Encoders.STRING()
+    # the values stay in the JVM
+    values = getattr(given._jdf, "as")(texts).collectAsList()
+    this: Any = F.col(column)
+    return Column(this._jc.isInCollection(values))
 
 
 FEW = 100_000

@@ -15,6 +15,8 @@ _RESULT_SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.catalogImplementation": "in-memory",
+    # the older classes for instants and days count by the calendar and the zone of the JVM
+    "spark.sql.datetime.java8API.enabled": "true",
     # a reader that meets a vanished file must fail, never return a short count
     "spark.sql.files.ignoreMissingFiles": "false",
     "spark.sql.files.ignoreCorruptFiles": "false",

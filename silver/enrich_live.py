@@ -11,16 +11,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial, reduce
-from typing import Self
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 
-from lakehouse import delta
 from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Batch, Lakehouse
 from lakehouse.decision import (
@@ -31,9 +29,9 @@ from lakehouse.decision import (
     reason_code,
 )
 from lakehouse.dynamodb import NEW, PushReport, ensure_table, push
-from lakehouse.frames import Keep, keeping
+from lakehouse.frames import fetched, fetching, keeping
 from lakehouse.job import run
-from lakehouse.monitoring import log
+from lakehouse.monitoring import log, warn
 from lakehouse.quality import is_accepted, quarantined
 from lakehouse.records.codes import ReasonCode, ScoreSource
 from lakehouse.serving_item import Group
@@ -43,12 +41,12 @@ from lakehouse.tables import (
     SILVER_CORRECTIONS,
     SILVER_FRAUD_SCORES,
     SILVER_LIVE_TRANSACTIONS,
-    SILVER_POLICIES,
     SILVER_QUARANTINE_LIVE,
     Table,
 )
 from silver import live
 from silver.deliveries import PAYMENTS, SCORES, deliveries_of
+from silver.known import Days, Known, Policies, Stored
 from silver.live import Standing
 from silver.scoring import score_missing
 
@@ -61,6 +59,8 @@ _DAY_SECONDS = 86_400
 
 Publish = Callable[[DataFrame, Group, DynamoDbSettings], PushReport]
 """How items reach the Live Index."""
+Gather = Callable[[DataFrame], DataFrame]
+"""How rows are spread over tasks: few in one, where what groups and joins them moves nothing."""
 
 
 def enrich_live(lake: Lakehouse) -> StreamingQuery:
@@ -77,22 +77,6 @@ def enriching(lake: Lakehouse, publish: Publish) -> StreamingQuery:
     return lake.each_batch(deliveries, partial(enrich, lake, rules, policies, publish=publish))
 
 
-class Policies:
-    """What silver.policies says, read again only where it has a newer version."""
-
-    def __init__(self, lake: Lakehouse) -> None:
-        self._lake = lake
-        self._read: tuple[int, PolicyBook] | None = None
-
-    def now(self) -> PolicyBook:
-        """The policies as they are published now."""
-        version = _version(self._lake, SILVER_POLICIES)
-        if self._read is None or self._read[0] != version:
-            book = PolicyBook.of(self._lake.read(SILVER_POLICIES, version))
-            self._read = version, book
-        return self._read[1]
-
-
 def enrich(
     lake: Lakehouse,
     rules: DecisionRules,
@@ -107,42 +91,65 @@ def enrich(
     of committed rows only: after a crash anywhere between, the same batch completes itself.
     """
     now = lake.clock()
-    with keeping() as keep:
-        delivered = keep(deliveries)
+    with keeping() as keep_many:
+        few = fetched(deliveries)
+        delivered = keep_many(deliveries) if few is None else few
+        keep = keep_many if few is None else fetching(keep_many)
+        gather = _as_they_are if few is None else _in_one_partition
         tally = _tallied(delivered)
         if not tally.delivery_days:
             return
         # API scores are of the day they were asked for, whatever the day of the payment
-        days = _Days(tally.event_days | {now.date()}, lake.config.gold.locate_window_days)
-        judged = keep(_judged(lake, delivered, tally))
+        days = Days(tally.event_days | {now.date()}, lake.config.gold.locate_window_days)
+        book = policies.now()
+        look_back = _look_back(book)
+
+        def stored_now() -> Stored:
+            stored = Stored.now(lake)
+            return stored if few is None else stored.concerning(few, days, look_back, keep)
+
+        stored = stored_now()
+        judged = keep(_judged(stored, delivered, tally))
         standings = _standings(judged)
         new = judged.where(live.are(Standing.NEW))
         payments, scores = _of(PAYMENTS, new), _of(SCORES, new)
-        known_now = partial(_Known.of, lake, days, judged.where(~live.are(Standing.REFUSED)), keep)
-        known = known_now()
+        named = judged.where(~live.are(Standing.REFUSED))
+        known = Known.of(stored, days, named, keep)
+        commit = partial(_commit, lake, batch, gather)
         if standings[PAYMENTS, Standing.NEW] or standings[SCORES, Standing.NEW]:
             answers = _answers(lake, known, payments, scores, now)
             contributed = keep(_contributions(rules, scores, answers))
             if standings[SCORES, Standing.NEW] or not contributed.isEmpty():
                 # of a batch that is seen again, what the API answers now is not committed
-                is_committed = _commit(lake, contributed, SILVER_FRAUD_SCORES, batch)
-                known = known.with_scores(contributed) if is_committed else known_now()
+                is_committed = commit(contributed, SILVER_FRAUD_SCORES)
+                known = (
+                    known.with_scores(contributed)
+                    if is_committed
+                    else Known.of(stored_now(), days, named, keep)
+                )
         if standings[PAYMENTS, Standing.NEW]:
-            book = policies.now()
-            earlier = _earlier(lake, tally, payments, book)
+            earlier = _earlier(stored, tally, payments, look_back)
             decisions = decide(
-                payments, earlier=earlier, scores=known.scores, policies=book, rules=rules
+                gather(payments),
+                earlier=gather(earlier),
+                scores=gather(known.scores),
+                policies=book,
+                rules=rules,
             )
             decided = keep(
                 live.as_decided(decisions, now).select(*SILVER_LIVE_TRANSACTIONS.columns)
             )
-            is_committed = _commit(lake, decided, SILVER_LIVE_TRANSACTIONS, batch)
-            known = known.with_payments(decided) if is_committed else known_now()
+            is_committed = commit(decided, SILVER_LIVE_TRANSACTIONS)
+            known = (
+                known.with_payments(decided)
+                if is_committed
+                else Known.of(stored_now(), days, named, keep)
+            )
         conflicts = standings[PAYMENTS, Standing.CONFLICT] + standings[SCORES, Standing.CONFLICT]
         if tally.refused or conflicts:
             lake.append(_refused(lake, tally, judged), to=SILVER_QUARANTINE_LIVE, batch=batch)
         empty = PushReport(0, 0)
-        pushed = _push(lake, known, now, publish) if tally.event_days else empty
+        pushed = _push(lake, known.gathered(gather), now, publish) if tally.event_days else empty
         unscored = 0
         if standings[PAYMENTS, Standing.NEW]:
             # behind the push, so that no reader waits for it; and a figure fails no payment
@@ -152,6 +159,9 @@ def enrich(
     counts = {f"{table} {standing}": count for (table, standing), count in standings.items()}
     counts[f"{PAYMENTS} {ReasonCode.UNSCORED}"] = unscored
     counts["oversized"] = pushed.oversized
+    if pushed.turned_down:
+        # each item is there nevertheless, for twice the time and the price
+        warn("inserts turned down", job=lake.job, batch=batch.number, counts=pushed.turned_down)
     log("enriched", job=lake.job, batch=batch.number, rows=pushed.written, counts=counts)
 
 
@@ -165,45 +175,12 @@ class _Tally:
     refused: int
 
 
-@dataclass(frozen=True)
-class _Days:
-    """The days around those of a micro-batch, in which it looks for what belongs to it."""
-
-    own: frozenset[date]
-    window: int
-
-    def filter(self, rows: DataFrame) -> DataFrame:
-        """Rows of those days."""
-        return rows.where(live.near("event_date", self.own, self.window, self.window))
+def _in_one_partition(rows: DataFrame) -> DataFrame:
+    return rows.coalesce(1)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """Committed rows of the transactions that a micro-batch names, around its days.
-
-    Read once, before the micro-batch adds to them, and not again: it is their only writer.
-    """
-
-    payments: DataFrame
-    scores: DataFrame
-
-    @classmethod
-    def of(cls, lake: Lakehouse, days: _Days, deliveries: DataFrame, keep: Keep) -> Self:
-        """What Silver holds of the deliveries' transactions."""
-        named = deliveries.select("transaction_id")
-
-        def read(table: Table) -> DataFrame:
-            return keep(days.filter(lake.read(table)).join(named, "transaction_id", "left_semi"))
-
-        return cls(read(SILVER_LIVE_TRANSACTIONS), read(SILVER_FRAUD_SCORES))
-
-    def with_payments(self, payments: DataFrame) -> Self:
-        """And these, which are committed now."""
-        return replace(self, payments=self.payments.unionByName(payments))
-
-    def with_scores(self, scores: DataFrame) -> Self:
-        """And these, which are committed now."""
-        return replace(self, scores=self.scores.unionByName(scores))
+def _as_they_are(rows: DataFrame) -> DataFrame:
+    return rows
 
 
 def _of(source_table: str, rows: DataFrame) -> DataFrame:
@@ -228,11 +205,11 @@ def _tallied(deliveries: DataFrame) -> _Tally:
     )
 
 
-def _judged(lake: Lakehouse, deliveries: DataFrame, tally: _Tally) -> DataFrame:
+def _judged(stored: Stored, deliveries: DataFrame, tally: _Tally) -> DataFrame:
     on_days = live.near("event_date", tally.event_days, 0)
     committed = [
-        lake.read(table).where(on_days).select("identity", "content_hash")
-        for table in (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES)
+        rows.where(on_days).select("identity", "content_hash")
+        for rows in (stored.payments, stored.scores)
     ]
     return live.judged(deliveries, reduce(DataFrame.unionByName, committed), _CONFLICT_RULES)
 
@@ -243,7 +220,7 @@ def _standings(judged: DataFrame) -> Counter[tuple[str, str]]:
 
 
 def _answers(
-    lake: Lakehouse, known: _Known, payments: DataFrame, scores: DataFrame, now: datetime
+    lake: Lakehouse, known: Known, payments: DataFrame, scores: DataFrame, now: datetime
 ) -> DataFrame:
     """Answers of the API for new payments that have no score, committed or in this batch."""
     scored = known.scores.select("transaction_id").unionByName(scores.select("transaction_id"))
@@ -259,17 +236,17 @@ def _contributions(rules: DecisionRules, scores: DataFrame, answers: DataFrame) 
     ).select(*SILVER_FRAUD_SCORES.columns)
 
 
-def _earlier(
-    lake: Lakehouse, tally: _Tally, payments: DataFrame, policies: PolicyBook
-) -> DataFrame:
+def _look_back(policies: PolicyBook) -> int:
+    """Days before a payment that velocity may count in."""
+    return -(-policies.longest_window_seconds // _DAY_SECONDS)
+
+
+def _earlier(stored: Stored, tally: _Tally, payments: DataFrame, look_back: int) -> DataFrame:
     """What velocity counts: these payments, and committed ones of their users before them."""
     own = payments.select(*_COUNTED)
-    if not policies.longest_window_seconds:
+    if not look_back:
         return own
-    look_back = -(-policies.longest_window_seconds // _DAY_SECONDS)
-    committed = lake.read(SILVER_LIVE_TRANSACTIONS).where(
-        live.near("event_date", tally.payment_days, look_back)
-    )
+    committed = stored.payments.where(live.near("event_date", tally.payment_days, look_back))
     of_users = committed.join(payments.select("user_id"), "user_id", "left_semi")
     return of_users.select(*_COUNTED).unionByName(own)
 
@@ -286,14 +263,14 @@ def _refused(lake: Lakehouse, tally: _Tally, judged: DataFrame) -> DataFrame:
     return found.join(held, place, "left_anti")
 
 
-def _push(lake: Lakehouse, known: _Known, now: datetime, publish: Publish) -> PushReport:
+def _push(lake: Lakehouse, known: Known, now: datetime, publish: Publish) -> PushReport:
     """Tell the Live Index of all transactions that the batch names, known ones included.
 
     The version of an item is the sum of both tables' versions: they have one writer and only
     rise, so a greater sum stands for newer tables. Of those tables it holds what lies within
     `gold.locate_window_days` of the batch's days: an older event or a later score is not in it.
     """
-    version = _version(lake, SILVER_LIVE_TRANSACTIONS) + _version(lake, SILVER_FRAUD_SCORES)
+    version = lake.version(SILVER_LIVE_TRANSACTIONS) + lake.version(SILVER_FRAUD_SCORES)
     settings = lake.config.dynamodb
     items = live.live_items(
         known.payments,
@@ -307,19 +284,15 @@ def _push(lake: Lakehouse, known: _Known, now: datetime, publish: Publish) -> Pu
     return publish(kept, "live", settings)
 
 
-def _commit(lake: Lakehouse, rows: DataFrame, to: Table, batch: Batch) -> bool:
+def _commit(lake: Lakehouse, batch: Batch, gather: Gather, rows: DataFrame, to: Table) -> bool:
     """Append rows of a micro-batch; whether they are what the table has more now.
 
     Not so where the batch was appended before, by a run that died or that lost its lease since.
+    Few rows are to be one file: each look at the table opens all files of its days.
     """
-    before = _version(lake, to)
-    lake.append(rows, to=to, batch=batch)
-    return _version(lake, to) == before + 1
-
-
-def _version(lake: Lakehouse, table: Table) -> int:
-    lake.read(table)  # creates it where nobody wrote yet
-    return delta.latest_version(lake.spark, delta.path_of(lake.config, table))
+    before = lake.version(to)
+    lake.append(gather(rows), to=to, batch=batch)
+    return lake.version(to) == before + 1
 
 
 if __name__ == "__main__":

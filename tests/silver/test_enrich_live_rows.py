@@ -22,7 +22,7 @@ from lakehouse.tables import (
     SILVER_POLICIES,
     SILVER_QUARANTINE_LIVE,
 )
-from silver.enrich_live import Policies
+from silver.known import Policies
 from tests.conftest import NOON
 from tests.silver import inference_api
 from tests.silver.live_records import (
@@ -58,6 +58,7 @@ def logged() -> Iterator[list[Mapping[str, Any]]]:
         yield lines
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_batch_goes_through_decided_duplicates_dropped_the_rest_in_quarantine(
     lake: Lakehouse, spark: SparkSession, logged: list[Mapping[str, Any]]
 ) -> None:
@@ -136,6 +137,7 @@ def test_a_batch_goes_through_decided_duplicates_dropped_the_rest_in_quarantine(
     }
 
 
+@pytest.mark.usefixtures("either_way")
 def test_what_is_committed_stands_whatever_comes_later(
     lake: Lakehouse, spark: SparkSession
 ) -> None:
@@ -152,6 +154,7 @@ def test_what_is_committed_stands_whatever_comes_later(
     ]
 
 
+@pytest.mark.usefixtures("either_way")
 def test_velocity_counts_over_micro_batches_and_the_policy_of_the_payments_time_holds(
     lake: Lakehouse, spark: SparkSession
 ) -> None:

@@ -1,0 +1,108 @@
+"""What Silver knows already of what a micro-batch names: committed rows, and policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Self
+
+from pyspark.sql import Column, DataFrame
+
+from lakehouse.context import Lakehouse
+from lakehouse.decision import PolicyBook
+from lakehouse.frames import Keep, is_among
+from lakehouse.tables import (
+    SILVER_FRAUD_SCORES,
+    SILVER_LIVE_TRANSACTIONS,
+    SILVER_POLICIES,
+)
+from silver.live import near
+
+
+class Policies:
+    """What silver.policies says, read again only where it has a newer version."""
+
+    def __init__(self, lake: Lakehouse) -> None:
+        self._lake = lake
+        self._read: tuple[int, PolicyBook] | None = None
+
+    def now(self) -> PolicyBook:
+        """The policies as they are published now."""
+        version = self._lake.version(SILVER_POLICIES)
+        if self._read is None or self._read[0] != version:
+            book = PolicyBook.of(self._lake.read(SILVER_POLICIES, version))
+            self._read = version, book
+        return self._read[1]
+
+
+@dataclass(frozen=True)
+class Days:
+    """The days around those of a micro-batch, in which it looks for what belongs to it."""
+
+    own: frozenset[date]
+    window: int
+
+    def covered(self) -> Column:
+        """Whether a row is of one of them."""
+        return near("event_date", self.own, self.window, self.window)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Rows of the two tables that the live path adds to, as they are when it is asked."""
+
+    payments: DataFrame
+    scores: DataFrame
+
+    @classmethod
+    def now(cls, lake: Lakehouse) -> Self:
+        """All of them."""
+        return cls(lake.read(SILVER_LIVE_TRANSACTIONS), lake.read(SILVER_FRAUD_SCORES))
+
+    def concerning(self, deliveries: DataFrame, days: Days, look_back: int, keep: Keep) -> Self:
+        """Those that `deliveries`, rows at hand, can concern: each table is looked through once.
+
+        They are of a delivery's transaction or identity, and payments of its user up to `look_back`
+        days before; and may be others beside.
+        """
+        is_named = is_among("transaction_id", deliveries) | is_among("identity", deliveries)
+        is_counted = is_among("user_id", deliveries) & near("event_date", days.own, look_back)
+        is_near = days.covered()
+        return replace(
+            self,
+            payments=keep(self.payments.where((is_named & is_near) | is_counted)),
+            scores=keep(self.scores.where(is_named & is_near)),
+        )
+
+
+@dataclass(frozen=True)
+class Known:
+    """Committed rows of the transactions that a micro-batch names, around its days.
+
+    Read once, before the micro-batch adds to them, and not again: it is their only writer.
+    """
+
+    payments: DataFrame
+    scores: DataFrame
+
+    @classmethod
+    def of(cls, stored: Stored, days: Days, deliveries: DataFrame, keep: Keep) -> Self:
+        """What Silver holds of the deliveries' transactions."""
+        named = deliveries.select("transaction_id")
+
+        def of_named(rows: DataFrame) -> DataFrame:
+            return keep(rows.where(days.covered()).join(named, "transaction_id", "left_semi"))
+
+        return cls(of_named(stored.payments), of_named(stored.scores))
+
+    def gathered(self, gather: Keep) -> Self:
+        """The same rows, spread otherwise."""
+        return replace(self, payments=gather(self.payments), scores=gather(self.scores))
+
+    def with_payments(self, payments: DataFrame) -> Self:
+        """And these, which are committed now."""
+        return replace(self, payments=self.payments.unionByName(payments))
+
+    def with_scores(self, scores: DataFrame) -> Self:
+        """And these, which are committed now."""
+        return replace(self, scores=self.scores.unionByName(scores))
