@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from itertools import chain, islice
+from time import sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from boto3.dynamodb.types import TypeSerializer
@@ -207,7 +207,7 @@ def _insert(store: DynamoDBClient, table: str, group: Group, items: Sequence[_Pu
             zip(items, answer["Responses"], strict=True) if "Error" in each]  # fmt: skip
     codes = Counter[str](code for _, code in told)
     if busy := sum(codes[code] for code in _BUSY):
-        time.sleep(random.uniform(0, busy * _PAUSE_SECONDS))
+        sleep(random.uniform(0, busy * _PAUSE_SECONDS))
     return _Inserted(
         # what failed within the store may be there nevertheless
         [replace(item, was_repeated=was_repeated or code == _UNSURE) for item, code in told],

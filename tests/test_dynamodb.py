@@ -145,7 +145,7 @@ def test_writers_wait_when_single_items_of_a_request_are_throttled(
     settings: DynamoDbSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr("lakehouse.dynamodb.time.sleep", waited.append)
+    monkeypatch.setattr("lakehouse.dynamodb.sleep", waited.append)
 
     def throttled(transaction_id: str, attempt: int) -> Fault:
         return Fault.SLOWED_DOWN if attempt == 0 and transaction_id != "t0" else Fault.NONE

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Lakehouse
-from lakehouse.dynamodb import PushReport, ensure_table
+from lakehouse.dynamodb import PushReport, ensure_table, lookup
 from lakehouse.monitoring import heard_by
 from lakehouse.tables import (
     SILVER_FRAUD_SCORES,
@@ -241,6 +241,24 @@ def test_only_payments_without_a_score_are_asked_for_and_each_once(
     assert sources == {(an_id("a"), "API"), (an_id("b"), "TOPIC")}
     api_score = lake.read(SILVER_FRAUD_SCORES).where("score_source = 'API'").collect()
     assert [row["inference_time"].astimezone(UTC) for row in api_score] == [NOON]
+
+
+def test_a_stream_puts_its_small_files_together(
+    lake: Lakehouse, spark: SparkSession, dynamodb: DynamoDbSettings
+) -> None:
+    few = "spark.databricks.delta.autoCompact.minNumFiles"
+    names = [f"p{number}" for number in range(5)]
+    try:
+        spark.conf.set(few, "3")
+        for number, name in enumerate(names):
+            enriched(lake, records_of(spark, a_payment(name), first_offset=number), number)
+    finally:
+        spark.conf.unset(few)
+    payments = lake.read(SILVER_LIVE_TRANSACTIONS)
+    assert payments.count() == len(names)
+    assert len(payments.inputFiles()) < 4
+    assert lake.version(SILVER_LIVE_TRANSACTIONS) > len(names)
+    assert all(lookup(dynamodb, an_id(name)) for name in names)
 
 
 def _hourly() -> Callable[[], datetime]:
