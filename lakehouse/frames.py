@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import reduce
+from operator import add
 from typing import Any, cast
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType, MapType, StringType
 
 Keep = Callable[[DataFrame], DataFrame]
 
@@ -38,21 +44,48 @@ def _free(rows: DataFrame) -> None:
 
 AT_HAND = 5_000
 """Rows that the driver holds beside all else, and that Spark plans with in milliseconds."""
+_LIGHT_BYTES = 8_192
+_TOO_HEAVY = "a row is too heavy to be at hand"
 
 
 def fetched(rows: DataFrame) -> DataFrame | None:
     """The same rows at hand: a part of every plan that reads them. None, if they are not few.
 
     Spark then knows when it plans how many there are: a join with none vanishes, one with few moves
-    nothing, and what only filters or renames them needs no job.
+    nothing, and what only filters or renames them needs no job. Nor are they few where one weighs
+    more than `_LIGHT_BYTES`: a delivered record may have megabytes.
     """
-    frame, session = cast("Any", rows), cast("Any", rows.sparkSession)
-    found = frame._jdf.limit(AT_HAND + 1).collectAsList()
+    session = cast("Any", rows.sparkSession)
+    light: Any = rows.where(F.when(_is_light(rows), F.lit(True)).otherwise(_refused()))
+    try:
+        found = light._jdf.limit(AT_HAND + 1).collectAsList()
+    except (Py4JJavaError, PySparkException) as fault:
+        if _TOO_HEAVY in str(fault):
+            return None
+        raise
     if found.size() > AT_HAND:
         return None
     # within the JVM: as Python's rows each value would be copied twice
-    at_hand = session._jsparkSession.createDataFrame(found, frame._jdf.schema())
+    at_hand = session._jsparkSession.createDataFrame(found, cast("Any", rows)._jdf.schema())
     return DataFrame(at_hand, rows.sparkSession)
+
+
+def _is_light(rows: DataFrame) -> Column:
+    """Whether texts, bytes and maps of a row are short together; all else is so by its kind."""
+    lengths = [F.lit(0)]
+    for column in rows.schema:
+        value = F.col(f"`{column.name}`")
+        if isinstance(column.dataType, MapType):
+            value = F.to_json(value)
+        elif not isinstance(column.dataType, StringType | BinaryType):
+            continue
+        lengths.append(F.coalesce(F.octet_length(value), F.lit(0)))
+    return reduce(add, lengths) <= F.lit(_LIGHT_BYTES)
+
+
+def _refused() -> Column:
+    # ends the query before such a row is sent to the driver
+    return F.raise_error(F.lit(_TOO_HEAVY)).cast("boolean")
 
 
 def fetching(keep: Keep) -> Keep:
@@ -63,6 +96,14 @@ def fetching(keep: Keep) -> Keep:
         return keep(rows) if found is None else found
 
     return kept
+
+
+def counted(rows: DataFrame, at_hand: bool) -> Counter[tuple[Any, ...]]:
+    """How often each row occurs. Those at hand are counted here: to group them would be a job."""
+    if at_hand:
+        return Counter(map(tuple, rows.collect()))
+    groups = rows.groupBy(*rows.columns).agg(F.count(F.lit(1))).collect()
+    return Counter({tuple(group)[:-1]: group[-1] for group in groups})
 
 
 def is_among(column: str, rows: DataFrame) -> Column:

@@ -8,7 +8,6 @@ checkpoint: what is committed stands, is asked for and decided no second time, a
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from lakehouse.decision import (
     reason_code,
 )
 from lakehouse.dynamodb import NEW, PushReport, ensure_table, push
-from lakehouse.frames import fetched, fetching, keeping
+from lakehouse.frames import counted, fetched, fetching, keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log, warn
 from lakehouse.quality import is_accepted, quarantined
@@ -96,7 +95,7 @@ def enrich(
         delivered = keep_many(deliveries) if few is None else few
         keep = keep_many if few is None else fetching(keep_many)
         gather = _as_they_are if few is None else _in_one_partition
-        tally = _tallied(delivered)
+        tally = _tallied(delivered, few is not None)
         if not tally.delivery_days:
             return
         # API scores are of the day they were asked for, whatever the day of the payment
@@ -110,7 +109,7 @@ def enrich(
 
         stored = stored_now()
         judged = keep(_judged(stored, delivered, tally))
-        standings = _standings(judged)
+        standings = counted(judged.select("source_table", "standing"), few is not None)
         new = judged.where(live.are(Standing.NEW))
         payments, scores = _of(PAYMENTS, new), _of(SCORES, new)
         named = judged.where(~live.are(Standing.REFUSED))
@@ -154,8 +153,8 @@ def enrich(
         if standings[PAYMENTS, Standing.NEW]:
             # behind the push, so that no reader waits for it; and a figure fails no payment
             with suppress(Exception):
-                has_none = F.col("score_source") == str(ScoreSource.NONE)
-                unscored = decided.where(has_none).count()
+                sources = counted(decided.select("score_source"), few is not None)
+                unscored = sources[(ScoreSource.NONE,)]
     counts = {f"{table} {standing}": count for (table, standing), count in standings.items()}
     counts[f"{PAYMENTS} {ReasonCode.UNSCORED}"] = unscored
     counts["oversized"] = pushed.oversized
@@ -187,21 +186,15 @@ def _of(source_table: str, rows: DataFrame) -> DataFrame:
     return rows.where(F.col("source_table") == source_table)
 
 
-def _tallied(deliveries: DataFrame) -> _Tally:
-    groups = (
-        deliveries.select("source_table", is_accepted().alias("accepted"), "event_date",
-                          "quarantine_date")
-        .groupBy("source_table", "accepted", "event_date", "quarantine_date")
-        .count()
-        .collect()
-    )  # fmt: skip
+def _tallied(deliveries: DataFrame, are_few: bool) -> _Tally:
+    told = deliveries.select("source_table", is_accepted(), "event_date", "quarantine_date")
+    groups = counted(told, are_few)
+    accepted = [(source, day) for source, is_good, day, _ in groups if is_good]
     return _Tally(
-        event_days=frozenset(g["event_date"] for g in groups if g["accepted"]),
-        payment_days=frozenset(
-            g["event_date"] for g in groups if g["accepted"] and g["source_table"] == PAYMENTS
-        ),
-        delivery_days=frozenset(g["quarantine_date"] for g in groups),
-        refused=sum(g["count"] for g in groups if not g["accepted"]),
+        event_days=frozenset(day for _, day in accepted),
+        payment_days=frozenset(day for source, day in accepted if source == PAYMENTS),
+        delivery_days=frozenset(day for *_, day in groups),
+        refused=sum(count for (_, is_good, *_), count in groups.items() if not is_good),
     )
 
 
@@ -212,11 +205,6 @@ def _judged(stored: Stored, deliveries: DataFrame, tally: _Tally) -> DataFrame:
         for rows in (stored.payments, stored.scores)
     ]
     return live.judged(deliveries, reduce(DataFrame.unionByName, committed), _CONFLICT_RULES)
-
-
-def _standings(judged: DataFrame) -> Counter[tuple[str, str]]:
-    groups = judged.groupBy("source_table", "standing").count().collect()
-    return Counter({(group["source_table"], group["standing"]): group["count"] for group in groups})
 
 
 def _answers(

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -73,6 +74,22 @@ def test_more_than_few_are_kept_otherwise(rows: DataFrame, monkeypatch: pytest.M
     assert fetched(rows) is None
     assert fetching(keep)(rows) is rows
     assert kept == [rows]
+
+
+@pytest.mark.parametrize("heavy", ["payload", "id", "extra"])
+def test_a_heavy_row_is_not_brought_to_the_driver(rows: DataFrame, heavy: str) -> None:
+    megabyte = F.repeat(F.lit("x"), 1_000_000)
+    values = {
+        "payload": megabyte.cast("binary"),
+        "id": megabyte,
+        "extra": F.create_map(F.lit("note"), megabyte),
+    }
+    assert fetched(rows.withColumn(heavy, values[heavy])) is None
+
+
+def test_a_fault_of_a_query_stays_one(rows: DataFrame) -> None:
+    with pytest.raises(PySparkException, match="as planned"):
+        fetched(rows.withColumn("id", F.raise_error(F.lit("as planned"))))
 
 
 def test_a_column_is_among_those_of_rows_at_hand(rows: DataFrame, spark: SparkSession) -> None:
