@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import reduce
+from dataclasses import dataclass
+from functools import cache, reduce
 from operator import add
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -98,12 +99,31 @@ def fetching(keep: Keep) -> Keep:
     return kept
 
 
-def counted(rows: DataFrame, at_hand: bool) -> Counter[tuple[Any, ...]]:
-    """How often each row occurs. Those at hand are counted here: to group them would be a job."""
-    if at_hand:
-        return Counter(map(tuple, rows.collect()))
-    groups = rows.groupBy(*rows.columns).agg(F.count(F.lit(1))).collect()
-    return Counter({tuple(group)[:-1]: group[-1] for group in groups})
+@dataclass(frozen=True)
+class Way:
+    """How rows go from query to query: kept by the executors, or few of them at hand."""
+
+    keep: Keep
+    are_few: bool
+
+    @classmethod
+    def of(cls, rows: DataFrame, keep: Keep) -> tuple[Self, DataFrame]:
+        """The way for these rows and what follows from them, and the rows, kept."""
+        few = fetched(rows)
+        if few is None:
+            return cls(keep, are_few=False), keep(rows)
+        return cls(fetching(keep), are_few=True), few
+
+    def gathered(self, rows: DataFrame) -> DataFrame:
+        """Few rows in one partition: grouping or joining them moves nothing; written, one file."""
+        return rows.coalesce(1) if self.are_few else rows
+
+    def counted(self, rows: DataFrame) -> Counter[tuple[Any, ...]]:
+        """How often each row occurs. Few are counted here: to group them would be a job."""
+        if self.are_few:
+            return Counter(map(tuple, rows.collect()))
+        groups = rows.groupBy(*rows.columns).agg(F.count(F.lit(1))).collect()
+        return Counter({tuple(group)[:-1]: group[-1] for group in groups})
 
 
 def is_among(column: str, rows: DataFrame) -> Column:
@@ -113,11 +133,16 @@ def is_among(column: str, rows: DataFrame) -> Column:
     """
     given: Any = rows.where(F.col(column).isNotNull()).select(column)
     context: Any = rows.sparkSession.sparkContext
-    texts = context._jvm.org.apache.spark.sql.Encoders.STRING()
     # the values stay in the JVM
-    values = getattr(given._jdf, "as")(texts).collectAsList()
+    values = getattr(given._jdf, "as")(_texts(context._jvm)).collectAsList()
     this: Any = F.col(column)
     return Column(this._jc.isInCollection(values))
+
+
+@cache
+def _texts(jvm: Any) -> Any:
+    """Found once: each part of the name is a search through all jars."""
+    return jvm.org.apache.spark.sql.Encoders.STRING()
 
 
 FEW = 100_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -31,6 +32,9 @@ def open_session(config: Config, name: str) -> SparkSession:
     session = builder.getOrCreate()
     context = session.sparkContext
     context.setLogLevel("ERROR")
+    jvm: Any = context._jvm
+    # else each use of a function would search all jars for what its class could be named
+    jvm.functions = jvm.functions
     if config.spark.settings.get("spark.master", "").startswith("local"):
         # else workers run the first `python3` on PATH, which need not be this environment's
         context.pythonExec = sys.executable

@@ -28,7 +28,7 @@ from lakehouse.decision import (
     reason_code,
 )
 from lakehouse.dynamodb import NEW, PushReport, ensure_table, push
-from lakehouse.frames import counted, fetched, fetching, keeping
+from lakehouse.frames import Way, keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log, warn
 from lakehouse.quality import is_accepted, quarantined
@@ -58,8 +58,6 @@ _DAY_SECONDS = 86_400
 
 Publish = Callable[[DataFrame, Group, DynamoDbSettings], PushReport]
 """How items reach the Live Index."""
-Gather = Callable[[DataFrame], DataFrame]
-"""How rows are spread over tasks: few in one, where what groups and joins them moves nothing."""
 
 
 def enrich_live(lake: Lakehouse) -> StreamingQuery:
@@ -90,12 +88,9 @@ def enrich(
     of committed rows only: after a crash anywhere between, the same batch completes itself.
     """
     now = lake.clock()
-    with keeping() as keep_many:
-        few = fetched(deliveries)
-        delivered = keep_many(deliveries) if few is None else few
-        keep = keep_many if few is None else fetching(keep_many)
-        gather = _as_they_are if few is None else _in_one_partition
-        tally = _tallied(delivered, few is not None)
+    with keeping() as keep:
+        way, delivered = Way.of(deliveries, keep)
+        tally = _tallied(way, delivered)
         if not tally.delivery_days:
             return
         # API scores are of the day they were asked for, whatever the day of the payment
@@ -105,56 +100,46 @@ def enrich(
 
         def stored_now() -> Stored:
             stored = Stored.now(lake)
-            return stored if few is None else stored.concerning(few, days, look_back, keep)
+            return stored.concerning(way, delivered, days, look_back) if way.are_few else stored
 
         stored = stored_now()
-        judged = keep(_judged(stored, delivered, tally))
-        standings = counted(judged.select("source_table", "standing"), few is not None)
+        judged = way.keep(_judged(stored, delivered, tally))
+        standings = way.counted(judged.select("source_table", "standing"))
         new = judged.where(live.are(Standing.NEW))
         payments, scores = _of(PAYMENTS, new), _of(SCORES, new)
-        named = judged.where(~live.are(Standing.REFUSED))
-        known = Known.of(stored, days, named, keep)
-        commit = partial(_commit, lake, batch, gather)
+        known_of = partial(Known.of, way, judged.where(~live.are(Standing.REFUSED)), days)
+        known = known_of(stored)
         if standings[PAYMENTS, Standing.NEW] or standings[SCORES, Standing.NEW]:
             answers = _answers(lake, known, payments, scores, now)
-            contributed = keep(_contributions(rules, scores, answers))
+            contributed = way.keep(_contributions(rules, scores, answers))
             if standings[SCORES, Standing.NEW] or not contributed.isEmpty():
                 # of a batch that is seen again, what the API answers now is not committed
-                is_committed = commit(contributed, SILVER_FRAUD_SCORES)
-                known = (
-                    known.with_scores(contributed)
-                    if is_committed
-                    else Known.of(stored_now(), days, named, keep)
-                )
+                is_committed = _commit(lake, batch, way.gathered(contributed), SILVER_FRAUD_SCORES)
+                known = known.with_scores(contributed) if is_committed else known_of(stored_now())
         if standings[PAYMENTS, Standing.NEW]:
             earlier = _earlier(stored, tally, payments, look_back)
             decisions = decide(
-                gather(payments),
-                earlier=gather(earlier),
-                scores=gather(known.scores),
+                way.gathered(payments),
+                earlier=way.gathered(earlier),
+                scores=way.gathered(known.scores),
                 policies=book,
                 rules=rules,
             )
-            decided = keep(
+            decided = way.keep(
                 live.as_decided(decisions, now).select(*SILVER_LIVE_TRANSACTIONS.columns)
             )
-            is_committed = commit(decided, SILVER_LIVE_TRANSACTIONS)
-            known = (
-                known.with_payments(decided)
-                if is_committed
-                else Known.of(stored_now(), days, named, keep)
-            )
+            is_committed = _commit(lake, batch, way.gathered(decided), SILVER_LIVE_TRANSACTIONS)
+            known = known.with_payments(decided) if is_committed else known_of(stored_now())
         conflicts = standings[PAYMENTS, Standing.CONFLICT] + standings[SCORES, Standing.CONFLICT]
         if tally.refused or conflicts:
             lake.append(_refused(lake, tally, judged), to=SILVER_QUARANTINE_LIVE, batch=batch)
         empty = PushReport(0, 0)
-        pushed = _push(lake, known.gathered(gather), now, publish) if tally.event_days else empty
+        pushed = _push(lake, known.gathered(way), now, publish) if tally.event_days else empty
         unscored = 0
         if standings[PAYMENTS, Standing.NEW]:
             # behind the push, so that no reader waits for it; and a figure fails no payment
             with suppress(Exception):
-                sources = counted(decided.select("score_source"), few is not None)
-                unscored = sources[(ScoreSource.NONE,)]
+                unscored = way.counted(decided.select("score_source"))[(ScoreSource.NONE,)]
     counts = {f"{table} {standing}": count for (table, standing), count in standings.items()}
     counts[f"{PAYMENTS} {ReasonCode.UNSCORED}"] = unscored
     counts["oversized"] = pushed.oversized
@@ -174,21 +159,13 @@ class _Tally:
     refused: int
 
 
-def _in_one_partition(rows: DataFrame) -> DataFrame:
-    return rows.coalesce(1)
-
-
-def _as_they_are(rows: DataFrame) -> DataFrame:
-    return rows
-
-
 def _of(source_table: str, rows: DataFrame) -> DataFrame:
     return rows.where(F.col("source_table") == source_table)
 
 
-def _tallied(deliveries: DataFrame, are_few: bool) -> _Tally:
+def _tallied(way: Way, deliveries: DataFrame) -> _Tally:
     told = deliveries.select("source_table", is_accepted(), "event_date", "quarantine_date")
-    groups = counted(told, are_few)
+    groups = way.counted(told)
     accepted = [(source, day) for source, is_good, day, _ in groups if is_good]
     return _Tally(
         event_days=frozenset(day for _, day in accepted),
@@ -272,14 +249,13 @@ def _push(lake: Lakehouse, known: Known, now: datetime, publish: Publish) -> Pus
     return publish(kept, "live", settings)
 
 
-def _commit(lake: Lakehouse, batch: Batch, gather: Gather, rows: DataFrame, to: Table) -> bool:
+def _commit(lake: Lakehouse, batch: Batch, rows: DataFrame, to: Table) -> bool:
     """Append rows of a micro-batch; whether they are what the table has more now.
 
     Not so where the batch was appended before, by a run that died or that lost its lease since.
-    Few rows are to be one file: each look at the table opens all files of its days.
     """
     before = lake.version(to)
-    lake.append(gather(rows), to=to, batch=batch)
+    lake.append(rows, to=to, batch=batch)
     return lake.version(to) == before + 1
 
 

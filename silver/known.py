@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 
 from lakehouse.context import Lakehouse
 from lakehouse.decision import PolicyBook
-from lakehouse.frames import Keep, is_among
+from lakehouse.frames import Way, is_among
 from lakehouse.tables import (
     SILVER_FRAUD_SCORES,
     SILVER_LIVE_TRANSACTIONS,
@@ -59,7 +59,7 @@ class Stored:
         """All of them."""
         return cls(lake.read(SILVER_LIVE_TRANSACTIONS), lake.read(SILVER_FRAUD_SCORES))
 
-    def concerning(self, deliveries: DataFrame, days: Days, look_back: int, keep: Keep) -> Self:
+    def concerning(self, way: Way, deliveries: DataFrame, days: Days, look_back: int) -> Self:
         """Those that `deliveries`, rows at hand, can concern: each table is looked through once.
 
         They are of a delivery's transaction or identity, and payments of its user up to `look_back`
@@ -70,8 +70,8 @@ class Stored:
         is_near = days.covered()
         return replace(
             self,
-            payments=keep(self.payments.where((is_named & is_near) | is_counted)),
-            scores=keep(self.scores.where(is_named & is_near)),
+            payments=way.keep(self.payments.where((is_named & is_near) | is_counted)),
+            scores=way.keep(self.scores.where(is_named & is_near)),
         )
 
 
@@ -86,18 +86,18 @@ class Known:
     scores: DataFrame
 
     @classmethod
-    def of(cls, stored: Stored, days: Days, deliveries: DataFrame, keep: Keep) -> Self:
+    def of(cls, way: Way, deliveries: DataFrame, days: Days, stored: Stored) -> Self:
         """What Silver holds of the deliveries' transactions."""
         named = deliveries.select("transaction_id")
 
         def of_named(rows: DataFrame) -> DataFrame:
-            return keep(rows.where(days.covered()).join(named, "transaction_id", "left_semi"))
+            return way.keep(rows.where(days.covered()).join(named, "transaction_id", "left_semi"))
 
         return cls(of_named(stored.payments), of_named(stored.scores))
 
-    def gathered(self, gather: Keep) -> Self:
-        """The same rows, spread otherwise."""
-        return replace(self, payments=gather(self.payments), scores=gather(self.scores))
+    def gathered(self, way: Way) -> Self:
+        """The same rows; few of them in one partition."""
+        return replace(self, payments=way.gathered(self.payments), scores=way.gathered(self.scores))
 
     def with_payments(self, payments: DataFrame) -> Self:
         """And these, which are committed now."""
