@@ -28,7 +28,7 @@ from lakehouse.decision import (
     reason_code,
 )
 from lakehouse.dynamodb import NEW, PushReport, ensure_table, push
-from lakehouse.frames import Way, keeping
+from lakehouse.frames import Way, is_among, keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log, warn
 from lakehouse.quality import is_accepted, quarantined
@@ -95,12 +95,10 @@ def enrich(
             return
         # API scores are of the day they were asked for, whatever the day of the payment
         days = Days(tally.event_days | {now.date()}, lake.config.gold.locate_window_days)
-        book = policies.now()
-        look_back = _look_back(book)
 
         def stored_now() -> Stored:
             stored = Stored.now(lake)
-            return stored.concerning(way, delivered, days, look_back) if way.are_few else stored
+            return stored.concerning(way, delivered, days) if way.are_few else stored
 
         stored = stored_now()
         judged = way.keep(_judged(stored, delivered, tally))
@@ -117,7 +115,8 @@ def enrich(
                 is_committed = _commit(lake, batch, way.gathered(contributed), SILVER_FRAUD_SCORES)
                 known = known.with_scores(contributed) if is_committed else known_of(stored_now())
         if standings[PAYMENTS, Standing.NEW]:
-            earlier = _earlier(stored, tally, payments, look_back)
+            book = policies.now()
+            earlier = _earlier(lake, way, tally, payments, book)
             decisions = decide(
                 way.gathered(payments),
                 earlier=way.gathered(earlier),
@@ -201,18 +200,24 @@ def _contributions(rules: DecisionRules, scores: DataFrame, answers: DataFrame) 
     ).select(*SILVER_FRAUD_SCORES.columns)
 
 
-def _look_back(policies: PolicyBook) -> int:
-    """Days before a payment that velocity may count in."""
-    return -(-policies.longest_window_seconds // _DAY_SECONDS)
-
-
-def _earlier(stored: Stored, tally: _Tally, payments: DataFrame, look_back: int) -> DataFrame:
+def _earlier(
+    lake: Lakehouse, way: Way, tally: _Tally, payments: DataFrame, policies: PolicyBook
+) -> DataFrame:
     """What velocity counts: these payments, and committed ones of their users before them."""
     own = payments.select(*_COUNTED)
-    if not look_back:
+    window = policies.longest_window_seconds
+    first = payments.agg(F.min(F.unix_seconds("timestamp"))).collect()[0][0]
+    if not window or first is None:
         return own
-    committed = stored.payments.where(live.near("event_date", tally.payment_days, look_back))
-    of_users = committed.join(payments.select("user_id"), "user_id", "left_semi")
+    near_days = live.near("event_date", tally.payment_days, -(-window // _DAY_SECONDS))
+    # files of before are passed over: what a micro-batch costs must not grow with the day
+    is_late_enough = F.col("timestamp") >= F.timestamp_seconds(F.lit(first - window))
+    committed = lake.read(SILVER_LIVE_TRANSACTIONS).where(near_days & is_late_enough)
+    of_users = (
+        committed.where(is_among("user_id", payments))
+        if way.are_few
+        else committed.join(payments.select("user_id"), "user_id", "left_semi")
+    )
     return of_users.select(*_COUNTED).unionByName(own)
 
 

@@ -59,20 +59,14 @@ class Stored:
         """All of them."""
         return cls(lake.read(SILVER_LIVE_TRANSACTIONS), lake.read(SILVER_FRAUD_SCORES))
 
-    def concerning(self, way: Way, deliveries: DataFrame, days: Days, look_back: int) -> Self:
-        """Those that `deliveries`, rows at hand, can concern: each table is looked through once.
-
-        They are of a delivery's transaction or identity, and payments of its user up to `look_back`
-        days before; and may be others beside.
-        """
+    def concerning(self, way: Way, deliveries: DataFrame, days: Days) -> Self:
+        """Those of the transaction or the identity of few deliveries: each table is read once."""
         is_named = is_among("transaction_id", deliveries) | is_among("identity", deliveries)
-        is_counted = is_among("user_id", deliveries) & near("event_date", days.own, look_back)
-        is_near = days.covered()
-        return replace(
-            self,
-            payments=way.keep(self.payments.where((is_named & is_near) | is_counted)),
-            scores=way.keep(self.scores.where(is_named & is_near)),
-        )
+
+        def named(rows: DataFrame) -> DataFrame:
+            return way.keep(rows.where(days.covered() & is_named))
+
+        return replace(self, payments=named(self.payments), scores=named(self.scores))
 
 
 @dataclass(frozen=True)
