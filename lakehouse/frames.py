@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import reduce
 from operator import add
 from typing import Any, Self, cast
 
@@ -124,25 +124,6 @@ class Way:
             return Counter(map(tuple, rows.collect()))
         groups = rows.groupBy(*rows.columns).agg(F.count(F.lit(1))).collect()
         return Counter({tuple(group)[:-1]: group[-1] for group in groups})
-
-
-def is_among(column: str, rows: DataFrame) -> Column:
-    """Whether a text is one of the values of the column of this name in `rows`, which are at hand.
-
-    A set in the plan, where a join would be a query of its own. Runs no job.
-    """
-    given: Any = rows.where(F.col(column).isNotNull()).select(column)
-    context: Any = rows.sparkSession.sparkContext
-    # the values stay in the JVM
-    values = getattr(given._jdf, "as")(_texts(context._jvm)).collectAsList()
-    this: Any = F.col(column)
-    return Column(this._jc.isInCollection(values))
-
-
-@cache
-def _texts(jvm: Any) -> Any:
-    """Found once: each part of the name is a search through all jars."""
-    return jvm.org.apache.spark.sql.Encoders.STRING()
 
 
 FEW = 100_000

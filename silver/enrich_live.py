@@ -28,7 +28,7 @@ from lakehouse.decision import (
     reason_code,
 )
 from lakehouse.dynamodb import NEW, PushReport, ensure_table, push
-from lakehouse.frames import Way, is_among, keeping
+from lakehouse.frames import Way, keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log, warn
 from lakehouse.quality import is_accepted, quarantined
@@ -45,7 +45,7 @@ from lakehouse.tables import (
 )
 from silver import live
 from silver.deliveries import PAYMENTS, SCORES, deliveries_of
-from silver.known import Days, Known, Policies, Stored
+from silver.known import Days, Known, Policies
 from silver.live import Standing
 from silver.scoring import score_missing
 
@@ -95,28 +95,23 @@ def enrich(
             return
         # API scores are of the day they were asked for, whatever the day of the payment
         days = Days(tally.event_days | {now.date()}, lake.config.gold.locate_window_days)
-
-        def stored_now() -> Stored:
-            stored = Stored.now(lake)
-            return stored.concerning(way, delivered, days) if way.are_few else stored
-
-        stored = stored_now()
-        judged = way.keep(_judged(stored, delivered, tally))
+        judged = way.keep(_judged(lake, delivered, tally))
         standings = way.counted(judged.select("source_table", "standing"))
         new = judged.where(live.are(Standing.NEW))
         payments, scores = _of(PAYMENTS, new), _of(SCORES, new)
-        known_of = partial(Known.of, way, judged.where(~live.are(Standing.REFUSED)), days)
-        known = known_of(stored)
+        named = judged.where(~live.are(Standing.REFUSED))
+        known_now = partial(Known.of, lake, way, named, days)
+        known = known_now()
         if standings[PAYMENTS, Standing.NEW] or standings[SCORES, Standing.NEW]:
             answers = _answers(lake, known, payments, scores, now)
             contributed = way.keep(_contributions(rules, scores, answers))
             if standings[SCORES, Standing.NEW] or not contributed.isEmpty():
                 # of a batch that is seen again, what the API answers now is not committed
                 is_committed = _commit(lake, batch, way.gathered(contributed), SILVER_FRAUD_SCORES)
-                known = known.with_scores(contributed) if is_committed else known_of(stored_now())
+                known = known.with_scores(contributed) if is_committed else known_now()
         if standings[PAYMENTS, Standing.NEW]:
             book = policies.now()
-            earlier = _earlier(lake, way, tally, payments, book)
+            earlier = _earlier(lake, tally, payments, book)
             decisions = decide(
                 way.gathered(payments),
                 earlier=way.gathered(earlier),
@@ -128,7 +123,7 @@ def enrich(
                 live.as_decided(decisions, now).select(*SILVER_LIVE_TRANSACTIONS.columns)
             )
             is_committed = _commit(lake, batch, way.gathered(decided), SILVER_LIVE_TRANSACTIONS)
-            known = known.with_payments(decided) if is_committed else known_of(stored_now())
+            known = known.with_payments(decided) if is_committed else known_now()
         conflicts = standings[PAYMENTS, Standing.CONFLICT] + standings[SCORES, Standing.CONFLICT]
         if tally.refused or conflicts:
             lake.append(_refused(lake, tally, judged), to=SILVER_QUARANTINE_LIVE, batch=batch)
@@ -163,22 +158,23 @@ def _of(source_table: str, rows: DataFrame) -> DataFrame:
 
 
 def _tallied(way: Way, deliveries: DataFrame) -> _Tally:
-    told = deliveries.select("source_table", is_accepted(), "event_date", "quarantine_date")
+    is_good = is_accepted().alias("is_good")
+    told = deliveries.select("source_table", is_good, "event_date", "quarantine_date")
     groups = way.counted(told)
-    accepted = [(source, day) for source, is_good, day, _ in groups if is_good]
+    accepted = [(source, day) for source, stands, day, _ in groups if stands]
     return _Tally(
         event_days=frozenset(day for _, day in accepted),
         payment_days=frozenset(day for source, day in accepted if source == PAYMENTS),
         delivery_days=frozenset(day for *_, day in groups),
-        refused=sum(count for (_, is_good, *_), count in groups.items() if not is_good),
+        refused=sum(count for (_, stands, *_), count in groups.items() if not stands),
     )
 
 
-def _judged(stored: Stored, deliveries: DataFrame, tally: _Tally) -> DataFrame:
+def _judged(lake: Lakehouse, deliveries: DataFrame, tally: _Tally) -> DataFrame:
     on_days = live.near("event_date", tally.event_days, 0)
     committed = [
-        rows.where(on_days).select("identity", "content_hash")
-        for rows in (stored.payments, stored.scores)
+        lake.read(table).where(on_days).select("identity", "content_hash")
+        for table in (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES)
     ]
     return live.judged(deliveries, reduce(DataFrame.unionByName, committed), _CONFLICT_RULES)
 
@@ -201,7 +197,7 @@ def _contributions(rules: DecisionRules, scores: DataFrame, answers: DataFrame) 
 
 
 def _earlier(
-    lake: Lakehouse, way: Way, tally: _Tally, payments: DataFrame, policies: PolicyBook
+    lake: Lakehouse, tally: _Tally, payments: DataFrame, policies: PolicyBook
 ) -> DataFrame:
     """What velocity counts: these payments, and committed ones of their users before them."""
     own = payments.select(*_COUNTED)
@@ -213,11 +209,7 @@ def _earlier(
     # files of before are passed over: what a micro-batch costs must not grow with the day
     is_late_enough = F.col("timestamp") >= F.timestamp_seconds(F.lit(first - window))
     committed = lake.read(SILVER_LIVE_TRANSACTIONS).where(near_days & is_late_enough)
-    of_users = (
-        committed.where(is_among("user_id", payments))
-        if way.are_few
-        else committed.join(payments.select("user_id"), "user_id", "left_semi")
-    )
+    of_users = committed.join(payments.select("user_id"), "user_id", "left_semi")
     return of_users.select(*_COUNTED).unionByName(own)
 
 

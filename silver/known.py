@@ -10,11 +10,12 @@ from pyspark.sql import Column, DataFrame
 
 from lakehouse.context import Lakehouse
 from lakehouse.decision import PolicyBook
-from lakehouse.frames import Way, is_among
+from lakehouse.frames import Way
 from lakehouse.tables import (
     SILVER_FRAUD_SCORES,
     SILVER_LIVE_TRANSACTIONS,
     SILVER_POLICIES,
+    Table,
 )
 from silver.live import near
 
@@ -48,28 +49,6 @@ class Days:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """Rows of the two tables that the live path adds to, as they are when it is asked."""
-
-    payments: DataFrame
-    scores: DataFrame
-
-    @classmethod
-    def now(cls, lake: Lakehouse) -> Self:
-        """All of them."""
-        return cls(lake.read(SILVER_LIVE_TRANSACTIONS), lake.read(SILVER_FRAUD_SCORES))
-
-    def concerning(self, way: Way, deliveries: DataFrame, days: Days) -> Self:
-        """Those of the transaction or the identity of few deliveries: each table is read once."""
-        is_named = is_among("transaction_id", deliveries) | is_among("identity", deliveries)
-
-        def named(rows: DataFrame) -> DataFrame:
-            return way.keep(rows.where(days.covered() & is_named))
-
-        return replace(self, payments=named(self.payments), scores=named(self.scores))
-
-
-@dataclass(frozen=True)
 class Known:
     """Committed rows of the transactions that a micro-batch names, around its days.
 
@@ -80,14 +59,15 @@ class Known:
     scores: DataFrame
 
     @classmethod
-    def of(cls, way: Way, deliveries: DataFrame, days: Days, stored: Stored) -> Self:
+    def of(cls, lake: Lakehouse, way: Way, deliveries: DataFrame, days: Days) -> Self:
         """What Silver holds of the deliveries' transactions."""
         named = deliveries.select("transaction_id")
 
-        def of_named(rows: DataFrame) -> DataFrame:
-            return way.keep(rows.where(days.covered()).join(named, "transaction_id", "left_semi"))
+        def read(table: Table) -> DataFrame:
+            rows = lake.read(table).where(days.covered())
+            return way.keep(rows.join(named, "transaction_id", "left_semi"))
 
-        return cls(of_named(stored.payments), of_named(stored.scores))
+        return cls(read(SILVER_LIVE_TRANSACTIONS), read(SILVER_FRAUD_SCORES))
 
     def gathered(self, way: Way) -> Self:
         """The same rows; few of them in one partition."""

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import frames
-from lakehouse.frames import fetched, fetching, is_among
+from lakehouse.frames import fetched, fetching
 
 SCHEMA = (
     "id string, at timestamp, day date, amount decimal(15,2), payload binary, "
@@ -90,12 +90,3 @@ def test_a_heavy_row_is_not_brought_to_the_driver(rows: DataFrame, heavy: str) -
 def test_a_fault_of_a_query_stays_one(rows: DataFrame) -> None:
     with pytest.raises(PySparkException, match="as planned"):
         fetched(rows.withColumn("id", F.raise_error(F.lit("as planned"))))
-
-
-def test_a_column_is_among_those_of_rows_at_hand(rows: DataFrame, spark: SparkSession) -> None:
-    keys = spark.createDataFrame([("a",), (None,), ("c",), ("a",)], "id string")
-    at_hand = fetched(keys)
-    assert at_hand is not None
-    assert [row["id"] for row in rows.where(is_among("id", at_hand)).collect()] == ["a"]
-    nothing = at_hand.where("false")
-    assert rows.where(is_among("id", nothing)).count() == 0
