@@ -48,7 +48,7 @@ WAITING_DAY = date(1970, 1, 1)
 """Gold's reserved day: contributions of a transaction whose own day is not known yet."""
 
 _APPEND_ONLY = {"delta.appendOnly": "true"}
-_OF_A_STREAM = {"delta.autoOptimize.autoCompact": "true"}
+_COMPACTED = {"delta.autoOptimize.autoCompact": "true"}
 """Each micro-batch adds a file, and a look at a day opens all of its files: fifty become one."""
 _READ_BY_VERSION = {"delta.enableChangeDataFeed": "true"}
 
@@ -94,7 +94,7 @@ BRONZE_TRANSACTIONS = Table(
     record=KafkaRecord,
     written_by="ingest_transactions",
     partitioned_by=("ingest_date",),
-    properties=_OF_A_STREAM | _APPEND_ONLY,
+    properties=_APPEND_ONLY,
     constraints={"offset_not_negative": "offset >= 0"},
 )
 BRONZE_FRAUD_SCORES = Table(
@@ -102,7 +102,7 @@ BRONZE_FRAUD_SCORES = Table(
     record=KafkaRecord,
     written_by="ingest_fraud_scores",
     partitioned_by=("ingest_date",),
-    properties=_OF_A_STREAM | _APPEND_ONLY,
+    properties=_APPEND_ONLY,
     constraints={"offset_not_negative": "offset >= 0"},
 )
 
@@ -158,7 +158,7 @@ SILVER_LIVE_TRANSACTIONS = Table(
     record=LiveTransaction,
     written_by="enrich_live",
     partitioned_by=("event_date",),
-    properties=_OF_A_STREAM | _READ_BY_VERSION | _APPEND_ONLY,
+    properties=_COMPACTED | _READ_BY_VERSION | _APPEND_ONLY,
     constraints={
         "amount_whole": "amount >= 0 AND amount = floor(amount)",
         "status_known": _one_of("transaction_status", TransactionStatus),
@@ -171,7 +171,7 @@ SILVER_FRAUD_SCORES = Table(
     record=FraudScore,
     written_by="enrich_live",
     partitioned_by=("event_date",),
-    properties=_OF_A_STREAM | _READ_BY_VERSION | _APPEND_ONLY,
+    properties=_COMPACTED | _READ_BY_VERSION | _APPEND_ONLY,
     constraints={
         "score_is_probability": "fraud_score BETWEEN 0 AND 1",
         "source_known": _one_of("score_source", ScoreSource),
