@@ -128,15 +128,15 @@ def test_new_items_go_twenty_five_to_a_request(
 
 
 def test_inserts_that_the_store_turns_down_are_written_singly_and_told(
-    spark: SparkSession, settings: DynamoDbSettings
+    settings: DynamoDbSettings,
 ) -> None:
-    items = [an_item(f"t{number}", is_new=True) for number in range(30)]
+    items = [(f"t{number}", 1, None, True, "{}") for number in range(30)]
 
     def denied(_: str, attempt: int) -> Fault:
         return Fault.DENIED if attempt == 0 else Fault.NONE
 
     with in_front_of(settings, denied) as (through, _):
-        report = push(frame_of(spark, *items), "live", through)
+        [report] = _write_partition(items, "live", through)
     assert report == PushReport(30, 0, turned_down=Counter({"AccessDenied": 30}))
     assert found(settings, "t29")["live_version"] == 1
 
