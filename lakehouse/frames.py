@@ -60,10 +60,9 @@ def fetched(rows: DataFrame) -> DataFrame | None:
     light: Any = rows.where(F.when(_is_light(rows), F.lit(True)).otherwise(_refused()))
     try:
         found = light._jdf.limit(AT_HAND + 1).collectAsList()
-    except (Py4JJavaError, PySparkException) as fault:
-        if _TOO_HEAVY in str(fault):
-            return None
-        raise
+    except (Py4JJavaError, PySparkException):
+        # any other fault comes again where the rows are read
+        return None
     if found.size() > AT_HAND:
         return None
     # within the JVM: as Python's rows each value would be copied twice

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -88,5 +89,6 @@ def test_a_heavy_row_is_not_brought_to_the_driver(rows: DataFrame, heavy: str) -
 
 
 def test_a_fault_of_a_query_stays_one(rows: DataFrame) -> None:
-    with pytest.raises(PySparkException, match="as planned"):
-        fetched(rows.withColumn("id", F.raise_error(F.lit("as planned"))))
+    kept = fetching(lambda many: many)(rows.withColumn("id", F.raise_error(F.lit("as planned"))))
+    with pytest.raises((PySparkException, Py4JJavaError), match="as planned"):
+        kept.collect()
