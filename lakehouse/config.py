@@ -267,10 +267,11 @@ class KafkaService(Settings):
 
 
 class DynamoDbService(Settings):
-    """DynamoDB Local."""
+    """DynamoDB Local: in memory it forgets all at its end, on disk it syncs a file per item."""
 
     port: Port
     heap_mb: PositiveInt
+    in_memory: bool
 
 
 class ScoringService(Settings):

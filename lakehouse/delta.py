@@ -76,10 +76,16 @@ def check_schema(stored: DataFrame, table: Table) -> None:
 def latest_version(spark: SparkSession, path: str) -> int:
     """The newest version of the table at `path`, -1 where there is none. Runs no query."""
     jvm: Any = spark.sparkContext._jvm
-    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
+    log = _log_class(jvm).forTable(spark._jsparkSession, path)
     # Delta's own defaults
     defaults = [getattr(log, f"update$default${place + 1}")() for place in range(_parameters(jvm))]
     return int(log.update(*defaults).version())
+
+
+@cache
+def _log_class(jvm: Any) -> Any:
+    """Found once: each part of the name is a search through all jars."""
+    return jvm.org.apache.spark.sql.delta.DeltaLog
 
 
 @cache

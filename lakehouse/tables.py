@@ -48,6 +48,8 @@ WAITING_DAY = date(1970, 1, 1)
 """Gold's reserved day: contributions of a transaction whose own day is not known yet."""
 
 _APPEND_ONLY = {"delta.appendOnly": "true"}
+_COMPACTED = {"delta.autoOptimize.autoCompact": "true"}
+"""Each micro-batch adds a file, and a look at a day opens all of its files: fifty become one."""
 _READ_BY_VERSION = {"delta.enableChangeDataFeed": "true"}
 
 
@@ -147,7 +149,7 @@ SILVER_LIVE_TRANSACTIONS = Table(
     record=LiveTransaction,
     written_by="enrich_live",
     partitioned_by=("event_date",),
-    properties=_READ_BY_VERSION | _APPEND_ONLY,
+    properties=_COMPACTED | _READ_BY_VERSION | _APPEND_ONLY,
     constraints={
         "amount_whole": "amount >= 0 AND amount = floor(amount)",
         "status_known": _one_of("transaction_status", TransactionStatus),
@@ -160,7 +162,7 @@ SILVER_FRAUD_SCORES = Table(
     record=FraudScore,
     written_by="enrich_live",
     partitioned_by=("event_date",),
-    properties=_READ_BY_VERSION | _APPEND_ONLY,
+    properties=_COMPACTED | _READ_BY_VERSION | _APPEND_ONLY,
     constraints={
         "score_is_probability": "fraud_score BETWEEN 0 AND 1",
         "source_known": _one_of("score_source", ScoreSource),

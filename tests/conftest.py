@@ -147,3 +147,10 @@ def lake_for(config: Config, spark: SparkSession) -> Iterator[Callable[[str], La
             return Lakehouse(config, spark, job, Trigger("once", 1), lease, lambda: NOON)
 
         yield opened
+
+
+@pytest.fixture(params=["at hand", "on the executors"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a micro-batch of few rows go the way of few, and then the way of many."""
+    if request.param != "at hand":
+        monkeypatch.setattr("lakehouse.frames.AT_HAND", 0)

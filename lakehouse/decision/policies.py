@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from typing import Self
 
 from pyspark.sql import Column, DataFrame
@@ -161,7 +161,21 @@ def with_policy_flags(payments: DataFrame, applies: Callable[[Column], Column]) 
     `payments` has `_policies` and `velocity`. A policy that names no known rule raises NONE and
     never fires; one whose parameters cannot be read never fires.
     """
-    evidence = F.transform(
+    fired = F.filter("policies", lambda policy: policy["fired"])
+    severest_first = F.array(*[F.lit(flag) for flag in _SEVEREST_FIRST])
+    return (
+        payments.withColumn("policies", _evidence(applies))
+        # keeps the order of its first argument, each value once
+        .withColumn("policy_flags", F.array_intersect(severest_first, fired["flag"]))
+        .withColumn(
+            "policy_flag", F.coalesce(F.get("policy_flags", F.lit(0)), F.lit(str(PolicyFlag.NONE)))
+        )
+    )
+
+
+@cache  # to build it takes longer than to use it, and a column belongs to no session
+def _evidence(applies: Callable[[Column], Column]) -> Column:
+    return F.transform(
         F.filter("_policies", applies),
         lambda policy: F.struct(
             policy["policy_id"].alias("policy_id"),
@@ -173,16 +187,6 @@ def with_policy_flags(payments: DataFrame, applies: Callable[[Column], Column]) 
                 policy, lambda rule: F.coalesce(rule.fires(policy), F.lit(False)), False
             ).alias("fired"),
         ),
-    )
-    fired = F.filter("policies", lambda policy: policy["fired"])
-    severest_first = F.array(*[F.lit(flag) for flag in _SEVEREST_FIRST])
-    return (
-        payments.withColumn("policies", evidence)
-        # keeps the order of its first argument, each value once
-        .withColumn("policy_flags", F.array_intersect(severest_first, fired["flag"]))
-        .withColumn(
-            "policy_flag", F.coalesce(F.get("policy_flags", F.lit(0)), F.lit(str(PolicyFlag.NONE)))
-        )
     )
 
 

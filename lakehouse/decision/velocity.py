@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -64,6 +65,7 @@ def with_velocity(
     )
 
 
+@cache  # to build it takes longer than to use it, and a column belongs to no session
 def _velocity(applies: Callable[[Column], Column]) -> Column:
     counted = F.filter("_policies", lambda policy: _counts(policy) & applies(policy))
 
