@@ -73,8 +73,8 @@ def gold_table_id(lake: Lakehouse) -> str:
     return str(detail["id"]) if detail else ""
 
 
-def commit_lines(lake: Lakehouse, version: int) -> list[str] | None:
-    """The lines of Delta's commit file of one Gold version; None where it is not there any more."""
+def commit_file(lake: Lakehouse, version: int) -> bytes | None:
+    """Delta's commit file of one Gold version; None where it is not there any more."""
     log = f"{path_of(lake.config, GOLD_TRANSACTIONS)}/_delta_log"
     commit, files = hadoop_path(lake, f"{log}/{version:020d}.json")
     if not files.exists(commit):
@@ -82,7 +82,7 @@ def commit_lines(lake: Lakehouse, version: int) -> list[str] | None:
     stream = files.open(commit)
     try:
         jvm: Any = lake.spark.sparkContext._jvm
-        return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")).splitlines()
+        return bytes(jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
     finally:
         stream.close()
 

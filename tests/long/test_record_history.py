@@ -23,6 +23,7 @@ from gold.history import (
     history_rows,
     without_payer,
 )
+from gold.prove_history import prove_history
 from gold.record_history import (
     _append_history,
     complete_through,
@@ -67,16 +68,19 @@ def test_history_as_of_equals_time_travel_for_every_version(lake_for: Opener) ->
 
     links = links_of(history.read(GOLD_HISTORY_CHAIN))
     assert verify(links) == []
-    assert [(link.operation, link.rows_changed, link.amounts) for link in links] == [
-        ("CREATE TABLE", 0, "{}"),
-        ("WRITE", 2, '{"EUR": "1200.00", "JPY": "1200.00"}'),
-        ("WRITE", 1, '{"EUR": "1200.00"}'),
-        ("MERGE", 2, '{"EUR": "2400.00"}'),
-        ("MERGE", 1, '{"JPY": "1200.00"}'),
-        ("OPTIMIZE", 0, "{}"),
-        ("MERGE", 1, '{"EUR": "1200.00"}'),
+    said = [(one.operation, one.rows_changed, one.amounts, one.gold_rows) for one in links]
+    assert said == [
+        ("CREATE TABLE", 0, "{}", 0),
+        ("WRITE", 2, '{"EUR": "1200.00", "JPY": "1200.00"}', 2),
+        ("WRITE", 1, '{"EUR": "1200.00"}', 3),
+        ("MERGE", 2, '{"EUR": "2400.00"}', 4),
+        ("MERGE", 1, '{"JPY": "1200.00"}', 4),
+        ("OPTIMIZE", 0, "{}", 4),
+        ("MERGE", 1, '{"EUR": "1200.00"}', 4),
     ]
-    assert len({link.files_hash for link in links}) == 7
+    assert links[-1].gold_amounts == '{"EUR": "3600.00", "JPY": "1200.00"}'
+    assert len({link.commit_hash for link in links}) == 7
+    assert prove_history(history).breaks == []
 
     rows = history.read(GOLD_TRANSACTION_HISTORY)
     assert "payer-1" not in "".join(rows.toJSON().collect())

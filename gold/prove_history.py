@@ -1,0 +1,115 @@
+"""Check chain, signed heads, Gold's files and gold.transaction_history against each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from gold.chain import Break, files_kept, links_of, verify
+from gold.evidence import evidence_breaks
+from gold.following import gold_table_id, newest_gold_version
+from gold.head import verify_heads
+from lakehouse.config import secret
+from lakehouse.context import Lakehouse
+from lakehouse.delta import exists, path_of
+from lakehouse.errors import HistoryBrokenError, TableNotFoundError
+from lakehouse.heads import heads_of
+from lakehouse.job import run
+from lakehouse.records.gold import ChainLink
+from lakehouse.tables import GOLD_HISTORY_CHAIN, GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS
+
+
+@dataclass(frozen=True)
+class HistoryReport:
+    """What was checked, and each break by its Gold version."""
+
+    complete_through: int
+    newest_version: int
+    links: int
+    heads: int
+    files: int
+    history_rows: int
+    breaks: list[Break]
+
+
+def prove_history(
+    lake: Lakehouse,
+    as_json: Annotated[bool, typer.Option("--json", help="A report for programs.")] = False,
+) -> HistoryReport:
+    """Verify the chain, its signed heads, files inside the time-travel horizon, and history.
+
+    Raises:
+        HistoryBrokenError: something does not hold; the report was shown before.
+        TableNotFoundError: nothing is recorded yet.
+        HeadNotKeptError: the place of signed heads does not answer.
+    """
+    report = _report(lake)
+    _show(report, as_json)
+    if report.breaks:
+        raise HistoryBrokenError([str(each) for each in report.breaks])
+    return report
+
+
+def _report(lake: Lakehouse) -> HistoryReport:
+    for table in (GOLD_TRANSACTIONS, GOLD_TRANSACTION_HISTORY, GOLD_HISTORY_CHAIN):
+        # a question creates no table
+        if not exists(lake.spark, path_of(lake.config, table)):
+            raise TableNotFoundError(table.name, table.written_by)
+    since = lake.clock() - timedelta(days=lake.config.audit.horizon_days)
+    links, heads = _links_and_heads(lake)
+    key = secret(lake.config.history.signing_key).encode("utf-8")
+    breaks = verify(links) + verify_heads(heads, links, gold_table_id(lake), key)
+    if links:
+        breaks += evidence_breaks(lake, links, since)
+    return HistoryReport(
+        complete_through=links[-1].gold_version if links else -1,
+        newest_version=newest_gold_version(lake),
+        links=len(links),
+        heads=len(heads),
+        files=len(files_kept(links, since)),
+        history_rows=sum(one.rows_changed for one in links),
+        breaks=breaks,
+    )
+
+
+def _links_and_heads(lake: Lakehouse) -> tuple[Sequence[ChainLink], dict[int, bytes]]:
+    place = heads_of(lake.config.history.heads)
+    # in this order: the head of each link that is read here was stored before the link
+    links = links_of(lake.read(GOLD_HISTORY_CHAIN))
+    heads = {version: place.get(version) or b"" for version in place.versions()}
+    if heads and (not links or max(heads) > links[-1].gold_version):
+        # a run may have stored it a moment ago
+        links = links_of(lake.read(GOLD_HISTORY_CHAIN))
+        heads = {version: place.get(version) or b"" for version in place.versions()}
+    return links, heads
+
+
+def _show(report: HistoryReport, as_json: bool) -> None:
+    said = {
+        "complete through Gold version": report.complete_through,
+        "newest Gold version": report.newest_version,
+        "links of the chain": report.links,
+        "signed heads": report.heads,
+        "data files hashed": report.files,
+        "rows of history": report.history_rows,
+    }
+    if as_json:
+        breaks = [{"version": each.gold_version, "reason": each.reason} for each in report.breaks]
+        print(json.dumps({key.replace(" ", "_"): value for key, value in said.items()}
+                         | {"breaks": breaks}))  # fmt: skip
+        return
+    for what, value in said.items():
+        print(f"{what}: {value}")
+    for each in report.breaks:
+        print(f"  {each}")
+    if not report.breaks:
+        print("everything holds")
+
+
+if __name__ == "__main__":
+    run(prove_history)
