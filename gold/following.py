@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.context import Lakehouse
-from lakehouse.delta import latest_version, path_of
+from lakehouse.delta import latest_version, path_of, table_id
 from lakehouse.errors import FollowerAheadError
 from lakehouse.tables import GOLD_TRANSACTIONS
 
@@ -68,9 +68,7 @@ def newest_gold_version(lake: Lakehouse) -> int:
 def gold_table_id(lake: Lakehouse) -> str:
     """Delta's id of this very table: another one after it was dropped and created again."""
     lake.read(GOLD_TRANSACTIONS)  # creates it where no job has written yet
-    path = path_of(lake.config, GOLD_TRANSACTIONS)
-    detail = lake.spark.sql(f"DESCRIBE DETAIL delta.`{path}`").select("id").first()
-    return str(detail["id"]) if detail else ""
+    return table_id(lake.spark, path_of(lake.config, GOLD_TRANSACTIONS))
 
 
 def commit_file(lake: Lakehouse, version: int) -> bytes | None:

@@ -84,6 +84,12 @@ def live_files(spark: SparkSession, path: str) -> DataFrame:
     return files.select("partitionValues", "size")
 
 
+def table_id(spark: SparkSession, path: str) -> str:
+    """Delta's id of this very table: another one after it was dropped and created again."""
+    detail = DeltaTable.forPath(spark, path).detail().select("id").first()
+    return str(detail["id"]) if detail else ""
+
+
 def stored_properties(spark: SparkSession, path: str) -> dict[str, str]:
     """The properties that a table was created with, or given since."""
     detail = DeltaTable.forPath(spark, path).detail().select("properties").first()
