@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -41,18 +41,21 @@ class Content:
     """So many rows, and the sum of their `amount` by currency; no currency with a sum of 0."""
 
     rows: int = 0
-    amounts: Mapping[str, Decimal] | None = None
+    amounts: Mapping[str, Decimal] = field(default_factory=dict)
 
     def __add__(self, other: Content) -> Content:
         """Both together."""
-        mine, others = self.amounts or {}, other.amounts or {}
-        sums = {one: mine.get(one, Decimal()) + others.get(one, Decimal()) for one in mine | others}
+        mine, others = self.amounts, other.amounts
+        sums = {
+            one: mine.get(one, Decimal()) + others.get(one, Decimal())
+            for one in sorted({*mine, *others})
+        }
         return Content(self.rows + other.rows, {one: total for one, total in sums.items() if total})
 
     @property
     def as_json(self) -> str:
         """The amounts, always as the same text."""
-        return json.dumps({one: str(total) for one, total in (self.amounts or {}).items()},
+        return json.dumps({one: str(total) for one, total in self.amounts.items()},
                           sort_keys=True)  # fmt: skip
 
 

@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from pydantic import TypeAdapter, ValidationError
+
 from gold.chain import Break
 from lakehouse.records.gold import ChainLink
 
@@ -26,6 +28,9 @@ class Head:
     signature: str  # HMAC-SHA256, hex
 
 
+_HEAD = TypeAdapter(Head)
+
+
 def signed(table_id: str, link: ChainLink, key: bytes) -> Head:
     """Sign that the chain ends with this link."""
     unsigned = Head(table_id, link.gold_version, link.hash, "")
@@ -34,7 +39,7 @@ def signed(table_id: str, link: ChainLink, key: bytes) -> Head:
 
 def is_genuine(head: Head, key: bytes) -> bool:
     """Whether this key signed it."""
-    return hmac.compare_digest(head.signature, _signature(head, key))
+    return hmac.compare_digest(head.signature.encode(), _signature(head, key).encode())
 
 
 def written(head: Head) -> bytes:
@@ -45,13 +50,9 @@ def written(head: Head) -> bytes:
 def read_head(content: bytes) -> Head | None:
     """A stored head; None where it is not one."""
     try:
-        fields = json.loads(content)
-        head = Head(**fields)
-    except (ValueError, TypeError):
+        return _HEAD.validate_json(content, strict=True)
+    except ValidationError:
         return None
-    texts = (head.table_id, head.hash, head.signature)
-    is_whole = all(isinstance(text, str) and text.isascii() for text in texts)
-    return head if is_whole and isinstance(head.gold_version, int) else None
 
 
 def verify_heads(

@@ -11,6 +11,7 @@ from pytest import param
 from gold.maintain import MAINTAINED
 from gold.maintenance import (
     STATISTICS,
+    Partition,
     Version,
     corrections,
     crowded,
@@ -53,7 +54,7 @@ def test_only_partitions_with_many_small_files_are_compacted_the_most_crowded_fi
 
 
 def test_partitions_are_named_in_sql() -> None:
-    partitions = [
+    partitions: list[Partition] = [
         {"day": "2026-03-02", "region": "O'Higgins"},
         {"day": "2026-03-03", "region": None},
     ]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from gold.chain import GENESIS, hash_of, links_of
 from gold.head import signed, written
@@ -212,14 +213,12 @@ def test_an_end_cut_off_is_found_and_grows_again_as_it_was(recorded: Recorded) -
 
 def test_a_row_of_history_that_says_something_else(recorded: Recorded) -> None:
     history = recorded.lake.read(GOLD_TRANSACTION_HISTORY)
-    rows = history.orderBy("gold_version", "transaction_id").collect()
-    other = [rows[0].asDict(recursive=True) | {"country": "FR"}, *rows[1:]]
-    changed = recorded.lake.spark.createDataFrame(
-        [row if isinstance(row, dict) else row.asDict(recursive=True) for row in other],
-        GOLD_TRANSACTION_HISTORY.schema,
-    )
+    first = history.orderBy("gold_version", "transaction_id").first()
+    assert first is not None
+    version, transaction = first["gold_version"], first["transaction_id"]
+    is_it = (F.col("gold_version") == version) & (F.col("transaction_id") == transaction)
+    changed = history.withColumn("country", F.when(is_it, "FR").otherwise(F.col("country")))
     recorded.replace(GOLD_TRANSACTION_HISTORY, changed)
-    version = rows[0]["gold_version"]
     assert recorded.breaks() == [
         f"version {version} has other rows of history than those that were chained"
     ]
