@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from urllib.parse import unquote
 
@@ -30,16 +31,22 @@ from lakehouse.records.gold import ChainLink
 from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS
 
 _MOST_NAMED = 5
+_AT_ONCE = 8  # on S3 each is a matter of waiting
 
 
 def commit_breaks(lake: Lakehouse, links: Sequence[ChainLink], since: datetime) -> Iterator[Break]:
     """Commits of Gold that are not the chained ones, or are gone though not older than `since`."""
-    for one in links:
+
+    def is_same(one: ChainLink) -> bool | None:
         content = commit_file(lake, one.gold_version)
-        if content is None:
-            if one.committed_at >= since:
-                yield Break(one.gold_version, "is gone from Delta's log")
-        elif not is_of(one, content):
+        return None if content is None else is_of(one, content)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = list(pool.map(is_same, links))
+    for one, same in zip(links, found, strict=True):
+        if same is None and one.committed_at >= since:
+            yield Break(one.gold_version, "is gone from Delta's log")
+        if same is False:
             yield Break(one.gold_version, "is another commit in Delta's log")
 
 

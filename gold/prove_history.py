@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -18,10 +19,12 @@ from lakehouse.config import secret
 from lakehouse.context import Lakehouse
 from lakehouse.delta import exists, path_of
 from lakehouse.errors import HistoryBrokenError, TableNotFoundError
-from lakehouse.heads import heads_of
+from lakehouse.heads import Heads, heads_of
 from lakehouse.job import run
 from lakehouse.records.gold import ChainLink
 from lakehouse.tables import GOLD_HISTORY_CHAIN, GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS
+
+_AT_ONCE = 8  # in a bucket each is a matter of waiting
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,22 @@ def _links_and_heads(lake: Lakehouse) -> tuple[Sequence[ChainLink], dict[int, by
     place = heads_of(lake.config.history.heads)
     # in this order: the head of each link that is read here was stored before the link
     links = links_of(lake.read(GOLD_HISTORY_CHAIN))
-    heads = {version: place.get(version) or b"" for version in place.versions()}
+    heads = _stored(place)
     if heads and (not links or max(heads) > links[-1].gold_version):
         # a run may have stored it a moment ago
         links = links_of(lake.read(GOLD_HISTORY_CHAIN))
-        heads = {version: place.get(version) or b"" for version in place.versions()}
+        heads = _stored(place)
     return links, heads
+
+
+def _stored(place: Heads) -> dict[int, bytes]:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        versions = place.versions()
+        contents = pool.map(place.get, versions)
+        # one that went away since it was listed is no head, and said to be none
+        return {
+            version: content or b"" for version, content in zip(versions, contents, strict=True)
+        }
 
 
 def _show(report: HistoryReport, as_json: bool) -> None:
