@@ -6,7 +6,6 @@ import random
 from datetime import date, timedelta
 from decimal import Decimal
 
-from gold.following import newest_gold_version
 from lakehouse.context import Lakehouse
 from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.gold.rows import Row, a_contribution, a_gold_row, merge_gold
@@ -16,14 +15,13 @@ _STATUSES = (None, "SETTLED", "REFUNDED", "CHARGEBACK")
 _DAY = date(2026, 3, 8)
 
 
-def busy(gold: Lakehouse, rng: random.Random, versions: int) -> None:
-    """Commit so many versions: rows that come, change, move to another day, or are compacted."""
-    for _ in range(versions):
-        if newest_gold_version(gold) > 1 and rng.random() < 0.25:
+def busy(gold: Lakehouse, rng: random.Random, merges: int) -> None:
+    """Merge so often: rows that come, change, or move to another day; now and then compact."""
+    for _ in range(merges):
+        ids = rng.sample(range(12), rng.randint(1, 4))
+        merge_gold(gold, *[_a_row(f"t-{number:02}", rng) for number in ids])
+        if rng.random() < 0.3:
             gold.writable(GOLD_TRANSACTIONS).optimize().executeCompaction()
-        else:
-            ids = rng.sample(range(12), rng.randint(1, 4))
-            merge_gold(gold, *[_a_row(f"t-{number:02}", rng) for number in ids])
 
 
 def _a_row(transaction_id: str, rng: random.Random) -> Row:

@@ -90,7 +90,7 @@ def template(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> P
             for job in ("consolidate", "record_history")
         )
         for _ in range(3):
-            busy(gold, rng, versions=3)
+            busy(gold, rng, merges=3)
             record_history(history)
     return folder
 
@@ -185,7 +185,7 @@ def test_a_chain_rewritten_as_a_whole(recorded: Recorded, signs: bool) -> None:
     what = "its head is not signed by this key" if signs else "is not the link that was signed"
     assert f"version {newest} {what}" in found
     # and the follower does not vouch for it by going on
-    busy(recorded.lake, random.Random(1), versions=1)
+    busy(recorded.lake, random.Random(1), merges=1)
     with pytest.raises(HeadContradictsError, match=f"version {newest}: {what}"):
         record_history(recorded.lake)
     assert recorded.links == forged
@@ -195,7 +195,7 @@ def test_heads_that_are_gone(recorded: Recorded) -> None:
     newest = recorded.links[-1].gold_version
     (recorded.heads / f"{newest:020d}.json").unlink()
     assert recorded.breaks() == [f"version {newest} ends the chain, and no head was signed of it"]
-    busy(recorded.lake, random.Random(1), versions=1)
+    busy(recorded.lake, random.Random(1), merges=1)
     with pytest.raises(HeadContradictsError, match="no head was signed"):
         record_history(recorded.lake)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import yaml
 from moto.server import ThreadedMotoServer
 from pyspark.sql import SparkSession
 
@@ -20,7 +21,7 @@ from lakehouse.lease import held_lease
 from lakehouse.local.jars import files_for
 from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.cli.processes import lakehouse
-from tests.conftest import NOON
+from tests.conftest import LOCAL, NOON
 from tests.faults.world import FIRST_SEED
 from tests.gold.busy import busy
 
@@ -49,43 +50,49 @@ def client(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def on_s3(endpoint: str, client: Any, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
-    """Settings of a lake and its heads in those buckets."""
-    monkeypatch.delenv("LAKEHOUSE__HISTORY__HEADS__LOCATION")
-    spark_settings = {
+def on_s3(
+    endpoint: str, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, ...]:
+    """`--config` of a lake and its heads in those buckets."""
+    for name in ("LAKE__ROOT", "HISTORY__HEADS__LOCATION"):
+        monkeypatch.delenv(f"LAKEHOUSE__{name}")
+    values = yaml.safe_load(LOCAL.read_text())
+    values["lake"]["root"] = f"s3a://{BUCKET}/lake"
+    values["rules"] = {name: str(LOCAL.parent / file) for name, file in values["rules"].items()}
+    values["spark"]["settings"] |= {
         "spark.driver.extraClassPath": ":".join(map(str, files_for("s3"))),
         "spark.hadoop.fs.s3a.endpoint": endpoint,
         "spark.hadoop.fs.s3a.path.style.access": "true",
         "spark.hadoop.fs.s3a.access.key": "test",
         "spark.hadoop.fs.s3a.secret.key": "test",
     }
-    heads = {"store": "s3", "bucket": HEADS, "prefix": "gold", "region": "us-east-1",
-             "endpoint_url": endpoint, "lock_days": 30}  # fmt: skip
-    return {
-        "LAKE__ROOT": f"s3a://{BUCKET}/lake",
-        "SPARK__SETTINGS": json.dumps(spark_settings),
-        "HISTORY__HEADS": json.dumps(heads),
-    }
+    values["history"]["heads"] = {
+        "store": "s3", "bucket": HEADS, "prefix": "gold", "region": "us-east-1",
+        "endpoint_url": endpoint, "lock_days": 30,
+    }  # fmt: skip
+    file = tmp_path / "s3.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return "--config", str(file)
 
 
 def test_a_changed_byte_of_an_object_is_found(
-    config: Config, spark: SparkSession, client: Any, on_s3: Mapping[str, str]
+    config: Config, spark: SparkSession, client: Any, on_s3: tuple[str, ...]
 ) -> None:
     # written here and copied byte by byte: a process of its own for each commit takes too long
     with held_lease(config, "consolidate") as lease:
         gold = Lakehouse(config, spark, "consolidate", Trigger("once", 1), lease, lambda: NOON)
-        busy(gold, random.Random(FIRST_SEED), versions=4)
+        busy(gold, random.Random(FIRST_SEED), merges=4)
     folder = Path(path_of(config, GOLD_TRANSACTIONS))
     for file in folder.rglob("*"):
         if file.is_file() and file.suffix != ".crc":
             key = f"{GOLD}/{file.relative_to(folder)}"
             client.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
 
-    recorded = lakehouse("run", "record_history", overrides=on_s3)
+    recorded = lakehouse("run", "record_history", *on_s3)
     assert recorded.returncode == 0, recorded.stderr[-2000:]
     (head,) = client.list_objects_v2(Bucket=HEADS)["Contents"]
     assert client.head_object(Bucket=HEADS, Key=head["Key"])["ObjectLockMode"] == "COMPLIANCE"
-    sound = lakehouse("prove", "history", "--json", overrides=on_s3)
+    sound = lakehouse("prove", "history", "--json", *on_s3)
     assert sound.returncode == 0, sound.stderr[-2000:]
     assert json.loads(sound.stdout)["data_files_hashed"] > 1
 
@@ -94,7 +101,7 @@ def test_a_changed_byte_of_an_object_is_found(
     content = bytearray(client.get_object(Bucket=BUCKET, Key=key)["Body"].read())
     content[len(content) // 2] ^= 1
     client.put_object(Bucket=BUCKET, Key=key, Body=bytes(content))
-    broken = lakehouse("prove", "history", overrides=on_s3)
+    broken = lakehouse("prove", "history", *on_s3)
     assert broken.returncode == 1
     path = key.removeprefix(f"{GOLD}/")
     assert f"added {path}, which holds other bytes now" in broken.stdout

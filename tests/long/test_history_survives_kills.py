@@ -44,11 +44,11 @@ def test_history_as_of_equals_time_travel_for_every_version_of_a_busy_run(
     print(f"replay with LAKEHOUSE_TEST_SEED={FIRST_SEED}")
     rng, gold = random.Random(FIRST_SEED), lake_for("consolidate")
     for moment, table in MOMENTS:
-        busy(gold, rng, versions=rng.randint(3, 5))
+        busy(gold, rng, merges=rng.randint(3, 5))
         killed("record_history", moment, table, 1)
-    busy(gold, rng, versions=2)
+    busy(gold, rng, merges=2)
     _killed_some_time(rng.uniform(4, 12))
-    busy(gold, rng, versions=2)
+    busy(gold, rng, merges=2)
     history = lake_for("record_history")
     record_history(history)
 
