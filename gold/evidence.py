@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from urllib.parse import unquote
 
-from pyspark.errors import AnalysisException
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -29,6 +30,9 @@ from gold.history import GOLD_WITHOUT_PAYER, history_as_of, without_payer
 from lakehouse.context import Lakehouse
 from lakehouse.records.gold import ChainLink
 from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS
+
+UNREADABLE = (PySparkException, Py4JJavaError)
+"""What reading a table raises whose log or files are not whole."""
 
 _MOST_NAMED = 5
 _AT_ONCE = 8  # on S3 each is a matter of waiting
@@ -131,7 +135,7 @@ def evidence_breaks(lake: Lakehouse, links: Sequence[ChainLink], since: datetime
         breaks += as_of_breaks(
             gold.select(*GOLD_WITHOUT_PAYER), remembered.select(*GOLD_WITHOUT_PAYER), last
         )
-    except AnalysisException:
+    except UNREADABLE:
         breaks.append(Break(last.gold_version, "cannot be read by time travel any more"))
     return breaks
 

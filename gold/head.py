@@ -56,9 +56,12 @@ def read_head(content: bytes) -> Head | None:
 
 
 def verify_heads(
-    stored: Mapping[int, bytes], links: Sequence[ChainLink], table_id: str, key: bytes
+    stored: Mapping[int, bytes], links: Sequence[ChainLink], table_id: str | None, key: bytes
 ) -> list[Break]:
-    """Every head that contradicts the chain, and an end of the chain that nobody signed."""
+    """Every head that contradicts the chain, and an end of the chain that nobody signed.
+
+    Without a table id, heads of any table are taken.
+    """
     chained = {link.gold_version: link for link in links}
     breaks = []
     for version, content in sorted(stored.items()):
@@ -73,7 +76,9 @@ def verify_heads(
     return breaks
 
 
-def contradiction(head: bytes | None, link: ChainLink, table_id: str, key: bytes) -> str | None:
+def contradiction(
+    head: bytes | None, link: ChainLink, table_id: str | None, key: bytes
+) -> str | None:
     """Why a stored head is not the one of this link; None where it is."""
     if head is None:
         return "no head was signed of it"
@@ -84,14 +89,14 @@ def contradiction(head: bytes | None, link: ChainLink, table_id: str, key: bytes
     return fault
 
 
-def _fault_of(head: Head | None, version: int, table_id: str, key: bytes) -> str | None:
+def _fault_of(head: Head | None, version: int, table_id: str | None, key: bytes) -> str | None:
     if head is None:
         return "its head cannot be read"
     if not is_genuine(head, key):
         return "its head is not signed by this key"
     if head.gold_version != version:
         return f"its head is that of version {head.gold_version}"
-    if head.table_id != table_id:
+    if table_id is not None and head.table_id != table_id:
         return "its head is of another Gold table"
     return None
 

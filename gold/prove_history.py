@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from gold.chain import Break, files_kept, links_of, verify
-from gold.evidence import evidence_breaks
-from gold.following import gold_table_id, newest_gold_version
+from gold.evidence import UNREADABLE, evidence_breaks
+from gold.following import NOTHING_YET, gold_table_id, newest_gold_version
 from gold.head import verify_heads
 from lakehouse.config import secret
 from lakehouse.context import Lakehouse
@@ -21,6 +21,7 @@ from lakehouse.delta import exists, path_of
 from lakehouse.errors import HistoryBrokenError, TableNotFoundError
 from lakehouse.heads import Heads, heads_of
 from lakehouse.job import run
+from lakehouse.monitoring import first_line
 from lakehouse.records.gold import ChainLink
 from lakehouse.tables import GOLD_HISTORY_CHAIN, GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS
 
@@ -66,12 +67,20 @@ def _report(lake: Lakehouse) -> HistoryReport:
     since = lake.clock() - timedelta(days=lake.config.audit.horizon_days)
     links, heads = _links_and_heads(lake)
     key = secret(lake.config.history.signing_key).encode("utf-8")
-    breaks = verify(links) + verify_heads(heads, links, gold_table_id(lake), key)
+    last = links[-1].gold_version if links else NOTHING_YET
+    breaks = verify(links)
+    try:
+        newest, table_id = newest_gold_version(lake), gold_table_id(lake)
+    except UNREADABLE as fault:
+        # a log with a gap: whatever else can be checked is checked
+        newest, table_id = last, None
+        breaks.append(Break(last, f"and all of Gold cannot be read: {first_line(str(fault))}"))
+    breaks += verify_heads(heads, links, table_id, key)
     if links:
         breaks += evidence_breaks(lake, links, since)
     return HistoryReport(
-        complete_through=links[-1].gold_version if links else -1,
-        newest_version=newest_gold_version(lake),
+        complete_through=last,
+        newest_version=newest,
         links=len(links),
         heads=len(heads),
         files=len(files_kept(links, since)),

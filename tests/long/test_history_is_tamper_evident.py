@@ -155,7 +155,7 @@ def test_a_version_dropped_from_the_log_of_gold(recorded: Recorded) -> None:
 
 def test_a_commit_changed_in_the_log_of_gold(recorded: Recorded) -> None:
     commit = recorded.gold / "_delta_log" / f"{2:020d}.json"
-    commit.write_text(commit.read_text().replace('"MERGE"', '"MERGF"'))
+    commit.write_text(commit.read_text().replace("Apache-Spark", "Another-Spark"))
     assert recorded.breaks() == ["version 2 is another commit in Delta's log"]
 
 
