@@ -65,6 +65,8 @@ def test_an_object_is_locked_and_what_is_laid_over_it_hides_nothing(
 ) -> None:
     heads = heads_of(bucket)
     heads.put(3, b"three")
+    heads.put(3, b"another")
+    assert len(client.list_object_versions(Bucket=bucket.bucket)["Versions"]) == 1
     (key,) = [each["Key"] for each in client.list_objects_v2(Bucket=bucket.bucket)["Contents"]]
     stored = client.head_object(Bucket=bucket.bucket, Key=key)
     assert stored["ObjectLockMode"] == "COMPLIANCE"
