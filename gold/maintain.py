@@ -74,6 +74,14 @@ class Upkeep:
     vacuumed: bool
 
 
+@dataclass(frozen=True)
+class LeftAlone:
+    """A table that could not be done, or not whole, and why."""
+
+    table: str
+    reason: str
+
+
 def maintain(
     lake: Lakehouse,
     retain_days: Annotated[
@@ -96,38 +104,39 @@ def maintain(
         for tables in there.values()
         for table in tables
     }
-    done: list[Upkeep] = []
-    reasons: dict[str, str] = {}
-    for job, tables in there.items():
-        try:
-            for upkeep in _maintained(lake, job, tables, kept_days, reasons):
-                done.append(upkeep)
-        except LeaseHeldError as held:
-            reasons |= {table.name: str(held) for table in tables}
-    if reasons:
-        raise TablesNotMaintainedError(reasons)
-    return done
+    outcomes = [
+        outcome
+        for job, tables in there.items()
+        for outcome in _under_lease(lake, job, tables, kept_days)
+    ]
+    left = {one.table: one.reason for one in outcomes if isinstance(one, LeftAlone)}
+    if left:
+        raise TablesNotMaintainedError(left)
+    return [one for one in outcomes if isinstance(one, Upkeep)]
 
 
-def _maintained(
-    lake: Lakehouse,
-    job: str,
-    tables: Sequence[Table],
-    kept_days: Mapping[str, float],
-    reasons: dict[str, str],
-) -> Iterator[Upkeep]:
+def _under_lease(
+    lake: Lakehouse, job: str, tables: Sequence[Table], kept_days: Mapping[str, float]
+) -> Iterator[Upkeep | LeftAlone]:
+    """Maintain the tables of a job as that job: nobody else writes them meanwhile."""
     if not tables:
         return
-    with awaited_lease(lake.config, job, holder=lake.job) as lease:
-        as_writer = replace(lake, lease=lease)
-        for table in tables:
-            try:
-                yield _maintain_table(as_writer, table, kept_days[table.name])
-            except DeltaConcurrentModificationException:
-                # a writer that had lost its lease: what it wrote stands, and the next run compacts
-                reasons[table.name] = "another writer changed it meanwhile; run maintain again"
-            except (FollowerBehindError, FollowerAheadError) as fault:
-                reasons[table.name] = str(fault)
+    try:
+        with awaited_lease(lake.config, job, holder=lake.job) as lease:
+            for table in tables:
+                yield _outcome(replace(lake, lease=lease), table, kept_days[table.name])
+    except LeaseHeldError as held:
+        yield from (LeftAlone(table.name, str(held)) for table in tables)
+
+
+def _outcome(lake: Lakehouse, table: Table, kept_days: float) -> Upkeep | LeftAlone:
+    try:
+        return _maintain_table(lake, table, kept_days)
+    except DeltaConcurrentModificationException:
+        # a writer that had lost its lease: what it wrote stands, and the next run compacts
+        return LeftAlone(table.name, "another writer changed it meanwhile; run maintain again")
+    except (FollowerBehindError, FollowerAheadError) as fault:
+        return LeftAlone(table.name, str(fault))
 
 
 def _maintain_table(lake: Lakehouse, table: Table, kept_days: float) -> Upkeep:

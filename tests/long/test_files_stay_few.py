@@ -42,7 +42,7 @@ def test_files_stay_bounded_over_a_hundred_runs(config: Config, spark: SparkSess
     for run in range(1, RUNS + 1):
         with as_job(own, spark, "consolidate") as gold:
             append(gold, GOLD_TRANSACTIONS, a_gold_row(f"t-{run}", event_date=rng.choice(DAYS)))
-        if run % (EVERY // 5) == 0:
+        if run % (EVERY // 2) == 0:
             execute(record_history, own)
         if run % EVERY == 0:
             # what lay there before this run's maintenance, and not more than since the last one
