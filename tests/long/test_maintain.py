@@ -69,7 +69,9 @@ def test_streams_and_followers_see_no_change_and_rows_stay(
     execute(record_history, own)
     before = rows_of(spark, own, GOLD_TRANSACTIONS)
 
+    reading = spark.read.format("delta").load(path_of(own, GOLD_TRANSACTIONS))
     done = by_table(execute(maintain, own))
+    assert reading.count() == len(before), "who reads already goes on with the files of before"
     assert files_of(done, SILVER_BATCH_TRANSACTIONS) == (4, 1)
     assert files_of(done, SILVER_MONEY_EVENTS) == (4, 1)
     assert done[GOLD_TRANSACTIONS.name].partitions == 1
