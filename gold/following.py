@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -77,6 +78,9 @@ def commit_file(lake: Lakehouse, version: int) -> bytes | None:
     commit, files = hadoop_path(lake, f"{log}/{version:020d}.json")
     if not files.exists(commit):
         return None
+    if files.getScheme() == "file":
+        # Hadoop's own reader refuses a changed byte by its checksum, where the proof wants to name it
+        return Path(commit.toUri().getPath()).read_bytes()
     stream = files.open(commit)
     try:
         jvm: Any = lake.spark.sparkContext._jvm
