@@ -79,7 +79,7 @@ def commit_file(lake: Lakehouse, version: int) -> bytes | None:
     if not files.exists(commit):
         return None
     if files.getScheme() == "file":
-        # Hadoop's own reader refuses a changed byte by its checksum, where the proof wants to name it
+        # Hadoop's own reader refuses a changed byte by its checksum: the proof is to name it
         return Path(commit.toUri().getPath()).read_bytes()
     stream = files.open(commit)
     try:

@@ -287,8 +287,8 @@ def _checkpoint_without(recorded: Recorded, version: int, path: str) -> None:
     jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
         spark._jsparkSession, str(recorded.gold)
     ).checkpoint()
-    (checkpoint,) = log.glob("*.checkpoint.parquet")
-    assert checkpoint.name.startswith(f"{version:020d}")
+    checkpoint = log / f"{version:020d}.checkpoint.parquet"
+    assert checkpoint.exists()
     forged = recorded.gold.parent / "forged"
     kept = spark.read.parquet(str(checkpoint)).where(f"add IS NULL OR add.path <> '{path}'")
     kept.coalesce(1).write.parquet(str(forged))
