@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Annotated
 
@@ -112,21 +112,12 @@ def _stored(place: Heads) -> dict[int, bytes]:
 
 
 def _show(report: HistoryReport, as_json: bool) -> None:
-    said = {
-        "complete through Gold version": report.complete_through,
-        "newest Gold version": report.newest_version,
-        "links of the chain": report.links,
-        "signed heads": report.heads,
-        "data files hashed": report.files,
-        "rows of history": report.history_rows,
-    }
     if as_json:
-        breaks = [{"version": each.gold_version, "reason": each.reason} for each in report.breaks]
-        print(json.dumps({key.replace(" ", "_"): value for key, value in said.items()}
-                         | {"breaks": breaks}))  # fmt: skip
+        print(json.dumps(asdict(report)))
         return
-    for what, value in said.items():
-        print(f"{what}: {value}")
+    print(f"complete through Gold version {report.complete_through} of {report.newest_version}")
+    print(f"links of the chain: {report.links}, signed heads: {report.heads}")
+    print(f"data files hashed: {report.files}, rows of history: {report.history_rows}")
     for each in report.breaks:
         print(f"  {each}")
     if not report.breaks:
