@@ -55,6 +55,8 @@ def _folders(folder: str) -> dict[str, object]:
         "LAKE__LANDING": f"{folder}/landing",
         "LEASE__LOCATION": f"{folder}/leases",
         "CARDS__TOKEN_KEY": f"generated-file:{folder}/card.key",
+        "HISTORY__SIGNING_KEY": f"generated-file:{folder}/history.key",
+        "HISTORY__HEADS__LOCATION": f"{folder}/heads",
     }
 
 

@@ -218,6 +218,42 @@ class AuditSettings(Settings):
     working_days: PositiveInt
 
 
+class FolderOfHeads(Settings):
+    """Signed heads as files that are never overwritten, on this machine."""
+
+    store: Literal["folder"]
+    location: Location
+
+
+class BucketOfHeads(Settings):
+    """Signed heads as objects of an S3 bucket with Object Lock: nobody can change one for so long.
+
+    `endpoint_url: null` is the service of the region.
+    """
+
+    store: Literal["s3"]
+    bucket: str
+    prefix: str
+    region: str
+    endpoint_url: HttpUrl | None
+    lock_days: PositiveInt
+
+
+class HistorySettings(Settings):
+    """Tamper evidence: the key that signs heads of the chain, and a place of their own for them."""
+
+    signing_key: SecretRef
+    heads: Annotated[FolderOfHeads | BucketOfHeads, Field(discriminator="store")]
+
+
+class MaintenanceSettings(Settings):
+    """Which partitions are compacted: with so many files below half the target, so many a run."""
+
+    target_file_mb: PositiveInt
+    small_files: Annotated[int, Field(ge=2)]
+    partitions_per_run: PositiveInt
+
+
 class DynamoDbSettings(Settings):
     """The serving store; `endpoint_url: null` is the service of the region.
 
@@ -310,6 +346,8 @@ class Config(BaseSettings):
     money: MoneySettings
     gold: GoldSettings
     audit: AuditSettings
+    history: HistorySettings
+    maintenance: MaintenanceSettings
     dynamodb: DynamoDbSettings
     lease: LeaseSettings
     rules: RuleFiles

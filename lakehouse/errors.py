@@ -23,6 +23,12 @@ LakehouseError                      anything below; the command line prints it i
 ├── BeyondKnownHistoryError         an as-of question later than the follower has read
 ├── VersionNotFoundError            a table has no such version, or no longer
 ├── FollowerAheadError              a follower of Gold has read versions that Gold does not have
+├── FollowerBehindError             VACUUM would delete what a follower of a table has still to read
+├── RetentionTooShortError          VACUUM was asked to keep less than the audit horizon
+├── TablesNotMaintainedError        some tables were left as they are; the others are done
+├── HeadNotKeptError                the signed head of the chain could not be stored or read
+├── HeadContradictsError            the chain is not the one whose head was signed
+├── HistoryBrokenError              the chain, its heads, the files or the history contradict
 ├── DecisionsDifferError            a recorded decision does not follow from its evidence
 ├── PathsDifferError                live and batch differ on payments, and no cause explains it
 ├── PolicyIntervalsError            versions of a policy overlap, or leave a gap between them
@@ -271,6 +277,75 @@ class FollowerAheadError(LakehouseError):
             f"{table} stands at version {newest}, but a follower has read it through "
             f"{followed_through}: the table was replaced. Restore it, or start its followers anew."
         )
+
+
+class FollowerBehindError(LakehouseError):
+    """Versions that somebody has still to read are older than what VACUUM would keep."""
+
+    def __init__(self, table: str, follower: str, read_through: int, needed: int) -> None:
+        self.table, self.follower = table, follower
+        self.read_through, self.needed = read_through, needed
+        super().__init__(
+            f"{table}: {follower} has read it through version {read_through}, and VACUUM would "
+            f"delete files of version {needed}. Nothing of it was deleted. Run `lakehouse run "
+            f"{follower}`, then maintain again."
+        )
+
+
+class RetentionTooShortError(LakehouseError):
+    """A shorter retention than the horizon would end time travel that the audit relies on."""
+
+    exit_code = USAGE_EXIT_CODE
+
+    def __init__(self, table: str, asked_days: float, required_days: float) -> None:
+        self.table, self.asked_days, self.required_days = table, asked_days, required_days
+        super().__init__(
+            f"{table}: to keep {asked_days:g} days is less than the {required_days:g} that audit.* "
+            "of the config and the table itself promise. Nothing was deleted. Leave --retain-days "
+            "out, or name at least so many."
+        )
+
+
+class TablesNotMaintainedError(LakehouseError):
+    """What could not be maintained now, by table; nothing of it is lost, only late."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        self.reasons = dict(reasons)
+        named = "; ".join(f"{table}: {reason}" for table, reason in reasons.items())
+        super().__init__(f"not maintained: {named}")
+
+
+class HeadNotKeptError(LakehouseError):
+    """The place of heads does not answer or refuses; nothing was added to the chain."""
+
+    def __init__(self, place: str, fault: str) -> None:
+        self.place, self.fault = place, fault
+        super().__init__(
+            f"signed heads at {place}: {fault}. Nothing was added to the chain; correct "
+            "history.heads in the config, and the next run goes on from the last head."
+        )
+
+
+class HeadContradictsError(LakehouseError):
+    """What was signed of a version is not what the tables say of it now."""
+
+    def __init__(self, version: int, why: str) -> None:
+        self.version = version
+        super().__init__(
+            f"gold.history_chain, version {version}: {why}. Nothing was added. `lakehouse prove "
+            "history` names every break; a Gold that was built anew needs another place in "
+            "history.heads."
+        )
+
+
+class HistoryBrokenError(LakehouseError):
+    """What was recorded of Gold and what is there contradict; the report was shown before."""
+
+    def __init__(self, breaks: Sequence[str]) -> None:
+        self.breaks = tuple(breaks)
+        more = len(breaks) - 3
+        named = "; ".join(breaks[:3]) + (f"; and {more} more" if more > 0 else "")
+        super().__init__(f"the history of Gold does not hold: {named}")
 
 
 class DecisionsDifferError(LakehouseError):

@@ -134,6 +134,8 @@ def in_folder(folder: Path) -> dict[str, object]:
         "LAKE__LANDING": folder / "landing",
         "LEASE__LOCATION": folder / "leases",
         "CARDS__TOKEN_KEY": f"generated-file:{folder / 'card-token.key'}",
+        "HISTORY__SIGNING_KEY": f"generated-file:{folder / 'history-signing.key'}",
+        "HISTORY__HEADS__LOCATION": folder / "heads",
     }
 
 

@@ -55,6 +55,22 @@ def offsets(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> Non
         raise OffsetsDifferError(broken)
 
 
+@app.command()
+def history(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Verify the hash chain of Gold, its signed heads, Gold's files, and the history rows."""
+    _run("prove_history", config, as_json)
+
+
+def _run(job: str, config: ConfigPath, as_json: bool) -> None:
+    """A proof that is a job: found by its entry point, since no layer is imported here."""
+    settings = Config.load(config)
+    # Spark takes a second to import
+    from lakehouse.job import execute, job_named
+
+    with step(job):
+        execute(job_named(job), settings, trigger="once", as_json=as_json)
+
+
 def _broken(proof: PartitionProof) -> str:
     kinds = {name: getattr(proof, name) for name in ("missing", "doubled", "unknown", "lost")}
     parts = [f"{kind} {_named(offsets)}" for kind, offsets in kinds.items() if offsets]

@@ -35,6 +35,8 @@ WRITES = {
     # their work is not in tables: see the tests below
     "sync_dynamodb": set(),
     "audit": set(),
+    "prove_history": set(),
+    "maintain": set(),
 }  # fmt: skip
 
 
@@ -60,6 +62,10 @@ def test_the_audit_by_spark_submit_found_every_decision_equal(platform: Platform
     assert decisions
     told = platform.submitted["audit"].process.stdout
     assert f"decisions checked: {decisions}, equal: {decisions}" in told
+
+
+def test_the_history_of_the_week_was_proven_by_spark_submit(platform: Platform) -> None:
+    assert "everything holds" in platform.submitted["prove_history"].process.stdout
 
 
 def test_every_job_file_is_a_job_of_that_name_and_is_run_here() -> None:
