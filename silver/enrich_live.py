@@ -262,16 +262,15 @@ def _contributions(rules: DecisionRules, scores: DataFrame, answers: DataFrame) 
 def _earlier(
     lake: Lakehouse, tally: _Tally, payments: DataFrame, policies: PolicyBook
 ) -> DataFrame:
-    """What velocity counts: these payments, and committed ones of their users before them."""
-    own = payments.select(*_COUNTED)
+    """What velocity counts beside these payments: committed ones of their users before them."""
     if not policies.longest_window_seconds:
-        return own
+        return payments.limit(0)
     look_back = -(-policies.longest_window_seconds // _DAY_SECONDS)
     committed = lake.read(SILVER_LIVE_TRANSACTIONS).where(
         live.near("event_date", tally.payment_days, look_back)
     )
     of_users = committed.join(payments.select("user_id"), "user_id", "left_semi")
-    return of_users.select(*_COUNTED).unionByName(own)
+    return of_users.select(*_COUNTED)
 
 
 def _refused(lake: Lakehouse, tally: _Tally, judged: DataFrame) -> DataFrame:
