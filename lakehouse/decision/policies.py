@@ -14,6 +14,7 @@ from typing import Self
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType
 
 from lakehouse.records.codes import PolicyFlag
 
@@ -110,6 +111,7 @@ class PolicyBook:
         text = found.select(F.to_json("listed", _INSTANTS).alias("text")).first()
         assert text is not None  # an aggregate has one row
         kind, versions = found.schema["listed"].dataType, json.loads(text["text"])
+        assert isinstance(kind, ArrayType)
         windows = [
             int(policy["window_seconds"])
             for policy in versions

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import zip_longest
-from operator import or_
+from itertools import chain, zip_longest
 from typing import Self
 
 from pyspark.sql import Column, DataFrame
@@ -47,17 +46,18 @@ class Contract:
             *(rule for column in columns for rule in column.rules),
             *further_rules,
         ]  # fmt: skip
-        extra = _unknown(fields, [column.name for column in columns])
+        names = [column.name for column in columns]
+        extra = _unknown(fields, names)
         content = {column.name: column.hashed for column in columns}
         content["extra"] = sorted_entries(F.col("extra"))
         free = {"extra", *(column.name for column in columns if column.is_free)}
         steps = zip_longest(
             *[column.prepared for column in columns],
-            [{"_is_repeated": repeated_fields(fields)}],
+            [{"_is_usual": _is_usual(fields, names)}, {"_is_repeated": _is_repeated(fields)}],
             fillvalue={},
         )
         return cls(
-            prepared=[reduce(or_, step) for step in steps],
+            prepared=[dict(chain.from_iterable(part.items() for part in step)) for step in steps],
             values={column.name: column.value for column in columns}
             | {"extra": extra, "violations": violations_of(rules)},
             derived={"content_hash": F.sha2(json_of_texts(content, free), 256)} | derived,
@@ -101,5 +101,18 @@ def _unknown(fields: Column, names: Sequence[str]) -> Column:
     nothing = F.create_map().cast("map<string,string>")
     # nearly every row has none, and to look at each field costs more than to compare all names
     has_none = F.size(F.array_except(F.map_keys(fields), F.array(*map(F.lit, names)))) == 0
-    is_unread = fields.isNull() | F.col("_is_repeated")
-    return F.when(is_unread | has_none, nothing).otherwise(unknown)
+    is_read = ~F.col("_is_repeated")
+    is_usual = F.coalesce("_is_usual", F.lit(True))
+    return F.when(is_usual, nothing).when(is_read & ~has_none, unknown).otherwise(nothing)
+
+
+def _is_usual(fields: Column, names: Sequence[str]) -> Column:
+    """Whether a record has the contract's fields, all of them, in order: nearly every one has.
+
+    Each is then there once, and none is unknown; to see that takes one comparison.
+    """
+    return F.map_keys(fields) == F.array(*map(F.lit, names))
+
+
+def _is_repeated(fields: Column) -> Column:
+    return F.when(F.col("_is_usual"), F.lit(False)).otherwise(repeated_fields(fields))
