@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import chain, zip_longest
@@ -50,7 +50,6 @@ class Contract:
         extra = _unknown(fields, names)
         content = {column.name: column.hashed for column in columns}
         content["extra"] = sorted_entries(F.col("extra"))
-        free = {"extra", *(column.name for column in columns if column.is_free)}
         steps = zip_longest(
             *[column.prepared for column in columns],
             [{"_is_usual": _is_usual(fields, names)}, {"_is_repeated": _is_repeated(fields)}],
@@ -60,7 +59,7 @@ class Contract:
             prepared=[dict(chain.from_iterable(part.items() for part in step)) for step in steps],
             values={column.name: column.value for column in columns}
             | {"extra": extra, "violations": violations_of(rules)},
-            derived={"content_hash": F.sha2(json_of_texts(content, free), 256)} | derived,
+            derived={"content_hash": F.sha2(json_of_texts(content), 256)} | derived,
         )
 
 
@@ -83,16 +82,13 @@ def assembled(
     )
 
 
-def json_of_texts(texts: Mapping[str, Column], free: Collection[str]) -> Column:
-    """What `to_json` makes of a struct of texts, whose names are plain; nulls are left out.
-
-    Only those that are `free` can hold a character that JSON writes otherwise.
-    """
+def json_of_texts(texts: Mapping[str, Column]) -> Column:
+    """What `to_json` makes of a struct of texts, whose names are plain; nulls are left out."""
     entries = [F.concat(F.lit(f'"{name}":"'), text, F.lit('"')) for name, text in texts.items()]
     plain = F.concat(F.lit("{"), F.concat_ws(",", *entries), F.lit("}"))
     written = F.to_json(F.struct(*[text.alias(name) for name, text in texts.items()]))
     # nearly every text can stand in JSON as it is, and to ask takes a fraction of the time
-    is_escaped = F.concat_ws("", *[texts[name] for name in free]).rlike(_ESCAPED)
+    is_escaped = F.concat_ws("", *texts.values()).rlike(_ESCAPED)
     return F.when(is_escaped, written).otherwise(plain)
 
 

@@ -45,8 +45,6 @@ class Parsed:
     rules: tuple[RowRule, ...]
     hashed: Column
     prepared: Sequence[Mapping[str, Column]] = ()
-    is_free: bool = False
-    """Whether `hashed` is in the sender's own words, and may hold what JSON writes otherwise."""
 
 
 def _text(name: str) -> Sequence[Mapping[str, Column]]:
@@ -86,13 +84,12 @@ def _parsed(
     form: Column | None = None,
     hashed: Column | None = None,
     prepared: Sequence[Mapping[str, Column]] = (),
-    is_free: bool = False,
 ) -> Parsed:
     """`prepared` are steps behind that of the text; a `form` is the first of them."""
     all_rules = (_missing(name), *rules) if required else rules
     canonical = F.col(name).cast("string") if hashed is None else hashed
     forms = () if form is None else ({f"_has_form_{name}": form},)
-    return Parsed(name, value, all_rules, canonical, (*_text(name), *forms, *prepared), is_free)
+    return Parsed(name, value, all_rules, canonical, (*_text(name), *forms, *prepared))
 
 
 def uuid(name: str) -> Parsed:
@@ -109,7 +106,7 @@ def text(name: str, *, required: bool) -> Parsed:
     malformed = RowRule(f"{name}_malformed", f"{name} is not a text or a number", ~simple)
     is_nested = found.startswith("[") | found.startswith("{")
     value = F.when(simple, found)
-    return _parsed(name, value, malformed, required=required, form=~is_nested, is_free=True)
+    return _parsed(name, value, malformed, required=required, form=~is_nested)
 
 
 def code(name: str, codes: type[StrEnum] | Iterable[str], what: str) -> Parsed:
@@ -249,7 +246,6 @@ def json_object(name: str, *, required: bool) -> Parsed:
         required=required,
         hashed=sorted_entries(fields),
         prepared=[{f"_{name}": json_fields(found)}],
-        is_free=True,
     )
 
 
