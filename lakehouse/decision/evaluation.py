@@ -40,8 +40,8 @@ def decide(
     One row of `payments` (identity, transaction_id, user_id, timestamp UTC, amount in smallest
     units, currency, country, region, merchant_id, transaction_status) is one row of the result,
     with all its columns. Velocity counts the payments themselves, and those of `earlier`; `scores`
-    are rows of records.silver.FraudScore that stand. Equal inputs give equal answers, row for row, whatever
-    the order or the partitions they come in.
+    are rows of records.silver.FraudScore that stand. Equal inputs give equal answers, row for row,
+    whatever the order or the partitions they come in.
 
     The policy versions in force at its time apply to a payment; with `recorded_policies` those
     that its column `policies` names, where that is not null.
