@@ -199,18 +199,17 @@ def _contributions(rules: DecisionRules, scores: DataFrame, answers: DataFrame) 
 def _earlier(
     lake: Lakehouse, tally: _Tally, payments: DataFrame, policies: PolicyBook
 ) -> DataFrame:
-    """What velocity counts: these payments, and committed ones of their users before them."""
-    own = payments.select(*_COUNTED)
+    """What velocity counts beside these payments: committed ones of their users before them."""
     window = policies.longest_window_seconds
     first = payments.agg(F.min(F.unix_seconds("timestamp"))).collect()[0][0]
     if not window or first is None:
-        return own
+        return payments.limit(0)
     near_days = live.near("event_date", tally.payment_days, -(-window // _DAY_SECONDS))
     # files of before are passed over: what a micro-batch costs must not grow with the day
     is_late_enough = F.col("timestamp") >= F.timestamp_seconds(F.lit(first - window))
     committed = lake.read(SILVER_LIVE_TRANSACTIONS).where(near_days & is_late_enough)
     of_users = committed.join(payments.select("user_id"), "user_id", "left_semi")
-    return of_users.select(*_COUNTED).unionByName(own)
+    return of_users.select(*_COUNTED)
 
 
 def _refused(lake: Lakehouse, tally: _Tally, judged: DataFrame) -> DataFrame:
