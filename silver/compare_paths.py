@@ -17,7 +17,7 @@ import typer
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.context import Lakehouse, Trigger
+from lakehouse.context import Batch, Lakehouse, Trigger
 from lakehouse.decision import PolicyBook
 from lakehouse.errors import PathsDifferError
 from lakehouse.frames import Keep, keeping
@@ -74,15 +74,17 @@ def compare_paths(
         PathsDifferError: no cause explains a difference that stands; it is recorded.
     """
     book = recorded_rules(lake, earlier=rules)
+
+    def compare_days_of(rows: DataFrame, _: Batch) -> None:
+        compare(lake, _days(rows), book)
+
     if days is not None:
         compare(lake, days_named(days, "--days"), book)
     else:
         daily = replace(lake, trigger=Trigger("once", lake.trigger.interval_seconds))
         tables = (SILVER_LIVE_TRANSACTIONS, SILVER_BATCH_TRANSACTIONS)
         live, batch = (daily.stream(table).select("event_date") for table in tables)
-        query = daily.each_batch(
-            live.unionByName(batch), lambda rows, _: compare(lake, _days(rows), book)
-        )
+        query = daily.each_batch(live.unionByName(batch), compare_days_of)
         Run(daily, query).wait()
     _fail_on_unexplained(lake)
 

@@ -174,7 +174,9 @@ def counted(payment: Planted, known: Sequence[Planted]) -> int:
 def live_count(payment: Planted, payments: Sequence[Planted]) -> int:
     """What live counts in its round."""
     assert payment.round is not None
-    return counted(payment, [p for p in payments if p.round is not None and p.round <= payment.round])
+    return counted(
+        payment, [p for p in payments if p.round is not None and p.round <= payment.round]
+    )
 
 
 def causes_of(payment: Planted, payments: Sequence[Planted]) -> set[Cause]:
