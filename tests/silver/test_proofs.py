@@ -56,10 +56,10 @@ SECOND: Version = ("p", 2, PAID_AT, None)
 @pytest.mark.parametrize(
     "recorded, changed_at, proven",
     [
-        pytest.param([("p", 1)], after(60), [0], id="published later: the first is what was known"),
-        pytest.param([("p", 2)], after(60), [], id="published later: the second could not be known"),
-        pytest.param([("p", 2)], after(-60), [1], id="published before: the second was known"),
-        pytest.param([("p", 1)], after(-60), [], id="published before: the first was no more"),
+        pytest.param([("p", 1)], after(60), [0], id="published later: the first"),
+        pytest.param([("p", 2)], after(60), [], id="published later: not the second"),
+        pytest.param([("p", 2)], after(-60), [1], id="published before: the second"),
+        pytest.param([("p", 1)], after(-60), [], id="published before: not the first"),
         pytest.param([("p", 1)], after(5), [0], id="meanwhile: not seen yet"),
         pytest.param([("p", 2)], after(5), [1], id="meanwhile: seen already"),
         pytest.param([], after(-60), [], id="none is not what was in force"),
@@ -103,9 +103,9 @@ TODAY = NOON.date()
         pytest.param(TODAY, after(11), after(10), True, False, id="used, and committed behind it"),
         pytest.param(date(2026, 3, 1), after(1), after(10), False, False, id="not looked for"),
         pytest.param(date(2026, 3, 1), after(1), after(10), True, True, id="far, and used"),
-        pytest.param(date(2026, 3, 2), after(1), after(10), False, True, id="the last day looked at"),
-        pytest.param(TODAY, None, None, False, False, id="nothing tells when: no other than used"),
-        pytest.param(TODAY, None, None, True, True, id="nothing tells when: the one used"),
+        pytest.param(date(2026, 3, 2), after(1), after(10), False, True, id="last day looked at"),
+        pytest.param(TODAY, None, None, False, False, id="no time: no other than used"),
+        pytest.param(TODAY, None, None, True, True, id="no time: the one used"),
     ],
 )  # fmt: skip
 def test_a_score_was_known_if_it_was_committed_before(
