@@ -21,6 +21,7 @@ from lakehouse.tables import (
 from silver.live import near
 from silver.parity import BATCH, LIVE
 from silver.pinned import Pinned
+from silver.policy_books import published_policies
 from silver.proofs import COUNTED, Known, is_derived, known_by_then, proving_books, unproven
 from silver.recorded_rules import RuleBook
 from silver.standing import standing_of, standing_on
@@ -37,7 +38,7 @@ def worth_of(pinned: Pinned, sides: DataFrame, rules: RuleBook, keep: Keep) -> D
     Both paths have sides, for a pair has both.
     """
     policies = PolicyBook.of(pinned.read(SILVER_POLICIES))
-    published = keep(pinned.published_policies())
+    published = keep(published_policies(pinned))
     live, batch = (keep(sides.where(F.col("path") == path)) for path in (LIVE, BATCH))
     of_live = _of_live(pinned, live, policies, keep)
     of_batch = _of_batch(pinned, batch, policies, keep)

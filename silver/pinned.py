@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import reduce
+from datetime import UTC, datetime
 from typing import Self
 
 from delta.tables import DeltaTable
@@ -14,7 +13,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.context import Lakehouse
 from lakehouse.delta import latest_version, path_of
-from lakehouse.tables import SILVER_POLICIES, Table
+from lakehouse.tables import Table
 
 
 @dataclass(frozen=True)
@@ -64,40 +63,3 @@ class Pinned:
         found = {row["version"]: row["timestamp"] for row in commits.collect()}
         moment: datetime = found[version]
         return moment.astimezone(UTC)
-
-    def published_policies(self) -> DataFrame:
-        """What silver.policies said from when until when: one row per commit, few of them.
-
-        `book` is the Delta version, `since` and `until` (exclusive, null while it stands) tell
-        when it stood, `listed` holds policy_id, version, effective_date and effective_to of all
-        its rows. Of what time travel does not reach any more the oldest that it reaches stands for
-        all before: its `since` is null.
-        """
-        lake, table = self.lake, SILVER_POLICIES
-        path = path_of(lake.config, table)
-        horizon = lake.clock() - timedelta(days=lake.config.audit.horizon_days)
-        commits = DeltaTable.forPath(lake.spark, path).history().select("version", "timestamp")
-        found = sorted(
-            (row["version"], row["timestamp"].astimezone(UTC))
-            for row in commits.collect()
-            if row["version"] <= self.versions[table.name]
-        )
-        ends = [since for _, since in found[1:]] + [None]
-        kept = [
-            (book, since, until)
-            for (book, since), until in zip(found, ends, strict=True)
-            if until is None or until > horizon
-        ]
-        row = F.struct("policy_id", "version", "effective_date", "effective_to")
-        books = [
-            lake.read(table, book)
-            .agg(F.collect_list(row).alias("listed"))
-            .select(
-                F.lit(book).cast("long").alias("book"),
-                F.lit(since if place else None).cast("timestamp").alias("since"),
-                F.lit(until).cast("timestamp").alias("until"),
-                "listed",
-            )
-            for place, (book, since, until) in enumerate(kept)
-        ]
-        return reduce(DataFrame.unionByName, books)

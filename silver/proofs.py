@@ -67,7 +67,7 @@ def known_by_then(sides: DataFrame, payments: DataFrame, scores: DataFrame, wind
         F.col("user_id").alias("_user"), F.col("known_from").alias("_then")
     ).distinct()
     is_known = (F.col("user_id") == F.col("_user")) & (F.col("decided_at") <= F.col("_then"))
-    seen = payments.join(F.broadcast(moments), is_known).withColumn(
+    seen = payments.join(moments, is_known).withColumn(
         "user_id", _as_of(F.col("user_id"), F.col("_then"))
     )
     decision = sides.select(
@@ -125,7 +125,7 @@ def unproven(
 
 
 def proving_books(sides: DataFrame, published: DataFrame) -> DataFrame:
-    """Which books of policies (see `Pinned.published_policies`) say what the sides recorded.
+    """Which books of policies (see `policy_books`) say what the sides recorded.
 
     One row per side: transaction_id; `matching`, the books in which exactly its versions are in
     force at its time, at most one of each policy; and `books`, those of them that stood while the
