@@ -20,6 +20,7 @@ from lakehouse.records.codes import (
     FxStatus,
     LossReason,
     PolicyFlag,
+    RuleKind,
     ScoreSource,
     TransactionStatus,
     Verdict,
@@ -41,6 +42,7 @@ from lakehouse.records.silver import (
     ParityDifference,
     Policy,
     Quarantined,
+    RecordedRules,
 )
 from lakehouse.schema import Record, spark_schema
 
@@ -245,6 +247,14 @@ SILVER_PARITY = Table(
     properties=_APPEND_ONLY,
     audited=True,
 )
+SILVER_RULES = Table(
+    name="silver.rules",
+    record=RecordedRules,
+    written_by="compare_paths",
+    properties=_APPEND_ONLY,
+    constraints={"kind_known": _one_of("kind", RuleKind)},
+    audited=True,
+)
 SILVER_WARNINGS_BATCH = Table(
     name="silver.warnings_batch",
     record=Warned,
@@ -321,6 +331,7 @@ TABLES: Mapping[str, Table] = {
         SILVER_FX_RATES,
         SILVER_QUARANTINE_BATCH,
         SILVER_PARITY,
+        SILVER_RULES,
         SILVER_WARNINGS_BATCH,
         SILVER_QUALITY_METRICS,
         SILVER_QUALITY_BATCHES,

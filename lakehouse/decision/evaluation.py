@@ -99,6 +99,7 @@ def _concluded(payments: DataFrame, rules: DecisionRules) -> DataFrame:
         {
             "fraud_reason_code": reason_code(score, F.col("explanations"), rules),
             "recommended_action": recommended_action(score, flags, rules),
+            "rules_version": F.lit(rules.version),
         }
     )
 

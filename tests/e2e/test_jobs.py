@@ -28,7 +28,7 @@ WRITES = {
         "silver.batch_transactions", "silver.money_events", "silver.offline_scores",
         "silver.quarantine_batch",
     },
-    "compare_paths": {"silver.parity"},
+    "compare_paths": {"silver.parity", "silver.rules"},
     "consolidate": {"gold.transactions"},
     "record_history": {"gold.transaction_history", "gold.history_chain"},
     "reconcile": {"gold.reconciliation"},

@@ -93,6 +93,7 @@ def deliver(
     day: date = DAY,
     name: str = "a.jsonl",
     revision: int = 0,
+    loaded_at: datetime = datetime(2026, 3, 9, tzinfo=UTC),
 ) -> None:
     """Load one file: its rows into Bronze, then its line in the manifest; a text is kept as is."""
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
@@ -105,7 +106,6 @@ def deliver(
     ]
     if found:
         lake.append(lake.spark.createDataFrame(found, table.schema), table)
-    loaded_at = datetime(2026, 3, 9, tzinfo=UTC)
     file = (
         kind, day, path, digest, revision, 100, loaded_at, "json", len(lines),
         Verdict.LOADED.value, None, None, None, loaded_at,
