@@ -23,7 +23,12 @@ from lakehouse.heads import Heads, heads_of
 from lakehouse.job import run
 from lakehouse.monitoring import first_line
 from lakehouse.records.gold import ChainLink
-from lakehouse.tables import GOLD_HISTORY_CHAIN, GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS
+from lakehouse.tables import (
+    GOLD_HISTORY_CHAIN,
+    GOLD_TRANSACTION_HISTORY,
+    GOLD_TRANSACTIONS,
+    Table,
+)
 
 _AT_ONCE = 8  # in a bucket each is a matter of waiting
 
@@ -60,16 +65,15 @@ def prove_history(
 
 
 def _report(lake: Lakehouse) -> HistoryReport:
-    for table in (GOLD_TRANSACTIONS, GOLD_TRANSACTION_HISTORY, GOLD_HISTORY_CHAIN):
-        # a question creates no table
-        if not exists(lake.spark, path_of(lake.config, table)):
-            raise TableNotFoundError(table.name, table.written_by)
+    for table in (GOLD_TRANSACTION_HISTORY, GOLD_HISTORY_CHAIN):
+        _check_exists(lake, table)
     since = lake.clock() - timedelta(days=lake.config.audit.horizon_days)
     links, heads = _links_and_heads(lake)
     key = secret(lake.config.history.signing_key).encode("utf-8")
     last = links[-1].gold_version if links else NOTHING_YET
     breaks = verify(links)
     try:
+        _check_exists(lake, GOLD_TRANSACTIONS)
         newest, table_id = newest_gold_version(lake), gold_table_id(lake)
     except UNREADABLE as fault:
         # a log with a gap: whatever else can be checked is checked
@@ -87,6 +91,12 @@ def _report(lake: Lakehouse) -> HistoryReport:
         history_rows=sum(one.rows_changed for one in links),
         breaks=breaks,
     )
+
+
+def _check_exists(lake: Lakehouse, table: Table) -> None:
+    # a question creates no table
+    if not exists(lake.spark, path_of(lake.config, table)):
+        raise TableNotFoundError(table.name, table.written_by)
 
 
 def _links_and_heads(lake: Lakehouse) -> tuple[Sequence[ChainLink], dict[int, bytes]]:
