@@ -90,7 +90,7 @@ class Evaluation(Record):
     policies: list[PolicyEvidence]
     velocity: list[VelocityEvidence]
     recommended_action: str  # codes.Action
-    rules_version: str  # of conf/decision.yaml: reason and action follow from it
+    rules_version: str | None  # of conf/decision.yaml: reason and action follow from it
 
 
 class Provenance(Record):
