@@ -133,7 +133,7 @@ def day() -> Column:
 def versions_read(versions: Mapping[str, int]) -> Column:
     """Delta versions by table, as silver.parity has them."""
     places = [F.lit(place) for entry in sorted(versions.items()) for place in entry]
-    return F.create_map(*places).cast("map<string,bigint>")
+    return F.create_map(*places).cast("map<string,int>")
 
 
 def _causes() -> Column:

@@ -118,7 +118,8 @@ def unproven(
         ).select("transaction_id", F.array_compact(F.array(*other)).alias("unproven"))
         for version in sorted(versions)
     ]
-    by_unknown = recorded.where(~F.col("rules_version").isin(sorted(rules))).select(
+    is_told = F.coalesce(F.col("rules_version").isin(sorted(rules)), F.lit(False))
+    by_unknown = recorded.where(~is_told).select(
         "transaction_id", F.array(F.lit("rules_version")).alias("unproven")
     )
     return reduce(DataFrame.unionByName, again, by_unknown)
@@ -204,7 +205,7 @@ def _versions(policies: Column) -> Column:
     )
 
 
-def _versions_in(sides: DataFrame) -> set[str]:
+def _versions_in(sides: DataFrame) -> set[str | None]:
     return {row["rules_version"] for row in sides.select("rules_version").distinct().collect()}
 
 

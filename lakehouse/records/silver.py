@@ -90,7 +90,7 @@ class Evaluation(Record):
     policies: list[PolicyEvidence]
     velocity: list[VelocityEvidence]
     recommended_action: str  # codes.Action
-    rules_version: str  # of conf/decision.yaml: reason and action follow from it
+    rules_version: str | None  # of conf/decision.yaml: reason and action follow from it
 
 
 class Provenance(Record):
@@ -215,7 +215,7 @@ class ParityDifference(Record):
     unexplained: list[str]  # columns whose value no cause explains
     event_date: date  # partition: UTC day of the log row, else of the live event
     compared_at: datetime  # UTC, by the job's clock
-    read_versions: dict[str, Long]  # Delta version of each table that it was compared by
+    read_versions: dict[str, int]  # Delta version of each table that it was compared by
 
 
 class RecordedRules(Record):
