@@ -31,6 +31,7 @@ from gold.contributions import (
 from lakehouse.context import Lakehouse
 from lakehouse.fold.precedence import load_precedence
 from lakehouse.fold.spark import Derivation, derivation, reduce_contributions
+from lakehouse.fold.transitions import load_transitions
 from lakehouse.frames import keeping
 from lakehouse.job import run
 from lakehouse.tables import (
@@ -54,7 +55,8 @@ _BROADCAST_UP_TO = 500_000  # transaction ids: some 50 MB in each executor
 
 def consolidate(lake: Lakehouse) -> StreamingQuery:
     """Fold what is new in Silver into Gold."""
-    derived = derivation(load_precedence(lake.config.rules.precedence))
+    rules = lake.config.rules
+    derived = derivation(load_precedence(rules.precedence), load_transitions(rules.transitions))
     streams = [made_of(lake.stream(table, with_versions=True)) for table, made_of in _SOURCES]
     contributions = reduce(DataFrame.unionByName, streams)
     return lake.each_batch(contributions, lambda rows, _: fold_into_gold(lake, rows, derived))

@@ -196,11 +196,20 @@ def _money(known: Known, best: Event | None, outcome: Event | None) -> dict[str,
         exceptions.add("MONEY_ON_DECLINED")
     if sums["REFUNDED"] > sums["SETTLED"]:
         exceptions.add("REFUND_EXCEEDS_SETTLED")
+    if sums["CHARGEBACK"] - sums["CHARGEBACK_REVERSED"] > sums["SETTLED"]:
+        exceptions.add("CHARGEBACK_EXCEEDS_SETTLED")
+    if sums["CHARGEBACK_REVERSED"] > sums["CHARGEBACK"]:
+        exceptions.add("REVERSAL_EXCEEDS_CHARGEBACK")
     by_sequence = defaultdict(set)
     for event in known.events:
         by_sequence[event.sequence].add(event.status)
     if any({"AUTHORIZED", "DECLINED"} <= statuses for statuses in by_sequence.values()):
         exceptions.add("STATUS_CONFLICT")
+    numbered = sorted(s for s in by_sequence if s is not None)
+    pending = [s for s in numbered if "PENDING" in by_sequence[s]]
+    answered = [s for s in numbered if by_sequence[s] & {"AUTHORIZED", "DECLINED"}]
+    if pending and answered and pending[-1] > answered[0]:
+        exceptions.add("STATUS_WENT_BACK")
     return {
         "settled_amount": Decimal(sums["SETTLED"]),
         "refunded_amount": Decimal(sums["REFUNDED"]),

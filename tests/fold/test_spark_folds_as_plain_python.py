@@ -16,7 +16,7 @@ from lakehouse.fold.rules import contribution_type
 from lakehouse.fold.spark import derivation, reduce_contributions
 from lakehouse.records.gold import Contribution
 from lakehouse.tables import GOLD_TRANSACTIONS
-from tests.fold.contributions import a_random_contribution, the_precedence
+from tests.fold.contributions import a_random_contribution, the_precedence, the_transitions
 from tests.gold.rows import frame
 
 _SETS = 150
@@ -37,7 +37,7 @@ def test_spark_folds_as_plain_python(spark: SparkSession) -> None:
             halves[random.randint(0, 1)].append((transaction_id, _as_row(contribution)))
     for half in halves:
         random.shuffle(half)
-    derived = derivation(the_precedence())
+    derived = derivation(the_precedence(), the_transitions())
 
     known = derived(_sets(spark, halves[0])).localCheckpoint()
     changed = changes(_sets(spark, halves[1]), known, derived).drop(*LOCATED)
@@ -47,7 +47,9 @@ def test_spark_folds_as_plain_python(spark: SparkSession) -> None:
     rows = [*known.collect(), *changed.collect()]
     folded = {row["transaction_id"]: _plain(row) for row in rows}
     for transaction_id, contributions in delivered.items():
-        expected = pure.derive(transaction_id, pure.union((), contributions), the_precedence())
+        expected = pure.derive(
+            transaction_id, pure.union((), contributions), the_precedence(), the_transitions()
+        )
         assert folded[transaction_id] == _plain(expected)
 
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from lakehouse.fold.pure import ContributionSet, derive, union
 from lakehouse.records.gold import Contribution, GoldTransaction
-from tests.fold.contributions import a_random_contribution, the_precedence
+from tests.fold.contributions import a_random_contribution, the_precedence, the_transitions
 
 _POOL = [a_random_contribution(Random(seed)) for seed in range(600)]
-_PRECEDENCE = the_precedence()
+_RULES = (the_precedence(), the_transitions())
 
 deliveries = st.lists(st.sampled_from(_POOL), max_size=12)
 sets = deliveries.map(lambda delivered: union((), delivered))
@@ -58,18 +58,18 @@ def test_shuffled_repeated_and_cut_into_batches_makes_the_same_row(
     cut = random.randint(0, len(again))
     batches = [again[:cut], again[cut:]]
     folded: ContributionSet = reduce(union, batches, ())
-    assert derive("t", folded, _PRECEDENCE) == derive("t", union((), delivered), _PRECEDENCE)
+    assert derive("t", folded, *_RULES) == derive("t", union((), delivered), *_RULES)
 
 
 @many_cases
 @given(sets)
 def test_a_withdrawn_contribution_counts_for_nothing_and_stays(members: ContributionSet) -> None:
-    row = derive("t", members, _PRECEDENCE)
-    without = derive("t", [c for c in members if not c.withdrawn], _PRECEDENCE)
+    row = derive("t", members, *_RULES)
+    without = derive("t", [c for c in members if not c.withdrawn], *_RULES)
     assert row["contributions"] == members
     assert {**row, "contributions": ()} == {**without, "contributions": ()}
 
 
 def test_the_derivation_fills_every_column_of_gold() -> None:
     for members in ((), union((), _POOL[:1]), union((), _POOL)):
-        assert set(derive("t", members, _PRECEDENCE)) == set(GoldTransaction.model_fields)
+        assert set(derive("t", members, *_RULES)) == set(GoldTransaction.model_fields)
