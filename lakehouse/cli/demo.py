@@ -31,7 +31,7 @@ _BEFORE_DECISIONS = (("load_drops", "build_batch"), ("ingest_transactions", "ing
 _LIVE = (("enrich_live", "consolidate", "sync_dynamodb"), ("load_drops",))
 _BATCH = (("build_batch", "consolidate"),)
 # the history follows Gold at its own pace: both versions at the end
-_FOLLOWERS = (("record_history",), ("sync_dynamodb",), ("compare_paths",))
+_FOLLOWERS = (("record_history",), ("sync_dynamodb",))
 _JOBS = (*_BEFORE_DECISIONS, *_LIVE, *_BATCH, *_FOLLOWERS)
 # besides the jobs: generating, starting services, sending, counting
 _STEPS = sum(map(len, _JOBS)) + 4
