@@ -1,4 +1,4 @@
-"""`conf/transitions.yaml`, loaded and checked: what may happen to a payment, and what is flagged."""
+"""`conf/transitions.yaml`, loaded and checked: what may happen, and how the rest is flagged."""
 
 from __future__ import annotations
 
