@@ -36,6 +36,7 @@ from lakehouse.context import Lakehouse
 from lakehouse.fold.precedence import load_precedence
 from lakehouse.fold.proof import wrong_transactions
 from lakehouse.fold.spark import Derivation, derivation, reduce_contributions
+from lakehouse.fold.transitions import load_transitions
 from lakehouse.frames import broadcast_if_few, keeping
 from lakehouse.job import run
 from lakehouse.tables import (
@@ -65,7 +66,8 @@ def consolidate(
     ] = False,
 ) -> StreamingQuery | None:
     """Fold what is new in Silver into Gold; or heal Gold and end, whatever the trigger."""
-    derived = derivation(load_precedence(lake.config.rules.precedence))
+    rules = lake.config.rules
+    derived = derivation(load_precedence(rules.precedence), load_transitions(rules.transitions))
     if heal:
         heal_gold(lake, derived)
         return None

@@ -248,9 +248,10 @@ class LeaseSettings(Settings):
 
 
 class RuleFiles(Settings):
-    """The data files that decide: who wins, which reason, action, region; and analysts' views."""
+    """The data files that decide: who wins, what is legal, which reason, action, region; views."""
 
     precedence: Location
+    transitions: Location
     decision: Location
     regions: Location
     quality: Location

@@ -14,6 +14,7 @@ from lakehouse.errors import TableNotFoundError
 from lakehouse.fold.precedence import load_precedence
 from lakehouse.fold.proof import GoldFault, counting_withdrawn, faults, wrong_transactions
 from lakehouse.fold.spark import derivation
+from lakehouse.fold.transitions import load_transitions
 from lakehouse.frames import broadcast_if_few, keeping
 from lakehouse.tables import GOLD_TRANSACTIONS
 
@@ -57,7 +58,8 @@ def prove_gold(spark: SparkSession, config: Config) -> GoldProof:
     version = latest_version(spark, path)
     gold = spark.read.format("delta").option("versionAsOf", version).load(path)
     check_schema(gold, GOLD_TRANSACTIONS)
-    derived = derivation(load_precedence(config.rules.precedence))
+    rules = config.rules
+    derived = derivation(load_precedence(rules.precedence), load_transitions(rules.transitions))
     with keeping() as keep:
         wrong = keep(wrong_transactions(gold, derived))
         ids = broadcast_if_few(wrong.select("transaction_id"))

@@ -14,7 +14,7 @@ from lakehouse.config import Config
 from lakehouse.errors import GoldNotDerivedError, OffsetsDifferError
 
 if TYPE_CHECKING:
-    from lakehouse.cli.gold_proof import GoldProof
+    from lakehouse.cli.gold_proof import FoundFault, GoldProof
     from lakehouse.cli.offsets import PartitionProof
     from lakehouse.intervals import Interval
 
@@ -104,7 +104,11 @@ def _show_gold(proof: GoldProof) -> None:
 
 
 def _told(proof: GoldProof) -> list[str]:
-    return [f"{f.fault} {f.transactions}, as of {f.first[0]}" for f in proof.faults]
+    return [f"{f.fault} {f.transactions} ({_first_of(f)})" for f in proof.faults]
+
+
+def _first_of(found: FoundFault) -> str:
+    return found.first[0] + (", ..." if found.transactions > 1 else "")
 
 
 def _broken(proof: PartitionProof) -> str:
