@@ -84,7 +84,7 @@ def test_what_the_file_allows_is_not_flagged(tmp_path: Path) -> None:
     members = union((), [a_live_event(transaction_status="PENDING"), money("CHARGEBACK", 1)])
 
     def flagged(transitions: Transitions) -> list[str]:
-        return derive("t", members, the_precedence(), transitions)["exceptions"]
+        return [*derive("t", members, the_precedence(), transitions)["exceptions"]]
 
     assert flagged(the_transitions()) == ["CHARGEBACK_EXCEEDS_SETTLED"]
     no_limits = _changed(tmp_path, lambda y: y.update(limits=[]))

@@ -68,8 +68,7 @@ def test_live_and_batch_may_disagree_about_the_day(
     orders = {f"order {order}": order for order in permutations(range(3))}
     for run in range(3):
         for name, order in orders.items():
-            table, row = parts_of(name, live_at, logged_at)[order[run]]
-            append(lake, table, row)
+            append(lake, *parts_of(name, live_at, logged_at)[order[run]])
         consolidated(lake)
     gold = rows_of(lake)
 
