@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
-from lakehouse.cli.terminal import note, show_grid, show_json, step
+from lakehouse.cli.terminal import note, say, show_grid, show_json, step
 from lakehouse.config import Config
 from lakehouse.errors import GoldNotDerivedError, OffsetsDifferError
 
@@ -95,8 +95,12 @@ def _heal(settings: Config) -> None:
 
 
 def _show_gold(proof: GoldProof) -> None:
+    title = f"gold.transactions at version {proof.version}: {proof.rows} rows"
+    if proof.holds:
+        say(f"{title}, one per transaction, each as its contributions say")
+        return
     show_grid(
-        f"gold.transactions at version {proof.version}: {proof.rows} rows",
+        title,
         ("fault", "transactions", "columns", "first transactions"),
         [[f.fault, f.transactions, ", ".join(f.columns) or None, ", ".join(f.first)]
          for f in proof.faults],
