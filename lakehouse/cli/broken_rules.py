@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.cli.questions import existing_tables, name_tables
 from lakehouse.config import Config
+from lakehouse.fold.transitions import load_transitions
 from lakehouse.tables import GOLD_TRANSACTIONS
 
 _VIEW = "gold.exceptions"
@@ -19,6 +20,7 @@ class BrokenRule:
     """A rule, and how many transactions break it as they stand now."""
 
     rule: str
+    sentence: str  # of conf/transitions.yaml; of a rule that it has no longer, empty
     transactions: int
 
 
@@ -28,4 +30,9 @@ def broken_rules(spark: SparkSession, config: Config) -> list[BrokenRule]:
         return []
     name_tables(spark, config, [_VIEW])
     counts = spark.table(_VIEW).groupBy("rule_id").agg(F.count("*").alias("transactions"))
-    return [BrokenRule(*row) for row in counts.orderBy("rule_id").collect()]
+    sentences = load_transitions(config.rules.transitions).sentences
+    said = {str(rule): sentence for rule, sentence in sentences.items()}
+    return [
+        BrokenRule(row.rule_id, said.get(row.rule_id, ""), row.transactions)
+        for row in counts.orderBy("rule_id").collect()
+    ]

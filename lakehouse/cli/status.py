@@ -47,5 +47,5 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
                   ["age", "events"], [[u.age, u.events] for u in unknown])  # fmt: skip
     if broken:
         show_grid("transactions with what should not have happened (gold.exceptions)",
-                  ["rule", "transactions"],
-                  [[b.rule, b.transactions] for b in broken])  # fmt: skip
+                  ["rule", "transactions", "what happened"],
+                  [[b.rule, b.transactions, b.sentence] for b in broken])  # fmt: skip

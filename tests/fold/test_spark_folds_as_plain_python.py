@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 from pydantic import BaseModel
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
 from gold.consolidation import LOCATED, changes
@@ -18,6 +17,7 @@ from lakehouse.fold.spark import derivation, reduce_contributions
 from lakehouse.records.gold import Contribution
 from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.fold.contributions import a_random_contribution, the_precedence, the_transitions
+from tests.fold.plain import plain
 from tests.gold.rows import frame
 
 _SEED = int(os.environ.get("LAKEHOUSE_TEST_SEED", "3"))
@@ -53,10 +53,10 @@ def test_spark_folds_as_plain_python(spark: SparkSession) -> None:
         unchanged = gold.join(changed, "transaction_id", "left_anti")
         gold = unchanged.unionByName(changed).localCheckpoint()
 
-    folded = {row["transaction_id"]: _plain(row) for row in gold.collect()}
+    folded = {row["transaction_id"]: plain(row) for row in gold.collect()}
     assert folded.keys() == expected.keys()
     for transaction_id, row in expected.items():
-        assert folded[transaction_id] == _plain(row)
+        assert folded[transaction_id] == plain(row)
 
 
 def _cut_at_random(delivered: Delivered, random: Random) -> list[list[tuple[str, Any]]]:
@@ -81,18 +81,3 @@ def _types(rows: DataFrame) -> dict[str, str]:
 def _as_row(contribution: Contribution) -> tuple[Any, ...]:
     values = (getattr(contribution, name) for name in contribution_type().fieldNames())
     return tuple(tuple(dict(v).values()) if isinstance(v, BaseModel) else v for v in values)
-
-
-def _plain(value: Any) -> Any:
-    """Spark's rows and the pure form's records as equal plain values."""
-    if isinstance(value, Row):
-        return {name: _plain(item) for name, item in value.asDict().items()}
-    if isinstance(value, BaseModel):
-        return {name: _plain(item) for name, item in value}
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.astimezone(UTC)  # a collected timestamp is in this machine's zone
-    return value

@@ -26,14 +26,8 @@ Change = Callable[[dict[str, Any]], object]
 
 def test_the_file_of_the_project_names_every_rule() -> None:
     file = the_transitions()
-    named = {
-        file.answers.rules.apart,
-        file.answers.rules.follow,
-        file.money.rules.legal_on,
-        file.money.rules.currency,
-        *(limit.rule for limit in file.limits),
-    }
-    assert named == set(ExceptionRule)
+    assert set(file.rules) == set(file.sentences) == set(ExceptionRule)
+    assert len(set(file.sentences.values())) == len(ExceptionRule)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +58,12 @@ def test_the_file_of_the_project_names_every_rule() -> None:
             "one rule for several things: .*STATUS_CONFLICT",
             id="rule of two things",
         ),
+        pytest.param(
+            lambda y: y["sentences"].pop("STATUS_CONFLICT"),
+            "nothing of .*STATUS_CONFLICT",
+            id="rule without a sentence",
+        ),
+        pytest.param(lambda y: y["sentences"].update(NEW="x"), "sentences.NEW", id="sentence"),
         pytest.param(
             lambda y: y["limits"][0].update(up_to="REFUNDED"), "limited by itself", id="limit"
         ),
