@@ -1,4 +1,4 @@
-"""Ten thousand cases of each law of the pure fold: about a minute each."""
+"""Ten thousand cases of each law of the pure fold: one and a half minutes at most."""
 
 from __future__ import annotations
 
