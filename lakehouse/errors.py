@@ -36,6 +36,7 @@ LakehouseError                      anything below; the command line prints it i
 ├── TopicReplacedError              a topic was deleted and created again while its job ran
 ├── WrongRangeError                 `--accept-loss` names other offsets than those that are lost
 ├── OffsetsDifferError              a topic's records are not in Bronze exactly once
+├── GoldNotDerivedError             rows of Gold are doubled, or not what their contributions say
 ├── NotInQuarantineError            no refused record of a topic has these coordinates
 ├── CorrectionRefusedError          a corrected record still may not go on, or not in this place
 ├── LandingNotListedError           the storage does not say which files were delivered
@@ -430,6 +431,18 @@ class OffsetsDifferError(LakehouseError):
             f"Bronze is not what Kafka delivers: {'; '.join(partitions)}. Send what is missing or "
             "lost again under its own event ids, which Silver takes once; what is doubled Silver "
             "drops; what is unknown was changed in the topic or in Bronze."
+        )
+
+
+class GoldNotDerivedError(LakehouseError):
+    """A transaction has several rows of Gold, or one that its contributions do not give."""
+
+    def __init__(self, version: int, faults: Sequence[str]) -> None:
+        self.version, self.faults = version, tuple(faults)
+        super().__init__(
+            f"gold.transactions at version {version} does not follow from its contributions: "
+            f"{'; '.join(faults)}. `lakehouse prove gold --heal` unites doubles and derives wrong "
+            "rows again; ask first what wrote them, for only consolidate may."
         )
 
 

@@ -127,7 +127,7 @@ def _let(value: Column, body: Callable[[Column], Column]) -> Column:
 
 
 def _known(groups: Mapping[str, Group]) -> Column:
-    """What each contribution that counts has to say: per group a candidate; money, answers, times."""
+    """What each contribution that counts has to say: candidates per group, money, answer, time."""
 
     def said(c: Column) -> Column:
         source = c["source"]

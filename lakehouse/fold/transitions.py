@@ -1,8 +1,8 @@
-"""`conf/transitions.yaml`, loaded and checked: what may happen to a payment, and what is flagged."""
+"""`conf/transitions.yaml`, loaded and checked: what may happen, and how the rest is flagged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -13,6 +13,7 @@ from lakehouse.errors import ContractError
 from lakehouse.fold.rules import ExceptionRule
 from lakehouse.records.codes import MoneyEventType, TransactionStatus
 
+Sentence = Annotated[str, Field(min_length=1)]
 Pair = tuple[TransactionStatus, TransactionStatus]
 
 
@@ -98,18 +99,25 @@ class Transitions(_Strict):
     answers: Answers
     money: Money
     limits: tuple[Limit, ...]
+    sentences: Mapping[ExceptionRule, Sentence]
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        names = [
+    @property
+    def rules(self) -> Sequence[ExceptionRule]:
+        """The rule of each part, in the order of the file."""
+        return [
             self.answers.rules.follow,
             self.answers.rules.apart,
             self.money.rules.legal_on,
             self.money.rules.currency,
             *(limit.rule for limit in self.limits),
         ]
-        if doubled := sorted({name for name in names if names.count(name) > 1}):
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if doubled := sorted({name for name in self.rules if self.rules.count(name) > 1}):
             raise ValueError(f"one rule for several things: {doubled}")
+        if untold := sorted(set(self.rules) - set(self.sentences)):
+            raise ValueError(f"sentences: nothing of {untold}")
         return self
 
 

@@ -26,14 +26,8 @@ Change = Callable[[dict[str, Any]], object]
 
 def test_the_file_of_the_project_names_every_rule() -> None:
     file = the_transitions()
-    named = {
-        file.answers.rules.apart,
-        file.answers.rules.follow,
-        file.money.rules.legal_on,
-        file.money.rules.currency,
-        *(limit.rule for limit in file.limits),
-    }
-    assert named == set(ExceptionRule)
+    assert set(file.rules) == set(file.sentences) == set(ExceptionRule)
+    assert len(set(file.sentences.values())) == len(ExceptionRule)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +59,12 @@ def test_the_file_of_the_project_names_every_rule() -> None:
             id="rule of two things",
         ),
         pytest.param(
+            lambda y: y["sentences"].pop("STATUS_CONFLICT"),
+            "nothing of .*STATUS_CONFLICT",
+            id="rule without a sentence",
+        ),
+        pytest.param(lambda y: y["sentences"].update(NEW="x"), "sentences.NEW", id="sentence"),
+        pytest.param(
             lambda y: y["limits"][0].update(up_to="REFUNDED"), "limited by itself", id="limit"
         ),
     ],
@@ -84,7 +84,7 @@ def test_what_the_file_allows_is_not_flagged(tmp_path: Path) -> None:
     members = union((), [a_live_event(transaction_status="PENDING"), money("CHARGEBACK", 1)])
 
     def flagged(transitions: Transitions) -> list[str]:
-        return derive("t", members, the_precedence(), transitions)["exceptions"]
+        return [*derive("t", members, the_precedence(), transitions)["exceptions"]]
 
     assert flagged(the_transitions()) == ["CHARGEBACK_EXCEEDS_SETTLED"]
     no_limits = _changed(tmp_path, lambda y: y.update(limits=[]))
