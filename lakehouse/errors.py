@@ -34,7 +34,6 @@ LakehouseError                      anything below; the command line prints it i
 ├── CorrectionRefusedError          a corrected record still may not go on, or not in this place
 ├── DropNotHeldError                no delivered file is held under this path
 ├── DropNotReleasableError          a held file that nobody can let load as it is
-├── MeasurementError                a figure of a delivered batch cannot be computed of its rows
 ├── BatchNotJudgedError             no delivered batch of this name came to the gates
 ├── BatchNotHeldError               no delivered batch of this name is held
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
@@ -397,17 +396,6 @@ class DropNotReleasableError(LakehouseError):
         super().__init__(
             f"{path} cannot be released: {why}. Nothing was loaded; what is delivered under this "
             "name again is judged anew by the next run of load_drops."
-        )
-
-
-class MeasurementError(LakehouseError):
-    """A check of conf/quality fails on the rows themselves: nothing of the batch was published."""
-
-    def __init__(self, measure: str, fault: str) -> None:
-        self.measure = measure
-        super().__init__(
-            f"{measure} cannot be measured: {fault}. Correct the rule that asks for it "
-            "(rules.quality in the config names the folder), then run build_batch again."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -10,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, NumericType, StructType
 
 from lakehouse.errors import ConfigError
+from lakehouse.quality.failures import FAILURES, told
 from lakehouse.quality.measures import (
     ApproxQuantile,
     Compliance,
@@ -18,6 +20,7 @@ from lakehouse.quality.measures import (
     OfColumns,
     Size,
 )
+from lakehouse.quality.purity import impurity_of
 from lakehouse.quality.rows import RowRule
 from lakehouse.quality.rules import KindRules, RuleBook
 from lakehouse.records.codes import RowSeverity
@@ -29,8 +32,9 @@ def verify(book: RuleBook, spark: SparkSession, schemas: Mapping[str, StructType
     `schemas` are the columns of a parsed row, by kind.
 
     Raises:
-        ConfigError: SQL does not parse, names an unknown column, is no condition of one row, or a
-            number is asked of a text; file and rule are named.
+        ConfigError: SQL does not parse, names an unknown column, is no condition of one row alone,
+            depends on when it is asked, fails whatever the row is, or a number is asked of a text;
+            file and rule are named.
     """
     for kind, rules in book.kinds.items():
         if not rules.file_of:
@@ -84,6 +88,16 @@ def _condition_fault(rows: DataFrame, sql: str) -> str | None:
     kind = judged.schema["_condition"].dataType
     if not isinstance(kind, BooleanType):
         return f"expected a condition, got {kind.simpleString()}: {sql}"
+    return impurity_of(judged, sql) or _constant_fault(judged, sql)
+
+
+def _constant_fault(judged: DataFrame, sql: str) -> str | None:
+    """Why the condition fails on every row: what is constant in it is computed for the plan."""
+    frame: Any = judged
+    try:
+        frame._jdf.queryExecution().optimizedPlan()
+    except FAILURES as failure:
+        return f"it cannot be computed ({told(failure)}): {sql}"
     return None
 
 

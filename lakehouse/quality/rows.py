@@ -54,19 +54,22 @@ def with_violations(rows: DataFrame, rules: Sequence[RowRule]) -> DataFrame:
 
 
 def with_row_rules(
-    rows: DataFrame, refusing: Sequence[RowRule], warning: Sequence[RowRule]
+    rows: DataFrame,
+    refusing: Sequence[RowRule],
+    warning: Sequence[RowRule],
+    is_asked: Column | None = None,
 ) -> DataFrame:
     """Judge rows that have passed so far: `refusing` adds to `violations`, `warning` to `warnings`.
 
-    A row that has `violations` already was not read to its end: it gets no further opinion.
+    A row that has `violations` already was not read to its end: it gets no further opinion. One
+    that `is_asked` is not true of gets none either.
     """
     nothing = violations_of(())
+    is_judged = is_accepted() if is_asked is None else is_accepted() & is_asked
     return rows.withColumns(
         {
-            "violations": F.when(is_accepted(), violations_of(refusing)).otherwise(
-                F.col("violations")
-            ),
-            "warnings": F.when(is_accepted(), violations_of(warning)).otherwise(nothing),
+            "violations": F.when(is_judged, violations_of(refusing)).otherwise(F.col("violations")),
+            "warnings": F.when(is_judged, violations_of(warning)).otherwise(nothing),
         }
     )
 

@@ -29,6 +29,7 @@ class QualityMetric(Record):
     source_table: str
     check_id: str
     measure: str  # such as completeness(user_id)
+    over: str  # which rows: accepted, or all delivered
     severity: str  # codes.GateSeverity
     value: float | None  # null where nothing could be measured
     expected: str | None  # the bounds in words; null where there are none
