@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 
 from lakehouse.tables import SILVER_QUARANTINE_LIVE, SILVER_WARNINGS_BATCH
 
-_VIOLATIONS = "array<struct<rule_id:string,reason:string>>"
+VIOLATIONS = "array<struct<rule_id:string,reason:string>>"
+"""What `violations` and `warnings` are."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ def violations_of(rules: Sequence[RowRule]) -> Column:
         for rule in rules
     ]
     # without a rule, an empty array would be one of nothing
-    broken = F.array_compact(F.array(*found)).cast(_VIOLATIONS)
+    broken = F.array_compact(F.array(*found)).cast(VIOLATIONS)
     is_broken = [F.coalesce(rule.broken, F.lit(False)) for rule in rules]
     # nearly every row breaks none
     return F.when(reduce(or_, is_broken, F.lit(False)), broken).otherwise(
-        F.array().cast(_VIOLATIONS)
+        F.array().cast(VIOLATIONS)
     )
 
 

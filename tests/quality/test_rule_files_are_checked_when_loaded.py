@@ -92,7 +92,9 @@ def test_two_files_may_be_of_one_kind_and_two_kinds_may_share_an_id(tmp_path: Pa
         param("- kind: transactions", "expected a mapping", id="no mapping"),
         param("kind: payments", "kind: expected one of .*money_events", id="unknown kind"),
         param("rows: []", "kind: ", id="no kind"),
-        param("kind: transactions\nkind: policies", "not YAML: the key kind is .*twice", id="twice"),
+        param(
+            "kind: transactions\nkind: policies", "not YAML: the key kind is .*twice", id="twice"
+        ),
         param(
             "kind: transactions\nrows: [{id: a, severity: warn, message: m, check: x, id: b}]",
             "not YAML: the key id is there twice, first in line 2",
