@@ -36,6 +36,7 @@ LakehouseError                      anything below; the command line prints it i
 ├── DropNotReleasableError          a held file that nobody can let load as it is
 ├── BatchNotJudgedError             no delivered batch of this name came to the gates
 ├── BatchNotHeldError               no delivered batch of this name is held
+├── BatchStillHeldError             a delivered batch was released, and is held all the same
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
@@ -418,6 +419,18 @@ class BatchNotHeldError(LakehouseError):
         now = f"held are {', '.join(held)}" if held else "none is held"
         super().__init__(
             f"no delivered batch {batch!r} is held; {now}. `lakehouse quality show` says why."
+        )
+
+
+class BatchStillHeldError(LakehouseError):
+    """A batch was released, and is held all the same: by what came since."""
+
+    def __init__(self, batch: str, verdict: str, reason: str | None) -> None:
+        self.batch, self.verdict = batch, verdict
+        super().__init__(
+            f"{batch} was released as it was, and is {verdict} now: {reason or 'nobody said why'}. "
+            "A release is of the files that were held then; what came since is judged for itself. "
+            f"`lakehouse quality show {batch}` says how."
         )
 
 

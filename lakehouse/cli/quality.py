@@ -10,7 +10,8 @@ import typer
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, some_text
 from lakehouse.cli.terminal import say, show_grid, show_json, step
 from lakehouse.config import Config
-from lakehouse.errors import BatchNotJudgedError
+from lakehouse.errors import BatchNotJudgedError, BatchStillHeldError
+from lakehouse.records.codes import BatchVerdict
 
 app = typer.Typer(help="Gates of delivered batches.", no_args_is_help=True)
 
@@ -62,7 +63,10 @@ def release(
     ],
     config: ConfigPath = DEFAULT_CONFIG,
 ) -> None:
-    """Publish a held batch as it was delivered: runs build_batch, which records the reason."""
+    """Publish a held batch as it was delivered: runs build_batch, which records the reason.
+
+    Fails if the batch is held afterwards all the same.
+    """
     settings = Config.load(config)
     from lakehouse.cli.judged import judged_batches
     from lakehouse.job import execute, job_named
@@ -72,4 +76,6 @@ def release(
         execute(job_named("build_batch"), settings, release=batch, reason=reason)
         (now,) = judged_batches(open_session(settings, "quality"), settings, batch, False)
     # what came since makes it another batch, and that one is judged for itself
+    if now.verdict is not BatchVerdict.PUBLISHED:
+        raise BatchStillHeldError(batch, now.verdict, now.reason)
     say(f"{batch} is {now.verdict}" + (f": {now.reason}" if now.reason else ""))

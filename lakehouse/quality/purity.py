@@ -18,12 +18,12 @@ _TYPED_TODAY = re.compile(rf"\b(?:date|timestamp(?:_ntz|_ltz)?)\s*{_TODAY}", re.
 def impurity_of(judged: DataFrame, sql: str) -> str | None:
     """Why the last column of `judged`, which `sql` is, is no pure expression of one row.
 
-    None if it is one. Runs no query. `judged` is a selection of a frame that was created as rows.
+    None if it is one. Runs no query. `judged` is a selection of created rows, or of such a one.
     """
     frame: Any = judged
     plan = frame._jdf.queryExecution().analyzed()
     # a window, or a function that makes rows, is a step of its own below the selection
-    if not plan.children().apply(0).children().isEmpty():
+    if any(step != "Project" for step in _steps_of(plan)):
         return f"it looks at other rows, or makes some: {sql}"
     columns = plan.projectList()
     for expression in _parts_of(columns.apply(columns.size() - 1)):
@@ -32,6 +32,13 @@ def impurity_of(judged: DataFrame, sql: str) -> str | None:
     if found := _TYPED_TODAY.search(sql):
         return f"it reads the clock ({found.group()}): {sql}"
     return None
+
+
+def _steps_of(plan: Any) -> Iterator[str]:
+    """What a plan does to rows that were created."""
+    for below in _children(plan):
+        yield plan.getClass().getSimpleName()
+        yield from _steps_of(below)
 
 
 def _parts_of(expression: Any) -> Iterator[Any]:
@@ -54,8 +61,8 @@ def _fault(expression: Any) -> str | None:
     return None
 
 
-def _children(expression: Any) -> list[Any]:
-    children = expression.children()
+def _children(node: Any) -> list[Any]:
+    children = node.children()
     return [children.apply(place) for place in range(children.size())]
 
 

@@ -16,7 +16,7 @@ from lakehouse.cli import app
 from lakehouse.config import Config
 from lakehouse.context import Lakehouse
 from lakehouse.delta import path_of
-from lakehouse.errors import BatchNotHeldError, BatchNotJudgedError
+from lakehouse.errors import BatchNotHeldError, BatchNotJudgedError, BatchStillHeldError
 from lakehouse.tables import SILVER_MONEY_EVENTS
 from tests.conftest import LOCAL
 from tests.quality.builders import a_gate, write_rules
@@ -36,15 +36,20 @@ def shown(*words: str) -> Any:
 
 
 @pytest.fixture
+def loading(lake_for: Callable[[str], Lakehouse]) -> Lakehouse:
+    """The lake as the job sees it that loads files."""
+    return lake_for("load_drops")
+
+
+@pytest.fixture
 def held(
-    lake_for: Callable[[str], Lakehouse], config: Config, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Config:  # fmt: skip
+    loading: Lakehouse, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Config:
     """A lake in which the gate for five rows holds a batch of one."""
     rules = tmp_path / "rules"
     write_rules(rules, "money_events", gates=[a_gate("five", at_least=5)])
     monkeypatch.setenv("LAKEHOUSE__RULES__QUALITY", str(rules))
-    deliver(lake_for("load_drops"), "money_events", [a_money_event(1)], day=date(2026, 3, 3))
+    deliver(loading, "money_events", [a_money_event(1)], day=date(2026, 3, 3))
     built = CliRunner().invoke(app, ["run", "build_batch", "--config", str(LOCAL)])
     assert built.exit_code == 0, built.exception
     return config
@@ -72,3 +77,14 @@ def test_a_held_batch_is_seen_and_released_with_a_reason(held: Config, spark: Sp
     assert shown("--held")["batches"] == []
     (batch,) = shown()["batches"]
     assert (batch["verdict"], batch["reason"]) == ("PUBLISHED", "the sender had one event only")
+
+
+def test_a_release_that_did_not_publish_fails_and_says_why(
+    held: Config, loading: Lakehouse, spark: SparkSession
+) -> None:
+    deliver(loading, "money_events", [a_money_event(2)], day=date(2026, 3, 3), name="b.jsonl")
+    released = asked("release", BATCH, "--reason", "the first file is fine")
+    assert released.exit_code != 0
+    assert isinstance(released.exception, BatchStillHeldError)
+    assert "the figure: 2, expected at least 5" in str(released.exception)
+    assert spark.read.format("delta").load(path_of(held, SILVER_MONEY_EVENTS)).isEmpty()

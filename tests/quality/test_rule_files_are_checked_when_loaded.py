@@ -151,7 +151,7 @@ def checked(tmp_path: Path, spark: SparkSession) -> Callable[..., None]:
         param("event_date <= current_date()", r"asked \(current_date\)", id="today"),
         param("event_date < date_sub(now(), 1)", r"asked \(now\)", id="now"),
         param("amount < unix_timestamp()", r"asked \(current_timestamp\)", id="hidden now"),
-        param("event_date <= localtimestamp", r"asked \(localtimestamp\)", id="local now"),
+        param("event_date <= localtimestamp()", r"asked \(localtimestamp\)", id="local now"),
         param("event_date <= 'today'", "clock", id="a text that becomes today"),
         param("event_date <= date 'Tomorrow UTC'", "clock", id="a literal that does"),
         param("transaction_id <> current_user()", r"\(current_user\)", id="who asks"),
