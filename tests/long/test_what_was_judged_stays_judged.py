@@ -107,12 +107,12 @@ def test_what_a_dead_run_published_under_other_rules_is_taken_back(
 ) -> None:
     deliver(lenient, KIND, good(1), day=THIRD)
     build_batch(lenient)
-    deliver(lenient, KIND, good(1, 2, amount="6000"), day=FIFTH)
+    deliver(lenient, KIND, [*good(1, 2, amount="6000"), *good(3)], day=FIFTH)
     lenient.dies_before.append(SILVER_QUALITY_METRICS)
     with pytest.raises(KilledError):
         build_batch(lenient)
     lenient.dies_before.clear()
-    assert amounts(lenient) == {1: [1000, 6000], 2: [6000]}
+    assert amounts(lenient) == {1: [1000, 6000], 2: [6000], 3: [1000]}
     build_batch(strict)
-    assert amounts(lenient) == {1: [1000, 6000, 1000], 2: [6000, None]}
+    assert amounts(lenient) == {1: [1000, 6000, 1000], 2: [6000, None], 3: [1000]}
     assert refused(lenient) == ["1", "2"]
