@@ -242,7 +242,7 @@ def test_what_is_loaded_while_a_run_judges_waits_for_its_own(lake: MortalLakehou
     gates = Gates.opened(lake, contracts_of(lake))
     came = lake.read(BRONZE_DROP_FILES).localCheckpoint()
     # between the micro-batch and whatever the run reads later: same batch, other day, other kind
-    deliver(lake, KIND, [*good(1, amount="7"), *bad(2, 3)], day=THIRD, name="b.jsonl")
+    deliver(lake, KIND, [*good(1, amount="7"), *bad(2, 3, 5)], day=THIRD, name="b.jsonl")
     deliver(lake, KIND, bad(4), day=FOURTH)
     deliver(lake, "policies", [a_policy("q", "no JSON"), a_policy("r", {})], name="b.jsonl")
     absorb(lake, came, gates)
