@@ -61,7 +61,7 @@ def shared(
     for kind in KINDS:
         warning = [a_row_rule("always", "false")]
         write_rules(folder / "lenient", kind, rows=warning, gates=[a_gate(at_least=0)])
-        write_rules(folder / "strict", kind, rows=warning, gates=[a_gate("none", at_most=0)])
+        write_rules(folder / "strict", kind, rows=warning, gates=[a_gate("none", at_most=-1)])
     with gated_lake(folder, spark, folder / "lenient") as lake:
         yield lake
 
