@@ -412,7 +412,8 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     """
     source = Path(path)
     try:
-        values = yaml.load(source.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
+        # a SafeLoader: it makes plain values and nothing else
+        values = yaml.load(source.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except FileNotFoundError:
         raise ConfigError(source, ["no such file"]) from None
     except OSError as error:
@@ -424,6 +425,19 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(source, ["expected a mapping of sections"])
     return values
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice: YAML would keep the last, and say nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Make a mapping of a node."""
+        names = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if names.count(key.value) > 1:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"the key {key.value} is there twice, first in line {line}")
+        return super().construct_mapping(node, deep)
 
 
 def problems_of(error: ValidationError) -> list[str]:

@@ -42,9 +42,9 @@ LakehouseError                      anything below; the command line prints it i
 ├── LandingNotListedError           the storage does not say which files were delivered
 ├── DropNotHeldError                no delivered file is held under this path
 ├── DropNotReleasableError          a held file that nobody can let load as it is
-├── MeasurementError                a figure of a delivered batch cannot be computed of its rows
 ├── BatchNotJudgedError             no delivered batch of this name came to the gates
 ├── BatchNotHeldError               no delivered batch of this name is held
+├── BatchStillHeldError             a delivered batch was released, and is held all the same
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
@@ -500,17 +500,6 @@ class DropNotReleasableError(LakehouseError):
         )
 
 
-class MeasurementError(LakehouseError):
-    """A check of conf/quality fails on the rows themselves: nothing of the batch was published."""
-
-    def __init__(self, measure: str, fault: str) -> None:
-        self.measure = measure
-        super().__init__(
-            f"{measure} cannot be measured: {fault}. Correct the rule that asks for it "
-            "(rules.quality in the config names the folder), then run build_batch again."
-        )
-
-
 class BatchNotJudgedError(LakehouseError):
     """Nothing to show: the name is wrong, or no build has seen it."""
 
@@ -534,13 +523,14 @@ class BatchNotHeldError(LakehouseError):
 
 
 class BatchStillHeldError(LakehouseError):
-    """What was released is published, but more came since, and that was judged for itself."""
+    """A batch was released, and is held all the same: by what came since."""
 
-    def __init__(self, batch: str, reason: str | None) -> None:
-        self.batch, self.reason = batch, reason
+    def __init__(self, batch: str, verdict: str, reason: str | None) -> None:
+        self.batch, self.verdict = batch, verdict
         super().__init__(
-            f"{batch} is held as it is now: {reason}. What was released goes on only with all that "
-            "the batch has: `lakehouse quality show` it, and release it again."
+            f"{batch} was released as it was, and is {verdict} now: {reason or 'nobody said why'}. "
+            "A release is of the files that were held then; what came since is judged for itself. "
+            f"`lakehouse quality show {batch}` says how."
         )
 
 

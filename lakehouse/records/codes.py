@@ -185,7 +185,7 @@ class BatchVerdict(StrEnum):
     """What became of a delivered batch."""
 
     HELD = "HELD"
-    RELEASED = "RELEASED"  # by a person: the build that follows publishes it
+    RELEASED = "RELEASED"  # by a person, or by other rules: the build publishes it
     PUBLISHED = "PUBLISHED"
 
 
