@@ -388,22 +388,6 @@ class Config(BaseSettings):
             _config_folder.reset(token)
 
 
-class _EachKeyOnce(yaml.SafeLoader):
-    """YAML takes the last of equal keys: what stands above it would be there for nothing."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that the mapping has already."""
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if name in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {name!r} stands here a second time", key.start_mark
-                )
-            seen.add(name)
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path | str) -> dict[str, Any]:
     """Read one YAML mapping.
 

@@ -16,9 +16,6 @@ Past = Sequence[float]
 Figure = tuple[str, str, str]
 """A check by id, what it measures, and over which rows: what changes one of them has no past."""
 
-Figures = Mapping[tuple[str, str], float | None]
-"""What was measured of one batch, by the id of the check and what it looked at."""
-
 # of normally distributed values, the standard deviation in median absolute deviations
 _DEVIATION_OF_MAD = 1.4826
 _NOTHING_BEYOND = 1e-9  # rounding of two engines is no difference

@@ -30,7 +30,7 @@ class RowRule:
 
 def violations_of(rules: Sequence[RowRule]) -> Column:
     """All broken rules of a row as `array<struct<rule_id, reason>>`, in the order declared."""
-    nothing = F.array().cast(_VIOLATIONS)
+    nothing = F.array().cast(VIOLATIONS)
     # not by a lambda: around one, Spark compiles less
     found = [
         F.when(
@@ -39,13 +39,10 @@ def violations_of(rules: Sequence[RowRule]) -> Column:
         ).otherwise(nothing)
         for rule in rules
     ]
-    # without a rule, an empty array would be one of nothing
-    broken = F.array_compact(F.array(*found)).cast(VIOLATIONS)
+    broken = F.concat(nothing, *found)
     is_broken = [F.coalesce(rule.broken, F.lit(False)) for rule in rules]
     # nearly every row breaks none
-    return F.when(reduce(or_, is_broken, F.lit(False)), broken).otherwise(
-        F.array().cast(VIOLATIONS)
-    )
+    return F.when(reduce(or_, is_broken, F.lit(False)), broken).otherwise(nothing)
 
 
 def with_violations(rows: DataFrame, rules: Sequence[RowRule]) -> DataFrame:

@@ -8,12 +8,9 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from pyspark.sql import DataFrame
-
 from lakehouse.context import Lakehouse
 from lakehouse.records.codes import Verdict
-from lakehouse.tables import BRONZE_DROP_FILES, DROPS, SILVER_QUARANTINE_BATCH
-from silver.drops import Parse, Reading
+from lakehouse.tables import BRONZE_DROP_FILES, DROPS
 
 DAY = date(2026, 3, 3)
 
@@ -112,9 +109,3 @@ def deliver(
     )  # fmt: skip
     manifest = lake.spark.createDataFrame([file], BRONZE_DROP_FILES.schema)
     lake.append(manifest, BRONZE_DROP_FILES)
-
-
-def a_reading(rows: DataFrame, parse: Parse, named_by: str | None = None) -> Reading:
-    """Rows of Bronze, all of contents that were let through, and none of them refused."""
-    nothing = rows.sparkSession.createDataFrame([], SILVER_QUARANTINE_BATCH.schema)
-    return Reading(rows, parse, lambda frame: frame, frozenset(), nothing, named_by)
