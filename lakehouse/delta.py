@@ -134,6 +134,8 @@ def register(spark: SparkSession, config: Config, names: list[str]) -> None:
             layer = table.name.partition(".")[0]
             spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer}")
             try:
-                spark.sql(f"CREATE TABLE IF NOT EXISTS {table.name} USING delta LOCATION '{path}'")
+                # the name may be that of another lake, which this session asked before
+                spark.sql(f"DROP TABLE IF EXISTS {table.name}")
+                spark.sql(f"CREATE TABLE {table.name} USING delta LOCATION '{path}'")
             except AnalysisException as error:
                 raise SchemaDriftError(table.name, [], []) from error

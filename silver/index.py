@@ -114,7 +114,8 @@ def _concerned(lake: Lakehouse, drops: dict[str, Drops], window: timedelta) -> D
     is_near = near("event_date", days, window.days + 1, window.days + 1)
     if "fx_rates" in drops:
         # a rate is for its day and those behind it
-        rates = drops["fx_rates"].new().where(is_accepted())
+        # refused ones too: a run that died may have published them under other rules
+        rates = drops["fx_rates"].new()
         first = rates.agg(F.min("rate_date").alias("day")).first()
         if first is not None and first["day"] is not None:
             look_back = timedelta(days=window.days + 1)

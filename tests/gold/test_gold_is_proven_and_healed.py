@@ -69,7 +69,8 @@ def test_each_fault_is_named_and_healed_once(lake_for: Opener, config: Config) -
 
     answer = asked("--heal", "--json")
     assert answer.exit_code == 0, answer.exception
-    first, second = json.loads(answer.stdout)
+    # the log of the job that heals stands before it
+    first, second = json.loads(answer.stdout[answer.stdout.index("[\n") :])
     assert (first["holds"], second["holds"]) == (False, True)
     assert second["version"] == first["version"] + 1, "in one commit"
     assert second["rows"] == len(sets)
