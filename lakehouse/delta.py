@@ -119,11 +119,10 @@ def _parameters(jvm: Any) -> int:
     return max(int(m.getParameterCount()) for m in methods if m.getName() == "update")
 
 
-def version_as_of(spark: SparkSession, path: str, moment: datetime) -> int | None:
-    """The newest version committed at or before `moment` (UTC, by in-commit timestamps)."""
+def commit_times(spark: SparkSession, path: str) -> dict[int, datetime]:
+    """When each version that the log still has was committed (UTC, by in-commit timestamps)."""
     commits = DeltaTable.forPath(spark, path).history().select("version", "timestamp").collect()
-    known = [row.version for row in commits if row.timestamp.astimezone(UTC) <= moment]
-    return max(known, default=None)
+    return {row.version: row.timestamp.astimezone(UTC) for row in sorted(commits)}
 
 
 def register(spark: SparkSession, config: Config, names: list[str]) -> None:
