@@ -82,7 +82,9 @@ def committed(lake: Lakehouse, decisions: DataFrame) -> DataFrame:
     commits = (
         pinned.commits(SILVER_LIVE_TRANSACTIONS, first["at"].astimezone(UTC))
         .where(F.col("event_id").isin(events))
-        .select("event_id", F.col("committed_at").alias("known_until"))
+        # first: who changes a row afterwards does not change when it was there
+        .groupBy("event_id")
+        .agg(F.min("committed_at").alias("known_until"))
     )
     return decisions.withColumn("known_from", F.col("decided_at")).join(commits, "event_id", "left")
 
@@ -161,7 +163,11 @@ def _scores(lake: Lakehouse, transaction_id: str, is_near: Column, since: dateti
         pinned.read(SILVER_FRAUD_SCORES)
         .where(is_own & is_near)
         .select(*_SCORES)
-        .join(commits.select("identity", "committed_at"), "identity", "left")
+        .join(
+            commits.groupBy("identity").agg(F.min("committed_at").alias("committed_at")),
+            "identity",
+            "left",
+        )  # fmt: skip
     )
 
 

@@ -19,7 +19,8 @@ ASKABLE: Mapping[str, str] = {
         name: name
         for name in (
             "country", "currency", "event_date", "fraud_reason_code", "merchant_id",
-            "model_version", "policy_flag", "region", "score_source", "settlement_status", "transaction_status",
+            "model_version", "policy_flag", "region", "score_source", "settlement_status",
+            "transaction_status",
         )
     },
     "recommended_action": "decision.recommended_action",
