@@ -154,21 +154,12 @@ def _scores(lake: Lakehouse, transaction_id: str, is_near: Column, since: dateti
     if not is_there(lake, SILVER_FRAUD_SCORES):
         empty = lake.spark.createDataFrame([], SILVER_FRAUD_SCORES.schema)
         return empty.select(*_SCORES).withColumn("committed_at", F.lit(None).cast("timestamp"))
-    pinned, is_own = (
-        Pinned.now(lake, [SILVER_FRAUD_SCORES]),
-        F.col("transaction_id") == transaction_id,
-    )
+    pinned = Pinned.now(lake, [SILVER_FRAUD_SCORES])
+    is_own = F.col("transaction_id") == transaction_id
     commits = pinned.commits(SILVER_FRAUD_SCORES, since).where(is_own & is_near)
-    return (
-        pinned.read(SILVER_FRAUD_SCORES)
-        .where(is_own & is_near)
-        .select(*_SCORES)
-        .join(
-            commits.groupBy("identity").agg(F.min("committed_at").alias("committed_at")),
-            "identity",
-            "left",
-        )  # fmt: skip
-    )
+    first = commits.groupBy("identity").agg(F.min("committed_at").alias("committed_at"))
+    known = pinned.read(SILVER_FRAUD_SCORES).where(is_own & is_near).select(*_SCORES)
+    return known.join(first, "identity", "left")
 
 
 def _recorded(lake: Lakehouse, kind: RuleKind) -> list[tuple[str, str]]:

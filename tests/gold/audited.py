@@ -17,7 +17,7 @@ from gold.record_history import record_history
 from lakehouse.context import Lakehouse, Trigger
 from lakehouse.delta import commit_times, latest_version, path_of
 from lakehouse.lease import held_lease
-from lakehouse.tables import GOLD_TRANSACTIONS, SILVER_LIVE_TRANSACTIONS, Table
+from lakehouse.tables import GOLD_TRANSACTIONS, Table
 from tests.silver.deliveries import a_policy
 from tests.silver.live_records import a_payment, a_score, an_id
 from tests.silver.two_paths import TwoPaths, as_booked, as_fields, now, two_paths
@@ -116,17 +116,9 @@ def audited(folder: Path, spark: SparkSession) -> Iterator[Audited]:
         versions["settled"] = consolidated(gold)
         record_history(history)
         refunded = [settled, money("plain", "REFUNDED", 100)]
-        for revision, (name, rows) in enumerate(
-            {
-                "refunded": refunded,
-                "disputed": [*refunded, money("plain", "CHARGEBACK", 500)],
-            }.items(),
-            start=1,
-        ):
+        disputed = [*refunded, money("plain", "CHARGEBACK", 500)]
+        for revision, rows in ((1, refunded), (2, disputed)):
             paths.deliver("money_events", rows, revision=revision)
             paths.build()
-            versions[name] = consolidated(gold)
+            versions[("refunded", "disputed")[revision - 1]] = consolidated(gold)
         yield Audited(paths, gold, history, versions, before_all)
-
-
-__all__ = ["SILVER_LIVE_TRANSACTIONS", "Audited", "audited", "consolidated"]

@@ -1,4 +1,4 @@
-"""What the audit says of a lake whose past is known: as of a time, what changed, what was decided."""
+"""The audit of a lake whose past is known: as of a time, what changed, what was decided."""
 
 from __future__ import annotations
 
@@ -76,9 +76,10 @@ def statuses(report: AsOfReport) -> dict[str, tuple[Any, ...]]:
 
 def test_gold_is_shown_as_it_stood_at_a_time_to_the_microsecond(past: Audited) -> None:
     instant = timedelta(microseconds=1)
+    asked = {"decided": timedelta(), "settled": timedelta(), "disputed": instant}
     told = {
         name: statuses(gold_as_of(past.gold, then(past, name, later), transaction_id=[PLAIN]))
-        for name, later in {"decided": timedelta(), "settled": timedelta(), "disputed": instant}.items()
+        for name, later in asked.items()
     }  # fmt: skip
     assert told == {
         "decided": {PLAIN: (1000, None, "TOPIC")},
@@ -117,7 +118,7 @@ def test_a_question_may_be_about_a_user_or_about_values(past: Audited) -> None:
 
 
 def test_a_time_before_gold_and_a_version_that_is_none_are_refused(past: Audited) -> None:
-    with pytest.raises(BeforeFirstVersionError, match="was created at .* before that nothing"):
+    with pytest.raises(BeforeFirstVersionError, match="before that nothing was known"):
         gold_as_of(past.gold, past.before_all.isoformat())
     with pytest.raises(VersionNotFoundError, match="the newest is 4"):
         gold_as_of(past.gold, 5)
@@ -322,9 +323,10 @@ def test_the_command_line_answers_people_and_programs(past: Audited, tmp_path: P
             {
                 "policies": "filter(policies, p -> p.policy_id <> 'geo')",
                 "policy_flags": "array()", "policy_flag": "'NONE'",
+                "recommended_action": "'REVIEW'",
             },
             set(), {"policies", "policy_flags", "policy_flag", "recommended_action"},
-            id="a policy that was not in force, with other rules of the region",
+            id="a policy, and all that follows from it",
         ),
         pytest.param(
             "plain", {"fraud_score": "0.9", "region": "'ASIA'"},
