@@ -20,6 +20,7 @@ from lakehouse.config import Config
 from lakehouse.delta import exists, latest_version, path_of
 from lakehouse.errors import BrokerUnreachableError, ServiceError
 from lakehouse.tables import (
+    BRONZE_DROP_FILES,
     BRONZE_FRAUD_SCORES,
     BRONZE_TRANSACTIONS,
     GOLD_HISTORY_CHAIN,
@@ -67,6 +68,18 @@ def stream_statuses(spark: SparkSession, config: Config) -> list[StreamStatus]:
         _of_gold(lake, "record_history", lake.recorded_through()),
         _of_gold(lake, "sync_dynamodb", lake.pushed_through()),
     ]
+
+
+def versions_behind(spark: SparkSession, config: Config) -> dict[str, int]:
+    """How many versions of what it reads each job behind Bronze has not read yet."""
+    lake = _Lake(spark, config)
+    read = {**READ_BY_STREAM, "build_batch": (BRONZE_DROP_FILES,)}
+    streams = [
+        *(_of_tables(lake, job, tables) for job, tables in read.items()),
+        _of_gold(lake, "record_history", lake.recorded_through()),
+        _of_gold(lake, "sync_dynamodb", lake.pushed_through()),
+    ]
+    return {each.stream: each.behind or 0 for each in streams}
 
 
 class _Lake:
