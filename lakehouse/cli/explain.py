@@ -26,7 +26,7 @@ def explain(
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Show a transaction from Kafka and files to Gold and DynamoDB; fail where a link is missing."""
+    """Show a transaction from Kafka and files to DynamoDB; fail where a link is missing."""
     settings = Config.load(config)
     # Spark takes a second to import
     from lakehouse.cli.lineage import served, traced

@@ -1,4 +1,4 @@
-"""Where a transaction was seen, in the order of the flow, what Gold made of it, and what is missing."""
+"""Where a transaction was seen, in the order of the flow, and what Gold made of it."""
 
 from __future__ import annotations
 

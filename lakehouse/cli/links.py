@@ -1,4 +1,4 @@
-"""Which links between the records of one transaction should be there, and are not; no table is read.
+"""Which links between the records of a transaction should be there, and are not; pure.
 
 What a job has not read yet is no missing link: it waits, and is told as a note.
 """

@@ -1,4 +1,4 @@
-"""How each table is asked about a transaction: which rows, their time, their place, what they tell."""
+"""How each table is asked about a transaction: which rows, their time and place, what they tell."""
 
 from __future__ import annotations
 
