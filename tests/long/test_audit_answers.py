@@ -23,14 +23,21 @@ from lakehouse.errors import (
     BeforeFirstVersionError,
     BeyondKnownHistoryError,
     DecisionsDifferError,
+    LineageBrokenError,
     NotDecidedError,
     TransactionNotFoundError,
     UserNotFoundError,
     VersionNotFoundError,
 )
-from lakehouse.tables import GOLD_TRANSACTIONS, SILVER_LIVE_TRANSACTIONS
-from tests.gold.audited import Audited, audited
-from tests.silver.live_records import an_id
+from lakehouse.tables import (
+    BRONZE_FRAUD_SCORES,
+    BRONZE_TRANSACTIONS,
+    GOLD_TRANSACTIONS,
+    SILVER_LIVE_TRANSACTIONS,
+)
+from tests.gold.audited import PLAIN as PLAIN_RECORD
+from tests.gold.audited import PLAIN_SCORE, Audited, audited
+from tests.silver.live_records import an_id, records_of
 
 PLAIN, BLOCKED, RISKY = an_id("plain"), an_id("blocked"), an_id("risky")
 BEYOND = "gold.transaction_history"
@@ -297,6 +304,41 @@ def test_the_command_line_answers_people_and_programs(past: Audited, tmp_path: P
     ):
         refused = CliRunner().invoke(app, ["audit", *words], standalone_mode=False)
         assert type(refused.exception).__name__ == "BadParameter", words
+
+
+def test_explain_tells_who_won_and_names_what_is_missing_until_it_is_there(past: Audited) -> None:
+    spark, lake = past.gold.spark, past.paths.live
+    unexplained = CliRunner().invoke(app, ["explain", PLAIN])
+    assert isinstance(unexplained.exception, LineageBrokenError)
+    assert "MISSING: silver.live_transactions" in unexplained.stdout  # nothing came by Kafka
+
+    records = records_of(spark, PLAIN_RECORD, PLAIN_SCORE)
+    lake.append(records.where("offset = 0"), BRONZE_TRANSACTIONS)
+    lake.append(records.where("offset = 1"), BRONZE_FRAUD_SCORES)
+    told = CliRunner().invoke(app, ["explain", PLAIN, "--json"])
+    assert told.exit_code == 0, told.output
+    found = json.loads(told.stdout[told.stdout.index("{") :])
+    assert found["missing"] == []
+    # history ends with the settlement: what came later waits for it
+    assert any("record_history has 2 versions to read" in each for each in found["waiting"])
+    assert {s["table"] for s in found["sightings"]} >= {
+        "bronze.transactions", "bronze.fraud_scores", "bronze.drops_transactions",
+        "bronze.drops_money_events", "bronze.drops_fraud_scores", "silver.live_transactions",
+        "silver.fraud_scores", "silver.offline_scores", "silver.batch_transactions",
+        "silver.money_events", "gold.transactions",
+    }  # fmt: skip
+    states = [(state["version"], len(state["brought"])) for state in found["gold_versions"]]
+    assert states == [(past.versions["decided"], 2), (past.versions["settled"], 3)]
+    why = {win["group"]: (win["source"], win["why"]) for win in found["winners"]}
+    assert why["score"] == ("OFFLINE_SCORE", "source OFFLINE_SCORE is stronger than TOPIC_SCORE")
+    assert why["decision"] == ("LIVE_EVENT", "no other contribution has a say")
+
+    path = path_of(past.gold.config, GOLD_TRANSACTIONS)
+    spark.sql(f"DELETE FROM delta.`{path}` WHERE transaction_id = '{PLAIN}'")
+    broken = CliRunner().invoke(app, ["explain", PLAIN])
+    assert isinstance(broken.exception, LineageBrokenError)
+    assert "MISSING: silver.money_events" in broken.stdout
+    spark.sql(f"RESTORE TABLE delta.`{path}` TO VERSION AS OF {past.versions['disputed']}")
 
 
 def document_in(output: str) -> Any:
