@@ -85,9 +85,11 @@ def live_files(spark: SparkSession, path: str) -> DataFrame:
 
 
 def table_id(spark: SparkSession, path: str) -> str:
-    """Delta's id of this very table: another one after it was dropped and created again."""
-    detail = DeltaTable.forPath(spark, path).detail().select("id").first()
-    return str(detail["id"]) if detail else ""
+    """Delta's id of this very table: another one after it was dropped and created again.
+
+    Runs no query.
+    """
+    return str(_snapshot(spark, path).metadata().id())
 
 
 def stored_properties(spark: SparkSession, path: str) -> dict[str, str]:

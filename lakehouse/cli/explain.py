@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -36,9 +37,11 @@ def explain(
 
     with step("reading every layer"):
         spark = open_session(settings, "explain")
-        found = traced(spark, settings, transaction_id)
-        progress = Progress(versions_behind(spark, settings))
-    store = _asked(settings, transaction_id)
+        with ThreadPoolExecutor(2) as pool:
+            behind = pool.submit(versions_behind, spark, settings)
+            store = pool.submit(_asked, settings, transaction_id).result()
+            found = traced(spark, settings, transaction_id)
+        progress = Progress(behind.result())
     sightings = [*found.sightings, *served(store.item)]
     if not sightings:
         raise TransactionNotFoundError(transaction_id, "any layer")

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.cli.questions import existing_tables
 from lakehouse.cli.rows import records_of, rows_of
 from lakehouse.cli.traces import Trace, traces_at, traces_of
 from lakehouse.config import Config
-from lakehouse.delta import path_of
+from lakehouse.delta import exists, path_of
 from lakehouse.fold.precedence import load_precedence
 from lakehouse.fold.transitions import load_transitions
 from lakehouse.fold.wins import Win, wins_of
 from lakehouse.records.gold import Contribution
-from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS, Table
+from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS, TABLES, Table
 
 _DYNAMODB = "dynamodb"
+_AT_ONCE = 4
 _COLUMNS: Mapping[str, str] = {
     "at": "timestamp", "coordinates": "string", "tells": "string", "identity": "string",
     "revision": "int", "source": "string", "score_id": "string",
@@ -68,14 +68,18 @@ class Lineage:
 
 def traced(spark: SparkSession, config: Config, transaction_id: str) -> Lineage:
     """Everything but the serving store, which `served` asks."""
-    rows = _gold_rows(spark, config, transaction_id)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        of_gold = pool.submit(_gold_rows, spark, config, transaction_id)
+        of_history = pool.submit(_states, spark, config, transaction_id)
+        sightings = lineage(spark, config, transaction_id)
+        rows, states = of_gold.result(), of_history.result()
     gold = [[*map(_contribution, row["contributions"])] for row in rows]
     rules = config.rules
     precedence, transitions = load_precedence(rules.precedence), load_transitions(rules.transitions)
     known = gold[0] if gold else []
     return Lineage(
-        lineage(spark, config, transaction_id),
-        _states(spark, config, transaction_id),
+        sightings,
+        states,
         gold,
         rows[0]["timestamp"] if rows else None,
         wins_of(transaction_id, known, precedence, transitions),
@@ -109,16 +113,16 @@ def served(item: Mapping[str, Any] | None) -> list[Sighting]:
 
 
 def _asked(spark: SparkSession, config: Config, traces: Mapping[str, Trace]) -> list[Sighting]:
-    there = {table.name: table for table in existing_tables(spark, config)}
-    asked = [
-        _rows(_read(spark, config, there[name]), rank, name, trace)
-        for rank, (name, trace) in enumerate(traces.items())
-        if name in there
-    ]
-    if not asked:
-        return []
-    rows = rows_of(reduce(DataFrame.unionByName, asked))
-    # few rows: to sort them here saves a shuffle
+    def asked(place: tuple[int, tuple[str, Trace]]) -> list[list[Any]]:
+        rank, (name, trace) = place
+        table = TABLES[name]
+        if not exists(spark, path_of(config, table)):
+            return []
+        return rows_of(_rows(_read(spark, config, table), rank, name, trace))
+
+    # to plan a query over all of them at once keeps one core busy, and the others wait
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        rows = [row for found in pool.map(asked, enumerate(traces.items())) for row in found]
     rows.sort(key=lambda row: (row[0], str(row[2]), str(row[3])))
     return [Sighting(*row[1:]) for row in rows]
 
@@ -132,14 +136,14 @@ def _rows(rows: DataFrame, rank: int, name: str, trace: Trace) -> DataFrame:
 
 
 def _gold_rows(spark: SparkSession, config: Config, transaction_id: str) -> list[dict[str, Any]]:
-    if GOLD_TRANSACTIONS not in existing_tables(spark, config):
+    if not exists(spark, path_of(config, GOLD_TRANSACTIONS)):
         return []
     rows = _read(spark, config, GOLD_TRANSACTIONS).where(F.col("transaction_id") == transaction_id)
     return records_of(rows.select("timestamp", "contributions"))
 
 
 def _states(spark: SparkSession, config: Config, transaction_id: str) -> list[GoldState]:
-    if GOLD_TRANSACTION_HISTORY not in existing_tables(spark, config):
+    if not exists(spark, path_of(config, GOLD_TRANSACTION_HISTORY)):
         return []
     rows = records_of(
         _read(spark, config, GOLD_TRANSACTION_HISTORY)

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.checkpoint import Checkpoint
 from lakehouse.cli.topics import seen_now
 from lakehouse.config import Config
-from lakehouse.delta import exists, latest_version, path_of
+from lakehouse.delta import exists, latest_version, path_of, table_id
 from lakehouse.errors import BrokerUnreachableError, ServiceError
 from lakehouse.tables import (
     BRONZE_DROP_FILES,
@@ -99,9 +98,7 @@ class _Lake:
 
     def id_of(self, table: Table) -> str:
         """Delta's id of a table that exists."""
-        detail = DeltaTable.forPath(self.spark, path_of(self.config, table)).detail()
-        found = detail.select("id").first()
-        return str(found[0]) if found else ""
+        return table_id(self.spark, path_of(self.config, table))
 
     def checkpoint(self, job: str) -> Checkpoint:
         """What a job's stream has read."""
