@@ -39,6 +39,7 @@ LakehouseError                      anything below; the command line prints it i
 ├── BatchNotJudgedError             no delivered batch of this name came to the gates
 ├── BatchNotHeldError               no delivered batch of this name is held
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
+├── NotAccountedForError            records or money differ between two steps, unexplained
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
 
@@ -49,6 +50,7 @@ from pathlib import Path
 
 USAGE_EXIT_CODE = 2
 FAILURE_EXIT_CODE = 1
+_MOST_TOLD = 5
 
 
 class LakehouseError(Exception):
@@ -463,8 +465,22 @@ class CountsDoNotCloseError(LakehouseError):
         self.unexplained = dict(unexplained)
         steps = ", ".join(f"{step} ({count:+d})" for step, count in self.unexplained.items())
         super().__init__(
-            f"the counts do not close, unexplained: {steps}. More than 0 is missing, less is "
-            "counted twice; `lakehouse explain` follows one transaction."
+            f"the counts do not close, unexplained: {steps}. `lakehouse prove money` names each "
+            "difference, `lakehouse explain` follows one transaction."
+        )
+
+
+class NotAccountedForError(LakehouseError):
+    """The account is published; what differs in it is named there."""
+
+    def __init__(self, differences: Sequence[str]) -> None:
+        self.differences = tuple(differences)
+        named = "; ".join(self.differences[:_MOST_TOLD])
+        more = len(self.differences) - _MOST_TOLD
+        rest = f"; and {more} more" if more > 0 else ""
+        super().__init__(
+            f"not every record and every cent is accounted for: {named}{rest}. The newest run in "
+            "gold.reconciliation has them all; `lakehouse explain ID` follows one transaction."
         )
 
 

@@ -11,7 +11,7 @@ import typer
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
 from lakehouse.cli.terminal import note, show_grid, show_json, step
 from lakehouse.config import Config
-from lakehouse.errors import OffsetsDifferError
+from lakehouse.errors import NotAccountedForError, OffsetsDifferError
 
 if TYPE_CHECKING:
     from lakehouse.cli.offsets import PartitionProof
@@ -22,6 +22,7 @@ app = typer.Typer(help="Check what the platform promises.", no_args_is_help=True
 _COUNTS = ("topic", "partition", "delivered", "landed", "missing", "doubled", "unknown", "lost",
            "gaps", "waiting")  # fmt: skip
 _MOST_NAMED = 20
+_AMOUNTS = ("delivered", "accepted", "duplicates", "quarantined", "held", "unexplained")
 
 
 @app.callback()
@@ -53,6 +54,37 @@ def offsets(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> Non
                 note(f"{proof.topic}/{proof.partition}: no record at {_named(proof.gaps)}")
     if broken := [_broken(proof) for proof in proofs if not proof.holds]:
         raise OffsetsDifferError(broken)
+
+
+@app.command()
+def money(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Account for every record and every cent, from the senders' totals to Gold: runs reconcile."""
+    settings = Config.load(config)
+    from lakehouse.cli.counts import by_step
+    from lakehouse.cli.money import (
+        DIFFERENCES,
+        MONEY,
+        by_currency,
+        difference_cells,
+        document,
+        title,
+    )
+    from lakehouse.job import execute, job_named
+
+    with step("reconcile"):
+        lines = execute(job_named("reconcile"), settings, trigger="once", only_report=True)
+    if as_json:
+        show_json(document(lines))
+    else:
+        columns = ("step", *_AMOUNTS)
+        show_grid(f"records ({title(lines)})", columns, [
+            [getattr(counts, name) for name in columns] for counts in by_step(lines)
+        ])  # fmt: skip
+        show_grid("money, in smallest units", MONEY, [m.cells() for m in by_currency(lines)])
+        if differences := difference_cells(lines):
+            show_grid("differences", DIFFERENCES, differences)
+    if told := [each for line in lines for each in line.told]:
+        raise NotAccountedForError(told)
 
 
 def _broken(proof: PartitionProof) -> str:
