@@ -40,6 +40,8 @@ LakehouseError                      anything below; the command line prints it i
 ├── BatchNotHeldError               no delivered batch of this name is held
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
 ├── NotAccountedForError            records or money differ between two steps, unexplained
+├── NotSyncedError                  the serving store cannot be compared with any version of Gold
+├── ServingDriftError               items of the serving store are not what Gold says
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
 
@@ -481,6 +483,41 @@ class NotAccountedForError(LakehouseError):
         super().__init__(
             f"not every record and every cent is accounted for: {named}{rest}. The newest run in "
             "gold.reconciliation has them all; `lakehouse explain ID` follows one transaction."
+        )
+
+
+class NotSyncedError(LakehouseError):
+    """Nothing to compare with: no version of Gold was pushed wholly, or it is not kept."""
+
+    def __init__(self, table: str, why: str) -> None:
+        self.table = table
+        super().__init__(
+            f"DynamoDB table {table} cannot be compared with Gold: {why}. "
+            "Run `lakehouse run sync_dynamodb`."
+        )
+
+
+class ServingDriftError(LakehouseError):
+    """A reader of the serving store is told something else than a reader of Gold."""
+
+    def __init__(
+        self, table: str, drift: Mapping[str, int], named: Mapping[str, Sequence[str]]
+    ) -> None:
+        self.drift, self.named = dict(drift), dict(named)
+        told = "; ".join(
+            f"{count} {kind} ({', '.join(named.get(kind, ())[:3])})"
+            for kind, count in drift.items()
+            if count
+        )
+        going_back = (
+            " What is backwards has a version that Gold has not: Gold was restored. Delete the "
+            "table, and the checkpoint of sync_dynamodb, and push anew."
+            if drift.get("backwards")
+            else ""
+        )
+        super().__init__(
+            f"DynamoDB table {table} is not what Gold says: {told}. "
+            f"`lakehouse prove serving --repair` writes it anew.{going_back}"
         )
 
 

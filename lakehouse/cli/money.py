@@ -54,7 +54,7 @@ def by_currency(lines: Iterable[Reconciliation]) -> list[Money]:
         for name in _AMOUNTS:
             own[name] += getattr(line, f"{name}_amount") or 0
     ordered = sorted(sums.items(), key=lambda item: [part or "" for part in item[0]])
-    return [Money(*place, **amounts) for place, amounts in ordered]
+    return [Money(*place, *[own[name] for name in _AMOUNTS]) for place, own in ordered]
 
 
 def difference_cells(lines: Iterable[Reconciliation]) -> list[list[Any]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
 from lakehouse.cli.terminal import note, show_grid, show_json, step
 from lakehouse.config import Config
-from lakehouse.errors import NotAccountedForError, OffsetsDifferError
+from lakehouse.errors import NotAccountedForError, OffsetsDifferError, ServingDriftError
 
 if TYPE_CHECKING:
     from lakehouse.cli.offsets import PartitionProof
@@ -85,6 +85,47 @@ def money(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
             show_grid("differences", DIFFERENCES, differences)
     if told := [each for line in lines for each in line.told]:
         raise NotAccountedForError(told)
+
+
+@app.command()
+def serving(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Compare every item, not a sample.")
+    ] = False,
+    sample: Annotated[int, typer.Option(min=1, help="About so many payments.")] = 10_000,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Write what drifts, by conditional writes.")
+    ] = False,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Compare DynamoDB with Gold, as far as it was pushed: runs compare_serving."""
+    settings = Config.load(config)
+    from lakehouse.job import execute, job_named
+
+    with step("compare_serving"):
+        report = execute(
+            job_named("compare_serving"),
+            settings,
+            trigger="once",
+            sample=None if everything else sample,
+            repair=repair,
+            only_report=True,
+        )
+    if as_json:
+        show_json(asdict(report) | {"holds": not report.drifting})
+    else:
+        columns = ("version", "payments", "hot", "compared", "ahead", *report.drift, "repaired")
+        show_grid(
+            "items of DynamoDB beside Gold",
+            columns,
+            [[report.version, report.payments, report.hot, report.compared, report.ahead,
+              *report.drift.values(), report.repaired]],
+        )  # fmt: skip
+        for kind, names in report.named.items():
+            note(f"{kind}: {', '.join(names)}")
+    if report.drifting:
+        raise ServingDriftError(settings.dynamodb.table, report.drift, report.named)
 
 
 def _broken(proof: PartitionProof) -> str:
