@@ -45,6 +45,7 @@ JOB_FILES = {
     "consolidate": "gold/consolidate.py",
     "record_history": "gold/record_history.py",
     "sync_dynamodb": "gold/sync_dynamodb.py",
+    "compare_serving": "gold/compare_serving.py",
     "reconcile": "gold/reconcile.py",
     "audit": "gold/audit.py",
 }
@@ -158,7 +159,7 @@ def deliver(platform: Platform, process: Process) -> None:
     process("build_batch")
     process("consolidate")
     process("record_history", "sync_dynamodb")
-    last = ("reconcile", "audit", "correct_record", "compare_paths")
+    last = ("reconcile", "audit", "correct_record", "compare_paths", "compare_serving")
     process(*last, correct_record=platform.a_correction())
     platform.steps = platform.rows(GOLD_RECONCILIATION)
     platform.decisions = platform.read(SILVER_LIVE_TRANSACTIONS).count()
