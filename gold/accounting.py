@@ -199,10 +199,10 @@ def manifest_items(files: DataFrame, landed: DataFrame, step: str) -> DataFrame:
     nothing = F.lit(None).cast("string")
     place = F.concat_ws("@", "path", F.substring("file_sha256", 1, 12))
     # a file that nobody looked into has no hash
-    same = [F.col(f"told.{name}").eqNullSafe(F.col(f"found.{name}")) for name in content]
+    same = [F.col(f"told.{name}").eqNullSafe(F.col(f"landed.{name}")) for name in content]
     differing = (
         told.alias("told")
-        .join(found.alias("found"), same, "left")
+        .join(found.alias("landed"), same, "left")
         .select(*[F.col(f"told.{name}") for name in content], "known", "found")
         .select(
             F.lit(step).alias("step"),

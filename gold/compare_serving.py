@@ -21,7 +21,7 @@ from gold.serving import contents_of, items_of, tombstones_of
 from lakehouse.context import Lakehouse
 from lakehouse.dynamodb import push
 from lakehouse.errors import NotSyncedError, ServingDriftError
-from lakehouse.frames import keeping
+from lakehouse.frames import Keep, keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.tables import GOLD_TRANSACTIONS
@@ -103,12 +103,13 @@ class Look:
         position = position_of(replace(lake, job="sync_dynamodb"), gold_table_id(lake))
         if position == NOTHING_YET:
             raise NotSyncedError(table, "no push has ended yet")
+        at = min(position, newest)  # beyond it, Gold was restored
         try:
-            gold = lake.read(GOLD_TRANSACTIONS, min(position, newest))
+            gold = lake.read(GOLD_TRANSACTIONS, at)
         except AnalysisException:
-            raise NotSyncedError(table, f"Gold keeps no version {position} any more") from None
-        gold = gold.withColumn("version", F.lit(position).cast("long"))
-        versions = Versions(position, newest)
+            raise NotSyncedError(table, f"Gold keeps no version {at} any more") from None
+        gold = gold.withColumn("version", F.lit(at).cast("long"))
+        versions = Versions(at, newest)
         look = cls(lake, versions, gold, 1.0, seed)
         if sample is None:
             return look
@@ -124,7 +125,7 @@ class Look:
         ).first()
         assert counts is not None  # an aggregate has one row
         with keeping() as keep:
-            found = keep(self._drifting())
+            found = keep(self._drifting(keep))
             by_kind = {row["kind"]: row["count"] for row in found.groupBy("kind").count().collect()}
             named = {
                 str(kind): [
@@ -156,7 +157,8 @@ class Look:
         config, now = self.lake.config, self.lake.clock()
         with keeping() as keep:
             is_mendable = ~F.col("kind").isin(str(Drift.BACKWARDS), AHEAD)
-            drifting = keep(self._drifting().where(is_mendable))
+            drifting = keep(self._drifting(keep).where(is_mendable))
+            drifting.count()  # all of it, before the first write changes what is found
             wanted = self.gold.join(F.broadcast(drifting), "transaction_id", "left_semi")
             items = keep(items_of(wanted, config, now))
             others = drifting.join(items, "transaction_id", "left_anti").select(
@@ -170,7 +172,7 @@ class Look:
             equal = items.join(F.broadcast(own), "transaction_id", "left_semi")
             return written + replace_equal(equal, config.dynamodb)
 
-    def _drifting(self) -> DataFrame:
+    def _drifting(self, keep: Keep) -> DataFrame:
         """Items that drift, or are ahead: `transaction_id, kind, seen_version`."""
         config, now = self.lake.config, self.lake.clock()
         settings, known = config.dynamodb, self._known()
@@ -183,7 +185,7 @@ class Look:
         of_none = found.join(known, "transaction_id", "left_anti").select(
             "transaction_id", self._kind_of_extra().alias("kind"), "seen_version"
         )
-        return self._dated(of_hot.unionByName(of_cold).unionByName(of_none))
+        return self._dated(keep(of_hot.unionByName(of_cold).unionByName(of_none)))
 
     def _dated(self, drifting: DataFrame) -> DataFrame:
         """UNEQUAL items become stale where Gold has changed them since, else differing."""

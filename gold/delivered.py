@@ -87,7 +87,9 @@ def delivered_rows(drops: DataFrame, files: DataFrame, reading: Reading) -> Data
     coordinates: the older rows get others.
     """
     content = ("path", "file_sha256", "file_revision")
-    newest = F.max("file_revision").over(Window.partitionBy("path"))
+    # what is held behind Bronze supersedes nothing
+    taken = F.when(F.col("is_loaded"), F.col("file_revision"))
+    newest = F.max(taken).over(Window.partitionBy("path"))
     newest_of_content = F.max("file_revision").over(Window.partitionBy("path", "file_sha256"))
     landed = (
         files.where(F.col("verdict").isin(str(Verdict.LOADED), str(Verdict.HELD)))
@@ -97,7 +99,7 @@ def delivered_rows(drops: DataFrame, files: DataFrame, reading: Reading) -> Data
         .select(
             *content,
             (~F.col("is_loaded")).alias("held"),
-            (F.col("file_revision") < newest).alias("superseded"),
+            F.coalesce(F.col("file_revision") < newest, F.lit(False)).alias("superseded"),
             (F.col("file_revision") < newest_of_content).alias("put_back"),
         )
     )

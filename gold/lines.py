@@ -136,7 +136,7 @@ def reported_in(lines: Iterable[Row]) -> dict[tuple[Place, str], datetime]:
 def _difference(row: Row, since: datetime) -> Difference:
     kind, oldest = AccountDifference(row["kind"]), row["oldest_at"]
     return Difference(
-        kind=kind,
+        kind=str(kind),  # plain text: a row for Spark knows no enumeration
         is_explained=kind in EXPLAINED_DIFFERENCES,
         records=row["records"],
         amount=row["amount"],

@@ -106,7 +106,7 @@ def tombstones_of(rows: DataFrame, config: Config, now: datetime) -> DataFrame:
 def pushed_items(rows: DataFrame, config: Config, now: datetime) -> DataFrame:
     """What a push writes for changed rows: items, and tombstones of those that cooled down.
 
-    `rows` have `lasts_until`: what never was an item leaves none.
+    `rows` have `lasts_until`: what cannot have left an item that still lies there leaves none.
     """
     is_cold, may_lie_there = ~is_hot(config.dynamodb.hot, now), F.col("lasts_until") > F.lit(now)
     cold = rows.where(is_cold & may_lie_there)

@@ -115,13 +115,14 @@ def test_what_cools_down_leaves_a_tombstone_that_no_replay_gets_past(
     )
     long_ago, lately = NOW - timedelta(days=60), NOW - timedelta(days=20)
     old = {"timestamp": long_ago, "event_date": long_ago.date()}
+    ancient = {"timestamp": NOW - timedelta(days=200), "event_date": date(2025, 8, 21)}
     disputed = {"settlement_status": "CHARGEBACK", "chargeback_amount": "1200",
                 "settled_amount": "1200", "last_money_at": lately}  # fmt: skip
     append(
         gold,
         GOLD_TRANSACTIONS,
         a_gold_row("disputed", **old, **disputed),
-        a_gold_row("never hot", **old),
+        a_gold_row("never hot", **ancient),
     )
     sync_dynamodb(lake)
     item = lookup(dynamodb, "disputed")
@@ -131,7 +132,7 @@ def test_what_cools_down_leaves_a_tombstone_that_no_replay_gets_past(
     merge_gold(
         gold,
         a_gold_row("disputed", **old, **disputed, chargeback_reversed_amount="1200"),
-        a_gold_row("never hot", **old, settled_amount="1200", last_money_at=lately),
+        a_gold_row("never hot", **ancient, settled_amount="1200", last_money_at=lately),
     )
     sync_dynamodb(lake)
     item = lookup(dynamodb, "disputed")
