@@ -58,7 +58,7 @@ else its coordinates; money in smallest units, null where it cannot be read."""
 _IDS = ("event_id", "transaction_id")
 _DAYS = ("effective_date", "rate_date")
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-_AMOUNT = r"^[+]?[0-9]{1,40}([.][0-9]{1,18})?([eE][+]?[0-9]{1,3})?$"
+_AMOUNT = r"^[+-]?[0-9]{1,40}([.][0-9]{1,18})?([eE][+]?[0-9]{1,3})?$"
 _CURRENCY = "^[A-Z]{3}$"
 _EVENT_TYPE = "^[A-Z_]{1,32}$"
 _LIMIT = 10**13
@@ -177,5 +177,5 @@ def _minor_units() -> Column:
     """Whole smallest units, not negative, of at most 13 digits; null for any other text."""
     readable = F.col("_amount").rlike(_AMOUNT)
     exact = F.when(readable, F.expr("try_cast(_amount AS DECIMAL(38,18))"))
-    is_amount = (exact < _LIMIT) & (exact == F.floor(exact))
+    is_amount = (exact >= 0) & (exact < _LIMIT) & (exact == F.floor(exact))
     return F.when(is_amount, exact.cast("decimal(25,2)"))

@@ -33,6 +33,7 @@ Opener = Callable[[str], Lakehouse]
 Row = dict[str, Any]
 
 DAY = date(2026, 3, 8)
+FACTS = "EUR,SETTLED,2026-03-08T09:00:00Z"
 LIVE = "bronze.transactions -> silver.live_transactions"
 SCORES = "bronze.fraud_scores -> silver.fraud_scores"
 MONEY = "bronze.drops_money_events -> silver.money_events"
@@ -62,7 +63,7 @@ def a_csv_row(sha: str, revision: int, number: int, raw: str, name: str = "a") -
     return {
         "delivery_date": DAY, "path": f"money_events/{name}.csv", "file_sha256": sha,
         "file_revision": revision, "row_number": number, "format": "csv",
-        "header": "amount,event_id,note", "raw": raw, "redactions": 0,
+        "header": "amount,event_id,note,currency,event_type,timestamp", "raw": raw, "redactions": 0,
     }  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def test_each_count_is_made_for_itself_and_what_is_nowhere_is_unexplained(
 def _transactions(lake: Lakehouse) -> None:
     append(
         lake, BRONZE_TRANSACTIONS,
-        a_message(0, '{"event_id": "e-1"}'), a_message(1, '{"event_id": "E-1"}'),
+        a_message(0, '{"event_id": "e-1", "amount": "1"}'), a_message(1, '{"event_id": "E-1"}'),
         a_message(2, "garbage"), a_message(3, '{"event_id": "e-2"}'),
     )  # fmt: skip
     accepted = in_silver("e-1", "kafka:payments.transactions/0/0@id") | {
@@ -194,9 +195,9 @@ def _money_events(lake: Lakehouse) -> None:
     )  # fmt: skip
     append(
         lake, DROPS["money_events"],
-        a_csv_row("new", 0, 1, '"90","m-1",corrected\r'), a_csv_row("new", 0, 2, "x,m-3,"),
+        a_csv_row("new", 0, 1, f'"90","m-1",corrected,{FACTS}\r'), a_csv_row("new", 0, 2, "x,m-3,"),
         a_csv_row("old", 1, 1, '100,m-1,"a, ""quoted"" note"'), a_csv_row("old", 1, 2, "5,m-2,"),
-        a_csv_row("new", 2, 1, '"90","m-1",corrected\r'), a_csv_row("new", 2, 2, "x,m-3,"),
+        a_csv_row("new", 2, 1, f'"90","m-1",corrected,{FACTS}\r'), a_csv_row("new", 2, 2, "x,m-3,"),
         a_csv_row("gated", 0, 1, "1,m-1,", name="c"), a_csv_row("gated", 0, 2, "1,m-8,", name="c"),
         a_csv_row("gated", 0, 3, "1,m-9,", name="c"),
     )  # fmt: skip
