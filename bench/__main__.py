@@ -9,6 +9,7 @@ import typer
 
 from bench.backlog import fill
 from bench.batch import batch_index, one_day_of_thirty
+from bench.consolidation import larger_table, merges
 from bench.enrichment import enrichment, growth
 from bench.freshness import freshness
 from bench.ingestion import ingestion
@@ -29,6 +30,8 @@ class Figure(StrEnum):
     BATCH = "batch"
     ONE_DAY = "one-day"
     SYNC = "sync"
+    GOLD = "gold"
+    LARGER_GOLD = "larger-gold"
 
 
 def bench(
@@ -37,6 +40,10 @@ def bench(
         int, typer.Option(min=1000, help="Payments of backlog, log, month.")
     ] = 1_000_000,
     history: Annotated[int, typer.Option(min=1000, help="Payments in seventy days.")] = 500_000,
+    gold: Annotated[int, typer.Option(min=100_000, help="Rows of Gold.")] = 5_000_000,
+    larger_gold: Annotated[
+        int, typer.Option(min=500_000, help="Rows of the larger Gold; the other has a tenth.")
+    ] = 20_000_000,
     rate: Annotated[int, typer.Option(min=1, help="Payments per second, for freshness.")] = 200,
     seconds: Annotated[int, typer.Option(min=10, help="How long they come.")] = 120,
     items: Annotated[
@@ -56,6 +63,12 @@ def bench(
     if Figure.SYNC in wanted:
         with own_place() as config:
             sync(config, items, rounds)
+    if Figure.GOLD in wanted:
+        with own_lake() as config:
+            merges(config, gold, rounds)
+    if Figure.LARGER_GOLD in wanted:
+        with own_lake() as config:
+            larger_table(config, larger_gold, rounds)
     if not {Figure.INGESTION, Figure.ENRICHMENT, Figure.GROWTH, Figure.FRESHNESS} & set(wanted):
         return
     with own_place() as config:

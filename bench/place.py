@@ -30,6 +30,8 @@ def own_place() -> Iterator[Config]:
             "SERVICES__KAFKA__PORT": kafka,
             "SERVICES__KAFKA__CONTROLLER_PORT": controller,
             "SERVICES__DYNAMODB__PORT": dynamodb,
+            # on disk it syncs a file for each item, which DynamoDB does not let a writer wait for
+            "SERVICES__DYNAMODB__IN_MEMORY": True,
             "SERVICES__SCORING__PORT": scoring,
             "KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{kafka}",
             "DYNAMODB__ENDPOINT_URL": f"http://127.0.0.1:{dynamodb}",
@@ -53,6 +55,8 @@ def _folders(folder: str) -> dict[str, object]:
         "LAKE__LANDING": f"{folder}/landing",
         "LEASE__LOCATION": f"{folder}/leases",
         "CARDS__TOKEN_KEY": f"generated-file:{folder}/card.key",
+        "HISTORY__SIGNING_KEY": f"generated-file:{folder}/history.key",
+        "HISTORY__HEADS__LOCATION": f"{folder}/heads",
     }
 
 

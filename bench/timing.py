@@ -11,14 +11,21 @@ from rich.table import Table
 Work = Callable[[], None]
 
 
-def best_of(works: Mapping[str, Work], rounds: int) -> dict[str, float]:
-    """Seconds of each; they take turns, so that a slow spell of the machine meets all of them."""
+def best_of(
+    works: Mapping[str, Work], rounds: int, afterwards: Work | None = None
+) -> dict[str, float]:
+    """Seconds of each; they take turns, so that a slow spell of the machine meets all of them.
+
+    What is done `afterwards`, behind each, is not timed.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
             begun = time.perf_counter()
             work()
             seconds[name].append(time.perf_counter() - begun)
+            if afterwards is not None:
+                afterwards()
     return {name: min(found) for name, found in seconds.items()}
 
 

@@ -1,13 +1,16 @@
 """silver.* -> gold.transactions: union what is new with what is known, derive, MERGE complete rows.
 
 A batch may come again after a crash: its union is then what Gold already has, and nothing is
-written.
+written. `--heal` reads nothing new: it looks at all of Gold, and mends what `lakehouse prove gold`
+finds there.
 """
 
 from __future__ import annotations
 
 from functools import reduce
+from typing import Annotated
 
+import typer
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
@@ -18,6 +21,7 @@ from gold.consolidation import (
     changes,
     days_of_interest,
     days_to_search,
+    healed,
     in_places,
     replaces,
     within,
@@ -30,8 +34,10 @@ from gold.contributions import (
 )
 from lakehouse.context import Lakehouse
 from lakehouse.fold.precedence import load_precedence
+from lakehouse.fold.proof import wrong_transactions
 from lakehouse.fold.spark import Derivation, derivation, reduce_contributions
-from lakehouse.frames import keeping
+from lakehouse.fold.transitions import load_transitions
+from lakehouse.frames import broadcast_if_few, keeping
 from lakehouse.job import run
 from lakehouse.tables import (
     GOLD_TRANSACTIONS,
@@ -52,9 +58,19 @@ _SOURCES = (
 _BROADCAST_UP_TO = 500_000  # transaction ids: some 50 MB in each executor
 
 
-def consolidate(lake: Lakehouse) -> StreamingQuery:
-    """Fold what is new in Silver into Gold."""
-    derived = derivation(load_precedence(lake.config.rules.precedence))
+def consolidate(
+    lake: Lakehouse,
+    heal: Annotated[
+        bool,
+        typer.Option("--heal", help="Mend rows of Gold that are doubled or not as derived; end."),
+    ] = False,
+) -> StreamingQuery | None:
+    """Fold what is new in Silver into Gold; or heal Gold and end, whatever the trigger."""
+    rules = lake.config.rules
+    derived = derivation(load_precedence(rules.precedence), load_transitions(rules.transitions))
+    if heal:
+        heal_gold(lake, derived)
+        return None
     streams = [made_of(lake.stream(table, with_versions=True)) for table, made_of in _SOURCES]
     contributions = reduce(DataFrame.unionByName, streams)
     return lake.each_batch(contributions, lambda rows, _: fold_into_gold(lake, rows, derived))
@@ -75,6 +91,15 @@ def fold_into_gold(lake: Lakehouse, rows: DataFrame, derived: Derivation) -> Non
         located = gold.where(within(stretches)).join(keys, "transaction_id", "left_semi")
         existing = gold.where(in_places(_places(located))).join(keys, "transaction_id", "left_semi")
         _commit(lake, keep(changes(new, existing, derived)))
+
+
+def heal_gold(lake: Lakehouse, derived: Derivation) -> None:
+    """Make each transaction one row, derived from all that its rows know, by at most one commit."""
+    with keeping() as keep:
+        gold = lake.read(GOLD_TRANSACTIONS)
+        wrong = keep(wrong_transactions(gold, derived)).select("transaction_id")
+        rows = gold.join(broadcast_if_few(wrong), "transaction_id", "left_semi")
+        _commit(lake, keep(healed(rows, derived)))
 
 
 def _commit(lake: Lakehouse, changed: DataFrame) -> None:

@@ -15,7 +15,7 @@ from lakehouse.fold.spark import Derivation, standing
 from lakehouse.tables import WAITING_DAY
 
 Days = tuple[date, date]
-Place = tuple[date, str]
+Place = tuple[date, str | None]
 
 LOCATED = ("located_date", "located_region", "is_removal")
 """Beside Gold's columns in a change: the partition of the row it replaces (null: none), and
@@ -58,11 +58,14 @@ def within(stretches: Sequence[Days]) -> Column:
 
 def in_places(places: Iterable[Place], prefix: str = "") -> Column:
     """Literal condition on Gold's partition columns: in one of the partitions."""
-    days_of: dict[str, list[date]] = {}
-    for day, region in sorted(places):
+    days_of: dict[str | None, list[date]] = {}
+    for day, region in sorted(places, key=lambda place: (place[0], place[1] or "")):
         days_of.setdefault(region, []).append(day)
+    of_row = F.col(f"{prefix}region")
     conditions = [
-        (F.col(f"{prefix}region") == region) & F.col(f"{prefix}event_date").isin(days)
+        # consolidation writes no null, but it heals one
+        (of_row.isNull() if region is None else of_row == region)
+        & F.col(f"{prefix}event_date").isin(days)
         for region, days in days_of.items()
     ]
     return reduce(or_, conditions, F.lit(False))
@@ -74,22 +77,37 @@ def changes(new: DataFrame, existing: DataFrame, derived: Derivation) -> DataFra
     A transaction that has several rows (found outside the window, once) becomes one again: each
     of them is removed, and their union comes in as a new row.
     """
-    place = F.struct(F.col("event_date").alias("day"), "region")
     known = existing.select(
-        "transaction_id", "contributions", place.alias("place"), F.col("contributions").alias("old")
+        "transaction_id", "contributions", _place(), F.col("contributions").alias("old")
     )
-    together = new.select(
-        "transaction_id", "contributions", _none().alias("place"), _none().alias("old")
-    ).unionByName(known)
+    united = _united(
+        new.select(
+            "transaction_id", "contributions", _none().alias("place"), _none().alias("old")
+        ).unionByName(known)
+    )
+    is_doubled = F.size("places") > 1
+    changed = united.where(is_doubled | ~F.col("contributions").eqNullSafe(F.col("old")))
+    return _replacing(changed, derived)
+
+
+def healed(wrong: DataFrame, derived: Derivation) -> DataFrame:
+    """As `changes`, of rows that are wrong themselves: all rows of each of their transactions."""
+    known = wrong.select("transaction_id", "contributions", _place(), _none().alias("old"))
+    return _replacing(_united(known), derived)
+
+
+def _united(known: DataFrame) -> DataFrame:
+    """One row per transaction: the union of its sets, and the places of its rows."""
     # the union stands inside the aggregate, where no optimizer rule computes it a second time
-    united = together.groupBy("transaction_id").agg(
+    return known.groupBy("transaction_id").agg(
         standing(F.flatten(F.collect_list("contributions"))).alias("contributions"),
         F.collect_list("place").alias("places"),
         F.first("old", ignorenulls=True).alias("old"),
     )
-    is_doubled = F.size("places") > 1
-    changed = united.where(is_doubled | ~F.col("contributions").eqNullSafe(F.col("old")))
-    rows = derived(changed, carrying=["places"])
+
+
+def _replacing(united: DataFrame, derived: Derivation) -> DataFrame:
+    rows = derived(united, carrying=["places"])
     return rows.select("*", F.inline(_replacements())).drop("places")
 
 
@@ -114,8 +132,12 @@ def replaces(old: Iterable[Place]) -> Column:
         in_places(old, prefix="t.")
         & (F.col("t.transaction_id") == F.col("s.transaction_id"))
         & (F.col("t.event_date") == F.col("s.located_date"))
-        & (F.col("t.region") == F.col("s.located_region"))
+        & F.col("t.region").eqNullSafe(F.col("s.located_region"))
     )
+
+
+def _place() -> Column:
+    return F.struct(F.col("event_date").alias("day"), "region").alias("place")
 
 
 def _none() -> Column:

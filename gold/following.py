@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.context import Lakehouse
-from lakehouse.delta import latest_version, path_of
+from lakehouse.delta import latest_version, path_of, table_id
 from lakehouse.errors import FollowerAheadError
 from lakehouse.tables import GOLD_TRANSACTIONS
 
@@ -68,21 +69,22 @@ def newest_gold_version(lake: Lakehouse) -> int:
 def gold_table_id(lake: Lakehouse) -> str:
     """Delta's id of this very table: another one after it was dropped and created again."""
     lake.read(GOLD_TRANSACTIONS)  # creates it where no job has written yet
-    path = path_of(lake.config, GOLD_TRANSACTIONS)
-    detail = lake.spark.sql(f"DESCRIBE DETAIL delta.`{path}`").select("id").first()
-    return str(detail["id"]) if detail else ""
+    return table_id(lake.spark, path_of(lake.config, GOLD_TRANSACTIONS))
 
 
-def commit_lines(lake: Lakehouse, version: int) -> list[str] | None:
-    """The lines of Delta's commit file of one Gold version; None where it is not there any more."""
+def commit_file(lake: Lakehouse, version: int) -> bytes | None:
+    """Delta's commit file of one Gold version; None where it is not there any more."""
     log = f"{path_of(lake.config, GOLD_TRANSACTIONS)}/_delta_log"
     commit, files = hadoop_path(lake, f"{log}/{version:020d}.json")
     if not files.exists(commit):
         return None
+    if files.getScheme() == "file":
+        # Hadoop's own reader refuses a changed byte by its checksum: the proof is to name it
+        return Path(commit.toUri().getPath()).read_bytes()
     stream = files.open(commit)
     try:
         jvm: Any = lake.spark.sparkContext._jvm
-        return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")).splitlines()
+        return bytes(jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
     finally:
         stream.close()
 

@@ -1,4 +1,4 @@
-"""Change feed of gold.transactions -> gold.transaction_history and gold.history_chain."""
+"""Change feed of gold.transactions -> gold.transaction_history, gold.history_chain and its head."""
 
 from __future__ import annotations
 
@@ -7,31 +7,44 @@ from pyspark.sql import functions as F
 
 from gold.chain import (
     GENESIS,
+    NO_ROWS,
     Commit,
     Content,
     commit_of,
     contents_of,
+    differences_of,
+    digests_of,
+    gold_content,
     is_of,
     link,
     links_of,
+    running,
 )
+from gold.file_hashes import hashes_of
 from gold.following import (
     NOTHING_YET,
     Span,
     changes_in,
-    commit_lines,
+    commit_file,
     follow,
     gold_table_id,
     newest_gold_version,
     span_behind,
 )
+from gold.head import contradiction, signed, written
 from gold.history import field_groups, history_as_of, history_rows
-from lakehouse.config import read_yaml
+from lakehouse.config import read_yaml, secret
 from lakehouse.context import Batch, Lakehouse
-from lakehouse.errors import BeyondKnownHistoryError, FollowerAheadError, VersionNotFoundError
+from lakehouse.errors import (
+    BeyondKnownHistoryError,
+    FollowerAheadError,
+    HeadContradictsError,
+    VersionNotFoundError,
+)
+from lakehouse.heads import heads_of
 from lakehouse.job import run
+from lakehouse.monitoring import log
 from lakehouse.records.gold import ChainLink
-from lakehouse.schema import spark_schema
 from lakehouse.tables import (
     GOLD_HISTORY_CHAIN,
     GOLD_TRANSACTION_HISTORY,
@@ -40,7 +53,13 @@ from lakehouse.tables import (
 
 
 def record_history(lake: Lakehouse) -> None:
-    """Record what each new version of Gold changed, exactly once, and chain the versions."""
+    """Record what each new version of Gold changed, exactly once; chain the versions, and sign.
+
+    Raises:
+        FollowerAheadError: Gold is not the table, or not as new, as the one that was chained.
+        HeadContradictsError: the chain is not the one that was signed.
+        HeadNotKeptError: the place of signed heads does not answer.
+    """
     follow(lake, _record_new_versions)
 
 
@@ -70,39 +89,61 @@ def _record_new_versions(lake: Lakehouse) -> None:
         _check_follows(lake, newest)
     if span is None:
         return
-    commits = [commit_of(v, _lines(lake, v)) for v in range(span.after + 1, span.upto + 1)]
+    table_id = gold_table_id(lake)
+    if newest:
+        _check_signed(lake, newest, table_id)
     # a run that is not alone any more writes the same batch: Delta skips the second
-    batch = Batch(gold_table_id(lake), span.upto)
+    batch = Batch(table_id, span.upto)
     _append_history(lake, span, batch)
-    contents = contents_of(_recorded_behind(lake, span.after))
-    links = _links(newest.hash if newest else GENESIS, commits, contents)
-    rows = lake.spark.createDataFrame([one.model_dump() for one in links], spark_schema(ChainLink))
-    lake.append(rows, GOLD_HISTORY_CHAIN, batch)
+    links = _links(lake, span, newest)
+    # the head first: the chain never has an end that nobody signed, whenever this run dies
+    _sign(lake, links[-1], table_id)
+    rows = [one.model_dump() for one in links]
+    lake.append(lake.spark.createDataFrame(rows, GOLD_HISTORY_CHAIN.schema), GOLD_HISTORY_CHAIN,
+                batch)  # fmt: skip
+    changed = sum(one.rows_changed for one in links)
+    log("recorded", job=lake.job, version=span.upto, rows=changed)
 
 
 def _check_follows(lake: Lakehouse, newest: ChainLink) -> None:
     """Refuse a Gold in which the last chained version is not the one that was chained."""
     version = newest.gold_version
-    lines = commit_lines(lake, version)
+    content = commit_file(lake, version)
     # Delta cleans its log behind the audit horizon: then nothing contradicts
-    if lines is not None and not is_of(newest, commit_of(version, lines)):
+    if content is not None and not is_of(newest, content):
         newest_version = newest_gold_version(lake)
         raise FollowerAheadError(GOLD_TRANSACTIONS.name, version, newest_version)
 
 
-def _lines(lake: Lakehouse, version: int) -> list[str]:
-    lines = commit_lines(lake, version)
-    if lines is None:
-        newest = newest_gold_version(lake)
-        raise VersionNotFoundError(GOLD_TRANSACTIONS.name, version, newest)
-    return lines
+def _check_signed(lake: Lakehouse, newest: ChainLink, table_id: str) -> None:
+    """Refuse to go on behind a link that is not the signed one: what follows would vouch for it."""
+    head = heads_of(lake.config.history.heads).get(newest.gold_version)
+    fault = contradiction(head, newest, table_id, _key(lake))
+    if fault:
+        raise HeadContradictsError(newest.gold_version, fault)
+
+
+def _sign(lake: Lakehouse, last: ChainLink, table_id: str) -> None:
+    """Keep the head of the chain that will end with `last`; a run that died may have done so."""
+    key = _key(lake)
+    lake.lease.check()
+    kept = heads_of(lake.config.history.heads).put(
+        last.gold_version, written(signed(table_id, last, key))
+    )
+    fault = contradiction(kept, last, table_id, key)
+    if fault:
+        raise HeadContradictsError(last.gold_version, fault)
+
+
+def _key(lake: Lakehouse) -> bytes:
+    return secret(lake.config.history.signing_key).encode("utf-8")
 
 
 def _append_history(lake: Lakehouse, span: Span, batch: Batch) -> None:
     # a run that died between its two appends left history ahead of the chain; what it appended
     # is complete up to its last version, and the rest begins behind that
     recorded = max(_recorded_through(lake), span.after)
-    if recorded == span.upto:
+    if recorded >= span.upto:
         return
     groups = field_groups(read_yaml(lake.config.rules.precedence))
     rows = changes_in(lake, Span(recorded, span.upto)).transform(history_rows(groups))
@@ -115,19 +156,43 @@ def _recorded_through(lake: Lakehouse) -> int:
     return NOTHING_YET if greatest is None or greatest[0] is None else int(greatest[0])
 
 
-def _links(
-    previous_hash: str, commits: list[Commit], contents: dict[int, Content]
-) -> list[ChainLink]:
+def _links(lake: Lakehouse, span: Span, newest: ChainLink | None) -> list[ChainLink]:
+    """One link for each version of the span, from Gold's log, its files and what was recorded."""
+    commits = [_commit(lake, version) for version in range(span.after + 1, span.upto + 1)]
+    recorded = _recorded_in(lake, span)
+    changed, digests = contents_of(recorded), digests_of(recorded)
+    grown = differences_of(changes_in(lake, span))
+    before = gold_content(newest) if newest else Content()
+    totals = running(before, [grown.get(one.gold_version, Content()) for one in commits])
     links: list[ChainLink] = []
-    for commit in commits:
-        content = contents.get(commit.gold_version, Content())
-        links.append(link(links[-1].hash if links else previous_hash, commit, content))
+    for commit, gold in zip(commits, totals, strict=True):
+        previous = links[-1].hash if links else newest.hash if newest else GENESIS
+        content = changed.get(commit.gold_version, Content())
+        digest = digests.get(commit.gold_version, NO_ROWS)
+        links.append(link(previous, commit, _files(lake, commit), content, digest, gold))
     return links
 
 
-def _recorded_behind(lake: Lakehouse, version: int) -> DataFrame:
+def _commit(lake: Lakehouse, version: int) -> Commit:
+    content = commit_file(lake, version)
+    if content is None:
+        newest = newest_gold_version(lake)
+        raise VersionNotFoundError(GOLD_TRANSACTIONS.name, version, newest)
+    return commit_of(version, content)
+
+
+def _files(lake: Lakehouse, commit: Commit) -> dict[str, str]:
+    hashes = hashes_of(lake, commit.added)
+    present = {path: digest for path, digest in hashes.items() if digest is not None}
+    if len(present) < len(hashes):
+        newest = newest_gold_version(lake)
+        raise VersionNotFoundError(GOLD_TRANSACTIONS.name, commit.gold_version, newest)
+    return present
+
+
+def _recorded_in(lake: Lakehouse, span: Span) -> DataFrame:
     history = lake.read(GOLD_TRANSACTION_HISTORY)
-    return history.where(F.col("gold_version") > version)
+    return history.where(F.col("gold_version").between(span.after + 1, span.upto))
 
 
 def _newest_link(lake: Lakehouse) -> ChainLink | None:

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from gold.items import ITEM, Bucket
 from lakehouse.checkpoint import Checkpoint
 from lakehouse.context import Lakehouse
-from lakehouse.delta import path_of
+from lakehouse.delta import path_of, table_id
 from lakehouse.records.codes import AccountDifference
 from lakehouse.tables import Table
 
@@ -28,9 +28,7 @@ def as_read_by(lake: Lakehouse, job: str, table: Table, pinned: int) -> DataFram
     what is missing.
     """
     positions = Checkpoint(lake.spark, lake.config, job).next_versions()
-    path = path_of(lake.config, table)
-    detail = lake.spark.sql(f"DESCRIBE DETAIL delta.`{path}`").select("id").first()
-    following = positions.get(str(detail["id"])) if detail else None
+    following = positions.get(table_id(lake.spark, path_of(lake.config, table)))
     if following is None or following > pinned:
         return None
     if following == 0:

@@ -228,6 +228,42 @@ class HotSettings(Settings):
     disputed_days: PositiveInt  # since its money moved last, while a dispute of it is open
 
 
+class FolderOfHeads(Settings):
+    """Signed heads as files that are never overwritten, on this machine."""
+
+    store: Literal["folder"]
+    location: Location
+
+
+class BucketOfHeads(Settings):
+    """Signed heads as objects of an S3 bucket with Object Lock: nobody can change one for so long.
+
+    `endpoint_url: null` is the service of the region.
+    """
+
+    store: Literal["s3"]
+    bucket: str
+    prefix: str
+    region: str
+    endpoint_url: HttpUrl | None
+    lock_days: PositiveInt
+
+
+class HistorySettings(Settings):
+    """Tamper evidence: the key that signs heads of the chain, and a place of their own for them."""
+
+    signing_key: SecretRef
+    heads: Annotated[FolderOfHeads | BucketOfHeads, Field(discriminator="store")]
+
+
+class MaintenanceSettings(Settings):
+    """Which partitions are compacted: with so many files below half the target, so many a run."""
+
+    target_file_mb: PositiveInt
+    small_files: Annotated[int, Field(ge=2)]
+    partitions_per_run: PositiveInt
+
+
 class DynamoDbSettings(Settings):
     """The serving store; `endpoint_url: null` is the service of the region.
 
@@ -260,9 +296,10 @@ class LeaseSettings(Settings):
 
 
 class RuleFiles(Settings):
-    """The data files that decide: who wins, which reason, action, region; and analysts' views."""
+    """The data files that decide: who wins, what is legal, which reason, action, region; views."""
 
     precedence: Location
+    transitions: Location
     decision: Location
     regions: Location
     quality: Location
@@ -279,10 +316,11 @@ class KafkaService(Settings):
 
 
 class DynamoDbService(Settings):
-    """DynamoDB Local."""
+    """DynamoDB Local: in memory it forgets all at its end, on disk it syncs a file per item."""
 
     port: Port
     heap_mb: PositiveInt
+    in_memory: bool
 
 
 class ScoringService(Settings):
@@ -321,6 +359,8 @@ class Config(BaseSettings):
     money: MoneySettings
     gold: GoldSettings
     audit: AuditSettings
+    history: HistorySettings
+    maintenance: MaintenanceSettings
     dynamodb: DynamoDbSettings
     lease: LeaseSettings
     rules: RuleFiles
@@ -360,22 +400,6 @@ class Config(BaseSettings):
             _config_folder.reset(token)
 
 
-class _EachKeyOnce(yaml.SafeLoader):
-    """YAML takes the last of equal keys: what stands above it would be there for nothing."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that the mapping has already."""
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if name in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {name!r} stands here a second time", key.start_mark
-                )
-            seen.add(name)
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path | str) -> dict[str, Any]:
     """Read one YAML mapping.
 
@@ -384,7 +408,8 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     """
     source = Path(path)
     try:
-        values = yaml.load(source.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
+        # a SafeLoader: it makes plain values and nothing else
+        values = yaml.load(source.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except FileNotFoundError:
         raise ConfigError(source, ["no such file"]) from None
     except OSError as error:
@@ -396,6 +421,19 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(source, ["expected a mapping of sections"])
     return values
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice: YAML would keep the last, and say nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Make a mapping of a node."""
+        names = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if names.count(key.value) > 1:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"the key {key.value} is there twice, first in line {line}")
+        return super().construct_mapping(node, deep)
 
 
 def problems_of(error: ValidationError) -> list[str]:

@@ -124,6 +124,10 @@ class Lakehouse:
         self.lease.check()
         return DeltaTable.forPath(self.spark, path)
 
+    def version(self, table: Table) -> int:
+        """The newest version of a table; runs no query."""
+        return delta.latest_version(self.spark, self._ensured(table))
+
     def _ensured(self, table: Table) -> str:
         path = delta.path_of(self.config, table)
         if not delta.exists(self.spark, path):

@@ -75,11 +75,39 @@ def check_schema(stored: DataFrame, table: Table) -> None:
 
 def latest_version(spark: SparkSession, path: str) -> int:
     """The newest version of the table at `path`, -1 where there is none. Runs no query."""
+    return int(_snapshot(spark, path).version())
+
+
+def live_files(spark: SparkSession, path: str) -> DataFrame:
+    """The data files of a table now: (partitionValues map, size in bytes). Reads the log alone."""
+    files = DataFrame(_snapshot(spark, path).allFiles().toDF(), spark)
+    return files.select("partitionValues", "size")
+
+
+def table_id(spark: SparkSession, path: str) -> str:
+    """Delta's id of this very table: another one after it was dropped and created again."""
+    detail = DeltaTable.forPath(spark, path).detail().select("id").first()
+    return str(detail["id"]) if detail else ""
+
+
+def stored_properties(spark: SparkSession, path: str) -> dict[str, str]:
+    """The properties that a table was created with, or given since."""
+    detail = DeltaTable.forPath(spark, path).detail().select("properties").first()
+    return dict(detail["properties"]) if detail else {}
+
+
+def _snapshot(spark: SparkSession, path: str) -> Any:
     jvm: Any = spark.sparkContext._jvm
-    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
+    log = _log_class(jvm).forTable(spark._jsparkSession, path)
     # Delta's own defaults
     defaults = [getattr(log, f"update$default${place + 1}")() for place in range(_parameters(jvm))]
-    return int(log.update(*defaults).version())
+    return log.update(*defaults)
+
+
+@cache
+def _log_class(jvm: Any) -> Any:
+    """Found once: each part of the name is a search through all jars."""
+    return jvm.org.apache.spark.sql.delta.DeltaLog
 
 
 @cache
@@ -106,6 +134,8 @@ def register(spark: SparkSession, config: Config, names: list[str]) -> None:
             layer = table.name.partition(".")[0]
             spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer}")
             try:
-                spark.sql(f"CREATE TABLE IF NOT EXISTS {table.name} USING delta LOCATION '{path}'")
+                # the name may be that of another lake, which this session asked before
+                spark.sql(f"DROP TABLE IF EXISTS {table.name}")
+                spark.sql(f"CREATE TABLE {table.name} USING delta LOCATION '{path}'")
             except AnalysisException as error:
                 raise SchemaDriftError(table.name, [], []) from error

@@ -11,13 +11,16 @@ an item is, and how it is read, is in `lakehouse.serving_item` and `lakehouse.se
 from __future__ import annotations
 
 import json
+import random
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from itertools import chain, islice
+from time import sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from boto3.dynamodb.types import TypeSerializer
@@ -55,6 +58,13 @@ _WINDOW = 1_000  # items of one partition in memory
 _STATEMENTS = 25  # of one BatchExecuteStatement, by DynamoDB's limit
 NEW = "is_new"
 """The column that says which items are likely not there yet."""
+# codes of a statement, of many in one request
+_STANDS, _UNSURE = "DuplicateItem", "InternalServerError"
+_BUSY = (
+    "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded",
+    "TransactionConflict",
+)  # fmt: skip
+_PAUSE_SECONDS = 0.1  # for each throttled item of a request, at most
 _SERVICE_FAULT = re.compile(r"An error occurred \((\w+)\)")
 
 
@@ -66,11 +76,14 @@ class PushReport:
     repeats meets its own writes, so `refused` may then count items that this push wrote; a request
     that the client repeats, because no answer came, counts as written. `oversized` of all items
     have a group that is heavier than its share of 1 KB: they are written, at the price of two.
+    `turned_down` counts inserts by the code of a fault that no repetition mends (a missing right,
+    say): what was to be inserted was then written as all other items are, each at a higher price.
     """
 
     written: int
     refused: int
     oversized: int = 0
+    turned_down: Counter[str] = field(default_factory=Counter)
 
 
 def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushReport:
@@ -109,6 +122,7 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
         written=sum(report.written for report in reports),
         refused=sum(report.refused for report in reports),
         oversized=sum(report.oversized for report in reports),
+        turned_down=sum((report.turned_down for report in reports), Counter()),
     )
 
 
@@ -128,12 +142,14 @@ def _write_partition(
             ]
             insert = partial(_insert, store, settings.table, group)
             new = [each for each in pushed if each.is_new]
-            standing = list(chain.from_iterable(pool.map(insert, _windows(new, _STATEMENTS))))
-            others = [each for each in pushed if not each.is_new] + standing
-            written = len(new) - len(standing)
+            inserted = list(pool.map(insert, _windows(new, _STATEMENTS)))
+            left = list(chain.from_iterable(each.left for each in inserted))
+            others = [each for each in pushed if not each.is_new] + left
+            written = len(new) - len(left)
             written += sum(pool.map(partial(_write, store, settings.table, group), others))
             heavy = [each for each in pushed if size_of_value(each.attributes) > GROUP_BYTES[group]]
-            yield PushReport(written, len(pushed) - written, oversized=len(heavy))
+            turned_down = sum((each.turned_down for each in inserted), Counter[str]())
+            yield PushReport(written, len(pushed) - written, len(heavy), turned_down)
 
 
 def _windows(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -155,6 +171,14 @@ class _Pushed:
 
 
 @dataclass(frozen=True)
+class _Inserted:
+    """Which items of a request were not inserted, and how often for a fault that stays."""
+
+    left: Sequence[_Pushed]
+    turned_down: Counter[str]
+
+
+@dataclass(frozen=True)
 class _Refusal:
     """Why nothing was changed: the version that stands, and whether the client had sent it twice.
 
@@ -169,21 +193,26 @@ def _attributes_of(body: str) -> Mapping[str, Any]:
     return stored(json.loads(body, parse_float=Decimal))
 
 
-def _insert(
-    store: DynamoDBClient, table: str, group: Group, items: Sequence[_Pushed]
-) -> list[_Pushed]:
-    """Insert up to 25 items at once; those that were not, because they stand already or are
-    throttled one by one, are the result.
+def _insert(store: DynamoDBClient, table: str, group: Group, items: Sequence[_Pushed]) -> _Inserted:
+    """Insert up to 25 items at once; some may be left, for whatever reason, to be written singly.
+
+    Items that are throttled one by one come in an answer that counts as a success: the client does
+    not slow down for it, so the writer waits.
     """
     answer = store.batch_execute_statement(
         Statements=[_statement(table, _item_of(group, item)) for item in items]
     )
     was_repeated = answer["ResponseMetadata"]["RetryAttempts"] > 0
-    return [
-        replace(item, was_repeated=was_repeated)
-        for item, told in zip(items, answer["Responses"], strict=True)
-        if "Error" in told
-    ]
+    told = [(item, each["Error"].get("Code", "")) for item, each in
+            zip(items, answer["Responses"], strict=True) if "Error" in each]  # fmt: skip
+    codes = Counter[str](code for _, code in told)
+    if busy := sum(codes[code] for code in _BUSY):
+        sleep(random.uniform(0, busy * _PAUSE_SECONDS))
+    return _Inserted(
+        # what failed within the store may be there nevertheless
+        [replace(item, was_repeated=was_repeated or code == _UNSURE) for item, code in told],
+        Counter({code: n for code, n in codes.items() if code not in {_STANDS, _UNSURE, *_BUSY}}),
+    )
 
 
 def _item_of(group: Group, item: _Pushed) -> Mapping[str, Any]:

@@ -23,6 +23,12 @@ LakehouseError                      anything below; the command line prints it i
 ├── BeyondKnownHistoryError         an as-of question later than the follower has read
 ├── VersionNotFoundError            a table has no such version, or no longer
 ├── FollowerAheadError              a follower of Gold has read versions that Gold does not have
+├── FollowerBehindError             VACUUM would delete what a follower of a table has still to read
+├── RetentionTooShortError          VACUUM was asked to keep less than the audit horizon
+├── TablesNotMaintainedError        some tables were left as they are; the others are done
+├── HeadNotKeptError                the signed head of the chain could not be stored or read
+├── HeadContradictsError            the chain is not the one whose head was signed
+├── HistoryBrokenError              the chain, its heads, the files or the history contradict
 ├── DecisionsDifferError            a recorded decision does not follow from its evidence
 ├── PathsDifferError                live and batch differ on payments, and no cause explains it
 ├── PolicyIntervalsError            versions of a policy overlap, or leave a gap between them
@@ -30,14 +36,15 @@ LakehouseError                      anything below; the command line prints it i
 ├── TopicReplacedError              a topic was deleted and created again while its job ran
 ├── WrongRangeError                 `--accept-loss` names other offsets than those that are lost
 ├── OffsetsDifferError              a topic's records are not in Bronze exactly once
+├── GoldNotDerivedError             rows of Gold are doubled, or not what their contributions say
 ├── NotInQuarantineError            no refused record of a topic has these coordinates
 ├── CorrectionRefusedError          a corrected record still may not go on, or not in this place
 ├── LandingNotListedError           the storage does not say which files were delivered
 ├── DropNotHeldError                no delivered file is held under this path
 ├── DropNotReleasableError          a held file that nobody can let load as it is
-├── MeasurementError                a figure of a delivered batch cannot be computed of its rows
 ├── BatchNotJudgedError             no delivered batch of this name came to the gates
 ├── BatchNotHeldError               no delivered batch of this name is held
+├── BatchStillHeldError             a delivered batch was released, and is held all the same
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
 ├── NotAccountedForError            records or money differ between two steps, unexplained
 ├── NotSyncedError                  the serving store cannot be compared with any version of Gold
@@ -277,6 +284,75 @@ class FollowerAheadError(LakehouseError):
         )
 
 
+class FollowerBehindError(LakehouseError):
+    """Versions that somebody has still to read are older than what VACUUM would keep."""
+
+    def __init__(self, table: str, follower: str, read_through: int, needed: int) -> None:
+        self.table, self.follower = table, follower
+        self.read_through, self.needed = read_through, needed
+        super().__init__(
+            f"{table}: {follower} has read it through version {read_through}, and VACUUM would "
+            f"delete files of version {needed}. Nothing of it was deleted. Run `lakehouse run "
+            f"{follower}`, then maintain again."
+        )
+
+
+class RetentionTooShortError(LakehouseError):
+    """A shorter retention than the horizon would end time travel that the audit relies on."""
+
+    exit_code = USAGE_EXIT_CODE
+
+    def __init__(self, table: str, asked_days: float, required_days: float) -> None:
+        self.table, self.asked_days, self.required_days = table, asked_days, required_days
+        super().__init__(
+            f"{table}: to keep {asked_days:g} days is less than the {required_days:g} that audit.* "
+            "of the config and the table itself promise. Nothing was deleted. Leave --retain-days "
+            "out, or name at least so many."
+        )
+
+
+class TablesNotMaintainedError(LakehouseError):
+    """What could not be maintained now, by table; nothing of it is lost, only late."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        self.reasons = dict(reasons)
+        named = "; ".join(f"{table}: {reason}" for table, reason in reasons.items())
+        super().__init__(f"not maintained: {named}")
+
+
+class HeadNotKeptError(LakehouseError):
+    """The place of heads does not answer or refuses; nothing was added to the chain."""
+
+    def __init__(self, place: str, fault: str) -> None:
+        self.place, self.fault = place, fault
+        super().__init__(
+            f"signed heads at {place}: {fault}. Nothing was added to the chain; correct "
+            "history.heads in the config, and the next run goes on from the last head."
+        )
+
+
+class HeadContradictsError(LakehouseError):
+    """What was signed of a version is not what the tables say of it now."""
+
+    def __init__(self, version: int, why: str) -> None:
+        self.version = version
+        super().__init__(
+            f"gold.history_chain, version {version}: {why}. Nothing was added. `lakehouse prove "
+            "history` names every break; a Gold that was built anew needs another place in "
+            "history.heads."
+        )
+
+
+class HistoryBrokenError(LakehouseError):
+    """What was recorded of Gold and what is there contradict; the report was shown before."""
+
+    def __init__(self, breaks: Sequence[str]) -> None:
+        self.breaks = tuple(breaks)
+        more = len(breaks) - 3
+        named = "; ".join(breaks[:3]) + (f"; and {more} more" if more > 0 else "")
+        super().__init__(f"the history of Gold does not hold: {named}")
+
+
 class DecisionsDifferError(LakehouseError):
     """The audit recomputed decisions from their recorded evidence, and some came out otherwise."""
 
@@ -362,6 +438,18 @@ class OffsetsDifferError(LakehouseError):
         )
 
 
+class GoldNotDerivedError(LakehouseError):
+    """A transaction has several rows of Gold, or one that its contributions do not give."""
+
+    def __init__(self, version: int, faults: Sequence[str]) -> None:
+        self.version, self.faults = version, tuple(faults)
+        super().__init__(
+            f"gold.transactions at version {version} does not follow from its contributions: "
+            f"{'; '.join(faults)}. `lakehouse prove gold --heal` unites doubles and derives wrong "
+            "rows again; ask first what wrote them, for only consolidate may."
+        )
+
+
 class NotInQuarantineError(LakehouseError):
     """Nothing to correct: `lakehouse quarantine` names what there is."""
 
@@ -416,17 +504,6 @@ class DropNotReleasableError(LakehouseError):
         )
 
 
-class MeasurementError(LakehouseError):
-    """A check of conf/quality fails on the rows themselves: nothing of the batch was published."""
-
-    def __init__(self, measure: str, fault: str) -> None:
-        self.measure = measure
-        super().__init__(
-            f"{measure} cannot be measured: {fault}. Correct the rule that asks for it "
-            "(rules.quality in the config names the folder), then run build_batch again."
-        )
-
-
 class BatchNotJudgedError(LakehouseError):
     """Nothing to show: the name is wrong, or no build has seen it."""
 
@@ -450,13 +527,14 @@ class BatchNotHeldError(LakehouseError):
 
 
 class BatchStillHeldError(LakehouseError):
-    """What was released is published, but more came since, and that was judged for itself."""
+    """A batch was released, and is held all the same: by what came since."""
 
-    def __init__(self, batch: str, reason: str | None) -> None:
-        self.batch, self.reason = batch, reason
+    def __init__(self, batch: str, verdict: str, reason: str | None) -> None:
+        self.batch, self.verdict = batch, verdict
         super().__init__(
-            f"{batch} is held as it is now: {reason}. What was released goes on only with all that "
-            "the batch has: `lakehouse quality show` it, and release it again."
+            f"{batch} was released as it was, and is {verdict} now: {reason or 'nobody said why'}. "
+            "A release is of the files that were held then; what came since is judged for itself. "
+            f"`lakehouse quality show {batch}` says how."
         )
 
 

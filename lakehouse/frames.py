@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any, Self, cast
 
-from pyspark.sql import DataFrame
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType, MapType, StringType
 
 Keep = Callable[[DataFrame], DataFrame]
 
@@ -34,6 +41,88 @@ def _free(rows: DataFrame) -> None:
     frame: Any = rows
     # the frame of a checkpoint is one leaf over its rows; a frame has no door to free them
     frame._jdf.queryExecution().analyzed().rdd().unpersist(False)
+
+
+AT_HAND = 5_000
+"""Rows that the driver holds beside all else, and that Spark plans with in milliseconds."""
+_LIGHT_BYTES = 8_192
+_TOO_HEAVY = "a row is too heavy to be at hand"
+
+
+def fetched(rows: DataFrame) -> DataFrame | None:
+    """The same rows at hand: a part of every plan that reads them. None, if they are not few.
+
+    Spark then knows when it plans how many there are: a join with none vanishes, one with few moves
+    nothing, and what only filters or renames them needs no job. Nor are they few where one weighs
+    more than `_LIGHT_BYTES`: a delivered record may have megabytes.
+    """
+    session = cast("Any", rows.sparkSession)
+    light: Any = rows.where(F.when(_is_light(rows), F.lit(True)).otherwise(_refused()))
+    try:
+        found = light._jdf.limit(AT_HAND + 1).collectAsList()
+    except (Py4JJavaError, PySparkException):
+        # any other fault comes again where the rows are read
+        return None
+    if found.size() > AT_HAND:
+        return None
+    # within the JVM: as Python's rows each value would be copied twice
+    at_hand = session._jsparkSession.createDataFrame(found, cast("Any", rows)._jdf.schema())
+    return DataFrame(at_hand, rows.sparkSession)
+
+
+def _is_light(rows: DataFrame) -> Column:
+    """Whether texts, bytes and maps of a row are short together; all else is so by its kind."""
+    lengths = [F.lit(0)]
+    for column in rows.schema:
+        value = F.col(f"`{column.name}`")
+        if isinstance(column.dataType, MapType):
+            value = F.to_json(value)
+        elif not isinstance(column.dataType, StringType | BinaryType):
+            continue
+        lengths.append(F.coalesce(F.octet_length(value), F.lit(0)))
+    return reduce(add, lengths) <= F.lit(_LIGHT_BYTES)
+
+
+def _refused() -> Column:
+    # ends the query before such a row is sent to the driver
+    return F.raise_error(F.lit(_TOO_HEAVY)).cast("boolean")
+
+
+def fetching(keep: Keep) -> Keep:
+    """A `keep` that has few rows at hand, computed now; of more it keeps what `keep` does."""
+
+    def kept(rows: DataFrame) -> DataFrame:
+        found = fetched(rows)
+        return keep(rows) if found is None else found
+
+    return kept
+
+
+@dataclass(frozen=True)
+class Way:
+    """How rows go from query to query: kept by the executors, or few of them at hand."""
+
+    keep: Keep
+    are_few: bool
+
+    @classmethod
+    def of(cls, rows: DataFrame, keep: Keep) -> tuple[Self, DataFrame]:
+        """The way for these rows and what follows from them, and the rows, kept."""
+        few = fetched(rows)
+        if few is None:
+            return cls(keep, are_few=False), keep(rows)
+        return cls(fetching(keep), are_few=True), few
+
+    def gathered(self, rows: DataFrame) -> DataFrame:
+        """Few rows in one partition: grouping or joining them moves nothing; written, one file."""
+        return rows.coalesce(1) if self.are_few else rows
+
+    def counted(self, rows: DataFrame) -> Counter[tuple[Any, ...]]:
+        """How often each row occurs. Few are counted here: to group them would be a job."""
+        if self.are_few:
+            return Counter(map(tuple, rows.collect()))
+        groups = rows.groupBy(*rows.columns).agg(F.count(F.lit(1))).collect()
+        return Counter({tuple(group)[:-1]: group[-1] for group in groups})
 
 
 FEW = 100_000

@@ -16,15 +16,19 @@ def named_uuid(*parts: Column | str) -> Column:
     digest = F.sha1(
         F.concat(F.unhex(F.lit(NAMESPACE.hex)), F.encode(F.concat_ws("|", *parts), "UTF-8"))
     )
+    # bytes: Spark would count the characters of a text for each piece of it
+    digits, hyphen = digest.cast("binary"), F.lit(bytearray(b"-"))
     # two bits of the digit stay, behind 10
-    variant = F.translate(F.substring(digest, 17, 1), "0123456789abcdef", "89ab" * 4)
+    variant = F.translate(
+        F.substring(digits, 17, 1).cast("string"), "0123456789abcdef", "89ab" * 4
+    ).cast("binary")
     return F.concat(
-        F.substring(digest, 1, 8), F.lit("-"),
-        F.substring(digest, 9, 4), F.lit("-5"),
-        F.substring(digest, 14, 3), F.lit("-"),
-        variant, F.substring(digest, 18, 3), F.lit("-"),
-        F.substring(digest, 21, 12),
-    )  # fmt: skip
+        F.substring(digits, 1, 8), hyphen,
+        F.substring(digits, 9, 4), hyphen, F.lit(bytearray(b"5")),
+        F.substring(digits, 14, 3), hyphen,
+        variant, F.substring(digits, 18, 3), hyphen,
+        F.substring(digits, 21, 12),
+    ).cast("string")  # fmt: skip
 
 
 def named_uuid_of(*parts: str) -> str:

@@ -35,22 +35,22 @@ class Lease(Protocol):
 
 
 @contextmanager
-def held_lease(config: Config, name: str) -> Iterator[Lease]:
-    """Hold the lease `name` while the block runs.
+def held_lease(config: Config, name: str, holder: str = "") -> Iterator[Lease]:
+    """Hold the lease `name` while the block runs; `holder` says who, where that is another job.
 
     Raises:
         LeaseHeldError: another live run holds it.
     """
     if config.lease.store == "file":
-        with _file_lease(Path(config.lease.location), name) as lease:
+        with _file_lease(Path(config.lease.location), name, _owner(holder)) as lease:
             yield lease
     else:
-        with _dynamodb_lease(config, name) as lease:
+        with _dynamodb_lease(config, name, _owner(holder)) as lease:
             yield lease
 
 
 @contextmanager
-def awaited_lease(config: Config, name: str) -> Iterator[Lease]:
+def awaited_lease(config: Config, name: str, holder: str = "") -> Iterator[Lease]:
     """Hold a lease that others hold for moments only: wait for it, `lease.seconds` at most.
 
     Raises:
@@ -63,11 +63,12 @@ def awaited_lease(config: Config, name: str) -> Iterator[Lease]:
         reraise=True,
     )
     with ExitStack() as held:
-        yield attempts(lambda: held.enter_context(held_lease(config, name)))
+        yield attempts(lambda: held.enter_context(held_lease(config, name, holder)))
 
 
-def _owner() -> str:
-    return f"process {os.getpid()} on {socket.gethostname()}"
+def _owner(holder: str) -> str:
+    process = f"process {os.getpid()} on {socket.gethostname()}"
+    return f"{holder}, {process}" if holder else process
 
 
 class FileLease:
@@ -84,7 +85,7 @@ class FileLease:
 
 
 @contextmanager
-def _file_lease(folder: Path, name: str) -> Iterator[FileLease]:
+def _file_lease(folder: Path, name: str, owner: str) -> Iterator[FileLease]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.lease"
     with path.open("a+", encoding="utf-8") as handle:
@@ -92,7 +93,7 @@ def _file_lease(folder: Path, name: str) -> Iterator[FileLease]:
         handle.seek(0)
         token = int(handle.read().partition(" ")[0] or 0) + 1
         handle.truncate(0)
-        handle.write(f"{token} {_owner()}")
+        handle.write(f"{token} {owner}")
         handle.flush()
         yield FileLease(name, token, path)
 
@@ -108,9 +109,9 @@ def _lock_or_refuse(handle: IO[str], name: str) -> None:
 class DynamoDbLease:
     """An item `{name, token, owner, expires_at}`, taken and renewed by conditional writes."""
 
-    def __init__(self, table: Any, name: str, seconds: int) -> None:
+    def __init__(self, table: Any, name: str, seconds: int, owner: str) -> None:
         self.name, self._table, self._seconds = name, table, seconds
-        self.token = self._take()
+        self.token = self._take(owner)
         self._lost = threading.Event()
         self._released = threading.Event()
         self._renewer = threading.Thread(target=self._renew, name=f"lease-{name}", daemon=True)
@@ -129,7 +130,7 @@ class DynamoDbLease:
         with suppress(ClientError):
             self._extend(until=0)
 
-    def _take(self) -> int:
+    def _take(self, owner: str) -> int:
         item = self._table.get_item(Key={"name": self.name}, ConsistentRead=True).get("Item", {})
         token = int(item.get("token", 0))
         try:
@@ -137,7 +138,7 @@ class DynamoDbLease:
                 Item={
                     "name": self.name,
                     "token": token + 1,
-                    "owner": _owner(),
+                    "owner": owner,
                     "expires_at": _now() + self._seconds,
                 },
                 ConditionExpression=(
@@ -175,10 +176,9 @@ class DynamoDbLease:
 
 
 @contextmanager
-def _dynamodb_lease(config: Config, name: str) -> Iterator[DynamoDbLease]:
-    lease = DynamoDbLease(
-        _lease_table(config.dynamodb, config.lease.location), name, config.lease.seconds
-    )
+def _dynamodb_lease(config: Config, name: str, owner: str) -> Iterator[DynamoDbLease]:
+    table = _lease_table(config.dynamodb, config.lease.location)
+    lease = DynamoDbLease(table, name, config.lease.seconds, owner)
     try:
         yield lease
     finally:

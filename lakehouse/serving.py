@@ -29,6 +29,7 @@ from lakehouse.serving_item import (
     EVENT_TIME,
     INDEX_KEY,
     KEY,
+    STORED_NAMES,
     USER,
     Item,
     micros_of,
@@ -110,6 +111,29 @@ def payments_of(
             if item is not None
         )
         return list(islice(found, limit))
+
+
+def count_items(settings: DynamoDbSettings, group: str) -> int:
+    """Count the items that have a group, tombstones not; reads the whole table.
+
+    Raises:
+        IndexNotFoundError: no job has created the table yet.
+        DynamoDbError: the service does not answer, or refuses.
+    """
+    with faults_named(settings):
+        pages = (
+            client(settings, settings.read_attempts)
+            .get_paginator("scan")
+            .paginate(
+                TableName=settings.table,
+                Select="COUNT",
+                FilterExpression=(
+                    "attribute_exists(#group) AND attribute_not_exists(#group.#cooled)"
+                ),
+                ExpressionAttributeNames={"#group": group, "#cooled": STORED_NAMES["cooled"]},
+            )
+        )
+        return sum(page["Count"] for page in pages)
 
 
 def combined(live: Item | None, gold: Item | None, now: datetime) -> Item:

@@ -20,6 +20,7 @@ from lakehouse.records.codes import (
     FxStatus,
     LossReason,
     PolicyFlag,
+    RuleKind,
     ScoreSource,
     TransactionStatus,
     Verdict,
@@ -41,6 +42,7 @@ from lakehouse.records.silver import (
     ParityDifference,
     Policy,
     Quarantined,
+    RecordedRules,
 )
 from lakehouse.schema import Record, spark_schema
 
@@ -48,6 +50,8 @@ WAITING_DAY = date(1970, 1, 1)
 """Gold's reserved day: contributions of a transaction whose own day is not known yet."""
 
 _APPEND_ONLY = {"delta.appendOnly": "true"}
+_COMPACTED = {"delta.autoOptimize.autoCompact": "true"}
+"""Each micro-batch adds a file, and a look at a day opens all of its files: fifty become one."""
 _READ_BY_VERSION = {"delta.enableChangeDataFeed": "true"}
 
 
@@ -62,6 +66,7 @@ class Table:
     properties: Mapping[str, str] = field(default_factory=dict)
     constraints: Mapping[str, str] = field(default_factory=dict)
     audited: bool = False  # keeps time travel for the audit horizon, not for days
+    in_order_of: tuple[str, ...] = ()  # compaction keeps rows so: a look-up by it opens few files
 
     @cached_property
     def schema(self) -> StructType:
@@ -147,7 +152,7 @@ SILVER_LIVE_TRANSACTIONS = Table(
     record=LiveTransaction,
     written_by="enrich_live",
     partitioned_by=("event_date",),
-    properties=_READ_BY_VERSION | _APPEND_ONLY,
+    properties=_COMPACTED | _READ_BY_VERSION | _APPEND_ONLY,
     constraints={
         "amount_whole": "amount >= 0 AND amount = floor(amount)",
         "status_known": _one_of("transaction_status", TransactionStatus),
@@ -160,7 +165,7 @@ SILVER_FRAUD_SCORES = Table(
     record=FraudScore,
     written_by="enrich_live",
     partitioned_by=("event_date",),
-    properties=_READ_BY_VERSION | _APPEND_ONLY,
+    properties=_COMPACTED | _READ_BY_VERSION | _APPEND_ONLY,
     constraints={
         "score_is_probability": "fraud_score BETWEEN 0 AND 1",
         "source_known": _one_of("score_source", ScoreSource),
@@ -192,13 +197,16 @@ SILVER_BATCH_TRANSACTIONS = Table(
         "amount_whole": "amount >= 0 AND amount = floor(amount)",
         "fx_status_known": _one_of("fx_status", FxStatus),
     },
+    in_order_of=("transaction_id",),
 )
 SILVER_MONEY_EVENTS = Table(
     name="silver.money_events",
     record=MoneyEvent,
     written_by="build_batch",
     partitioned_by=("event_date",),
-    properties=_READ_BY_VERSION | _APPEND_ONLY,
+    properties=_READ_BY_VERSION
+    | _APPEND_ONLY
+    | {"delta.dataSkippingStatsColumns": "transaction_id,identity,revision,timestamp"},
     constraints={"amount_whole": "amount >= 0 AND amount = floor(amount)"},
 )
 SILVER_OFFLINE_SCORES = Table(
@@ -206,7 +214,9 @@ SILVER_OFFLINE_SCORES = Table(
     record=FraudScore,
     written_by="build_batch",
     partitioned_by=("event_date",),
-    properties=_READ_BY_VERSION | _APPEND_ONLY,
+    properties=_READ_BY_VERSION
+    | _APPEND_ONLY
+    | {"delta.dataSkippingStatsColumns": "transaction_id,identity,revision,inference_time"},
     constraints={"score_is_probability": "fraud_score BETWEEN 0 AND 1"},
 )
 SILVER_POLICIES = Table(
@@ -235,6 +245,14 @@ SILVER_PARITY = Table(
     written_by="compare_paths",
     partitioned_by=("event_date",),
     properties=_APPEND_ONLY,
+    audited=True,
+)
+SILVER_RULES = Table(
+    name="silver.rules",
+    record=RecordedRules,
+    written_by="compare_paths",
+    properties=_APPEND_ONLY,
+    constraints={"kind_known": _one_of("kind", RuleKind)},
     audited=True,
 )
 SILVER_WARNINGS_BATCH = Table(
@@ -282,7 +300,7 @@ GOLD_HISTORY_CHAIN = Table(
     name="gold.history_chain",
     record=ChainLink,
     written_by="record_history",
-    properties=_APPEND_ONLY,
+    properties=_APPEND_ONLY | {"delta.dataSkippingStatsColumns": "gold_version,committed_at"},
     audited=True,
 )
 GOLD_RECONCILIATION = Table(
@@ -313,6 +331,7 @@ TABLES: Mapping[str, Table] = {
         SILVER_FX_RATES,
         SILVER_QUARANTINE_BATCH,
         SILVER_PARITY,
+        SILVER_RULES,
         SILVER_WARNINGS_BATCH,
         SILVER_QUALITY_METRICS,
         SILVER_QUALITY_BATCHES,

@@ -20,7 +20,7 @@ from lakehouse.tables import SILVER_BATCH_TRANSACTIONS
 from silver.contract import with_drop_fields
 from silver.revisions import differs
 
-SPENT = ("raw", "header", "fields")
+SPENT = ("raw", "header", "fields", "format", "file_sha256", "redactions")
 """What a row is parsed from, and nothing asks for afterwards."""
 
 _PLACE = ("path", "file_revision", "row_number")

@@ -7,25 +7,19 @@ a checkpoint everything is computed again, and rows that come out equal add noth
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial, reduce
+from functools import reduce
 from typing import Annotated
 
 import typer
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.context import Batch, Lakehouse, Trigger
-from lakehouse.decision import (
-    load_regions,
-    load_rules,
-    reason_code,
-    region_of,
-)
+from lakehouse.decision import load_rules, reason_code
 from lakehouse.delta import latest_version, path_of
-from lakehouse.frames import Keep, keeping, nothing_if_empty
+from lakehouse.frames import keeping, nothing_if_empty
 from lakehouse.job import run
-from lakehouse.records.codes import ScoreSource, Verdict
 from lakehouse.tables import (
     BRONZE_DROP_FILES,
     DROPS,
@@ -40,28 +34,15 @@ from lakehouse.tables import (
 )
 from silver import batch
 from silver.appending import append_if_any, replace_if_other
-from silver.contract import (
-    parsed_fx_rates,
-    parsed_money_events,
-    parsed_payments,
-    parsed_policies,
-    parsed_scores,
-)
+from silver.contracts import contracts_of
 from silver.days import DAYS, days_named
-from silver.drops import Content, Drops, Manifest, Parse, Reading
-from silver.gates import Gates, Round
+from silver.drops import Drops
+from silver.gates import Gates
 from silver.index import append_log_changes, restate_days
+from silver.passing import passing_drops
 from silver.revisions import differs, next_revisions
 from silver.scd2 import check_intervals, policy_versions, standing_rates
 from silver.standing import standing_of
-
-_NAMED_BY = {
-    "transactions": "transaction_id",
-    "fraud_scores": "transaction_id",
-    "money_events": "event_id",
-}
-"""The UUID that tells a row's identity, alone or with others. Of the other kinds, which are small,
-all rows are read."""
 
 
 def build_batch(
@@ -115,11 +96,13 @@ def absorb(lake: Lakehouse, files: DataFrame, gates: Gates) -> None:
 
     Stopped between two tables and started again with the same files, it does the rest: what a
     table needs of another is derived from the files, not from what that table lacked before. The
-    verdicts come last: until then, what a gate held before still counts as held.
+    verdicts come last: until then, what a gate held before still counts as held, and what such a
+    run would hold now is taken back out of the tables.
     """
     with keeping() as keep:
-        at_gates = gates.round()
-        drops = _drops(lake, files, at_gates, keep)
+        at_gates = gates.round(files)
+        drops = passing_drops(lake, gates.contracts, at_gates, keep)
+        at_gates.lift_holds()
         if "fx_rates" in drops:
             rates = standing_rates(drops["fx_rates"].standing())
             replace_if_other(lake, keep, rates, SILVER_FX_RATES)
@@ -140,62 +123,6 @@ def absorb(lake: Lakehouse, files: DataFrame, gates: Gates) -> None:
             append_if_any(lake, keep, _new_refusals(lake, drops), SILVER_QUARANTINE_BATCH)
             append_if_any(lake, keep, _new_warnings(lake, drops), SILVER_WARNINGS_BATCH)
         at_gates.record()
-
-
-def _drops(lake: Lakehouse, files: DataFrame, gates: Round, keep: Keep) -> dict[str, Drops]:
-    """Delivered rows of the kinds of which `files` has loaded ones, or ones that waited, by kind.
-
-    What a gate holds does not stand. A file that was loaded since `files` began is the next run's:
-    none has judged it.
-    """
-    columns = ("kind", "path", "file_revision", "verdict")
-    files_known = (
-        files.select(*columns, F.lit(True).alias("is_new"))
-        .unionByName(lake.read(BRONZE_DROP_FILES).select(*columns, F.lit(False).alias("is_new")))
-        .where(F.col("verdict") == Verdict.LOADED.value)
-        .collect()
-    )
-    held_back, let_through = gates.ledger.held_back, gates.ledger.let_through
-    refusals, drops = lake.read(SILVER_QUARANTINE_BATCH), {}
-    for kind in DROPS:
-        own = [file for file in files_known if file["kind"] == kind]
-        came = _contents([file for file in own if file["is_new"]])
-        new = came | (held_back & _contents(own))
-        if not new:
-            continue
-        reading = Reading(
-            lake.read(DROPS[kind]),
-            gates.contracts[kind],
-            keep,
-            new - let_through,
-            refusals.where(F.col("source_table") == DROPS[kind].name),
-            _NAMED_BY.get(kind),
-        )
-        manifest = Manifest(new | (let_through & _contents(own))).for_run_on(new)
-        found = Drops.of(reading, manifest, frozenset(path for path, _ in new))
-        drops[kind] = found.without(gates.held(kind, found, new))
-    return drops
-
-
-def _contents(files: list[Row]) -> frozenset[Content]:
-    return frozenset((file["path"], file["file_revision"]) for file in files)
-
-
-def contracts_of(lake: Lakehouse) -> dict[str, Parse]:
-    """How each kind of drop is read."""
-    newest = batch.latest_plausible(lake.config.ingest.max_clock_ahead_hours)
-    regions = load_regions(lake.config.rules.regions)
-    region = partial(region_of, regions=regions)
-    return {
-        "fx_rates": parsed_fx_rates,
-        # a refused policy is found in quarantine by its policy_id
-        "policies": lambda rows: parsed_policies(rows).withColumn("identity", F.col("policy_id")),
-        "fraud_scores": partial(parsed_scores, latest=newest, score_source=ScoreSource.OFFLINE),
-        "money_events": partial(parsed_money_events, latest=newest),
-        "transactions": partial(
-            parsed_payments, latest=newest, regions=region, with_event_id=False
-        ),
-    }
 
 
 def _new_scores(lake: Lakehouse, drops: Drops) -> DataFrame:

@@ -8,19 +8,16 @@ checkpoint: what is committed stands, is asked for and decided no second time, a
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial, reduce
-from typing import Self
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 
-from lakehouse import delta
 from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Batch, Lakehouse
 from lakehouse.decision import (
@@ -31,9 +28,9 @@ from lakehouse.decision import (
     reason_code,
 )
 from lakehouse.dynamodb import NEW, PushReport, ensure_table, push
-from lakehouse.frames import Keep, keeping
+from lakehouse.frames import Way, keeping
 from lakehouse.job import run
-from lakehouse.monitoring import log
+from lakehouse.monitoring import log, warn
 from lakehouse.quality import is_accepted, quarantined
 from lakehouse.records.codes import ReasonCode, ScoreSource
 from lakehouse.serving_item import Group
@@ -43,12 +40,12 @@ from lakehouse.tables import (
     SILVER_CORRECTIONS,
     SILVER_FRAUD_SCORES,
     SILVER_LIVE_TRANSACTIONS,
-    SILVER_POLICIES,
     SILVER_QUARANTINE_LIVE,
     Table,
 )
 from silver import live
 from silver.deliveries import PAYMENTS, SCORES, deliveries_of
+from silver.known import Days, Known, Policies
 from silver.live import Standing
 from silver.scoring import score_missing
 
@@ -77,22 +74,6 @@ def enriching(lake: Lakehouse, publish: Publish) -> StreamingQuery:
     return lake.each_batch(deliveries, partial(enrich, lake, rules, policies, publish=publish))
 
 
-class Policies:
-    """What silver.policies says, read again only where it has a newer version."""
-
-    def __init__(self, lake: Lakehouse) -> None:
-        self._lake = lake
-        self._read: tuple[int, PolicyBook] | None = None
-
-    def now(self) -> PolicyBook:
-        """The policies as they are published now."""
-        version = _version(self._lake, SILVER_POLICIES)
-        if self._read is None or self._read[0] != version:
-            book = PolicyBook.of(self._lake.read(SILVER_POLICIES, version))
-            self._read = version, book
-        return self._read[1]
-
-
 def enrich(
     lake: Lakehouse,
     rules: DecisionRules,
@@ -108,50 +89,57 @@ def enrich(
     """
     now = lake.clock()
     with keeping() as keep:
-        delivered = keep(deliveries)
-        tally = _tallied(delivered)
+        way, delivered = Way.of(deliveries, keep)
+        tally = _tallied(way, delivered)
         if not tally.delivery_days:
             return
         # API scores are of the day they were asked for, whatever the day of the payment
-        days = _Days(tally.event_days | {now.date()}, lake.config.gold.locate_window_days)
-        judged = keep(_judged(lake, delivered, tally))
-        standings = _standings(judged)
+        days = Days(tally.event_days | {now.date()}, lake.config.gold.locate_window_days)
+        judged = way.keep(_judged(lake, delivered, tally))
+        standings = way.counted(judged.select("source_table", "standing"))
         new = judged.where(live.are(Standing.NEW))
         payments, scores = _of(PAYMENTS, new), _of(SCORES, new)
-        known_now = partial(_Known.of, lake, days, judged.where(~live.are(Standing.REFUSED)), keep)
+        named = judged.where(~live.are(Standing.REFUSED))
+        known_now = partial(Known.of, lake, way, named, days)
         known = known_now()
         if standings[PAYMENTS, Standing.NEW] or standings[SCORES, Standing.NEW]:
             answers = _answers(lake, known, payments, scores, now)
-            contributed = keep(_contributions(rules, scores, answers))
+            contributed = way.keep(_contributions(rules, scores, answers))
             if standings[SCORES, Standing.NEW] or not contributed.isEmpty():
                 # of a batch that is seen again, what the API answers now is not committed
-                is_committed = _commit(lake, contributed, SILVER_FRAUD_SCORES, batch)
+                is_committed = _commit(lake, batch, way.gathered(contributed), SILVER_FRAUD_SCORES)
                 known = known.with_scores(contributed) if is_committed else known_now()
         if standings[PAYMENTS, Standing.NEW]:
             book = policies.now()
             earlier = _earlier(lake, tally, payments, book)
             decisions = decide(
-                payments, earlier=earlier, scores=known.scores, policies=book, rules=rules
+                way.gathered(payments),
+                earlier=way.gathered(earlier),
+                scores=way.gathered(known.scores),
+                policies=book,
+                rules=rules,
             )
-            decided = keep(
+            decided = way.keep(
                 live.as_decided(decisions, now).select(*SILVER_LIVE_TRANSACTIONS.columns)
             )
-            is_committed = _commit(lake, decided, SILVER_LIVE_TRANSACTIONS, batch)
+            is_committed = _commit(lake, batch, way.gathered(decided), SILVER_LIVE_TRANSACTIONS)
             known = known.with_payments(decided) if is_committed else known_now()
         conflicts = standings[PAYMENTS, Standing.CONFLICT] + standings[SCORES, Standing.CONFLICT]
         if tally.refused or conflicts:
             lake.append(_refused(lake, tally, judged), to=SILVER_QUARANTINE_LIVE, batch=batch)
         empty = PushReport(0, 0)
-        pushed = _push(lake, known, now, publish) if tally.event_days else empty
+        pushed = _push(lake, known.gathered(way), now, publish) if tally.event_days else empty
         unscored = 0
         if standings[PAYMENTS, Standing.NEW]:
             # behind the push, so that no reader waits for it; and a figure fails no payment
             with suppress(Exception):
-                has_none = F.col("score_source") == str(ScoreSource.NONE)
-                unscored = decided.where(has_none).count()
+                unscored = way.counted(decided.select("score_source"))[(ScoreSource.NONE,)]
     counts = {f"{table} {standing}": count for (table, standing), count in standings.items()}
     counts[f"{PAYMENTS} {ReasonCode.UNSCORED}"] = unscored
     counts["oversized"] = pushed.oversized
+    if pushed.turned_down:
+        # each item is there nevertheless, for twice the time and the price
+        warn("inserts turned down", job=lake.job, batch=batch.number, counts=pushed.turned_down)
     log("enriched", job=lake.job, batch=batch.number, rows=pushed.written, counts=counts)
 
 
@@ -165,66 +153,20 @@ class _Tally:
     refused: int
 
 
-@dataclass(frozen=True)
-class _Days:
-    """The days around those of a micro-batch, in which it looks for what belongs to it."""
-
-    own: frozenset[date]
-    window: int
-
-    def filter(self, rows: DataFrame) -> DataFrame:
-        """Rows of those days."""
-        return rows.where(live.near("event_date", self.own, self.window, self.window))
-
-
-@dataclass(frozen=True)
-class _Known:
-    """Committed rows of the transactions that a micro-batch names, around its days.
-
-    Read once, before the micro-batch adds to them, and not again: it is their only writer.
-    """
-
-    payments: DataFrame
-    scores: DataFrame
-
-    @classmethod
-    def of(cls, lake: Lakehouse, days: _Days, deliveries: DataFrame, keep: Keep) -> Self:
-        """What Silver holds of the deliveries' transactions."""
-        named = deliveries.select("transaction_id")
-
-        def read(table: Table) -> DataFrame:
-            return keep(days.filter(lake.read(table)).join(named, "transaction_id", "left_semi"))
-
-        return cls(read(SILVER_LIVE_TRANSACTIONS), read(SILVER_FRAUD_SCORES))
-
-    def with_payments(self, payments: DataFrame) -> Self:
-        """And these, which are committed now."""
-        return replace(self, payments=self.payments.unionByName(payments))
-
-    def with_scores(self, scores: DataFrame) -> Self:
-        """And these, which are committed now."""
-        return replace(self, scores=self.scores.unionByName(scores))
-
-
 def _of(source_table: str, rows: DataFrame) -> DataFrame:
     return rows.where(F.col("source_table") == source_table)
 
 
-def _tallied(deliveries: DataFrame) -> _Tally:
-    groups = (
-        deliveries.select("source_table", is_accepted().alias("accepted"), "event_date",
-                          "quarantine_date")
-        .groupBy("source_table", "accepted", "event_date", "quarantine_date")
-        .count()
-        .collect()
-    )  # fmt: skip
+def _tallied(way: Way, deliveries: DataFrame) -> _Tally:
+    is_good = is_accepted().alias("is_good")
+    told = deliveries.select("source_table", is_good, "event_date", "quarantine_date")
+    groups = way.counted(told)
+    accepted = [(source, day) for source, stands, day, _ in groups if stands]
     return _Tally(
-        event_days=frozenset(g["event_date"] for g in groups if g["accepted"]),
-        payment_days=frozenset(
-            g["event_date"] for g in groups if g["accepted"] and g["source_table"] == PAYMENTS
-        ),
-        delivery_days=frozenset(g["quarantine_date"] for g in groups),
-        refused=sum(g["count"] for g in groups if not g["accepted"]),
+        event_days=frozenset(day for _, day in accepted),
+        payment_days=frozenset(day for source, day in accepted if source == PAYMENTS),
+        delivery_days=frozenset(day for *_, day in groups),
+        refused=sum(count for (_, stands, *_), count in groups.items() if not stands),
     )
 
 
@@ -237,13 +179,8 @@ def _judged(lake: Lakehouse, deliveries: DataFrame, tally: _Tally) -> DataFrame:
     return live.judged(deliveries, reduce(DataFrame.unionByName, committed), _CONFLICT_RULES)
 
 
-def _standings(judged: DataFrame) -> Counter[tuple[str, str]]:
-    groups = judged.groupBy("source_table", "standing").count().collect()
-    return Counter({(group["source_table"], group["standing"]): group["count"] for group in groups})
-
-
 def _answers(
-    lake: Lakehouse, known: _Known, payments: DataFrame, scores: DataFrame, now: datetime
+    lake: Lakehouse, known: Known, payments: DataFrame, scores: DataFrame, now: datetime
 ) -> DataFrame:
     """Answers of the API for new payments that have no score, committed or in this batch."""
     scored = known.scores.select("transaction_id").unionByName(scores.select("transaction_id"))
@@ -262,16 +199,17 @@ def _contributions(rules: DecisionRules, scores: DataFrame, answers: DataFrame) 
 def _earlier(
     lake: Lakehouse, tally: _Tally, payments: DataFrame, policies: PolicyBook
 ) -> DataFrame:
-    """What velocity counts: these payments, and committed ones of their users before them."""
-    own = payments.select(*_COUNTED)
-    if not policies.longest_window_seconds:
-        return own
-    look_back = -(-policies.longest_window_seconds // _DAY_SECONDS)
-    committed = lake.read(SILVER_LIVE_TRANSACTIONS).where(
-        live.near("event_date", tally.payment_days, look_back)
-    )
+    """What velocity counts beside these payments: committed ones of their users before them."""
+    window = policies.longest_window_seconds
+    first = payments.agg(F.min(F.unix_seconds("timestamp"))).collect()[0][0]
+    if not window or first is None:
+        return payments.limit(0)
+    near_days = live.near("event_date", tally.payment_days, -(-window // _DAY_SECONDS))
+    # files of before are passed over: what a micro-batch costs must not grow with the day
+    is_late_enough = F.col("timestamp") >= F.timestamp_seconds(F.lit(first - window))
+    committed = lake.read(SILVER_LIVE_TRANSACTIONS).where(near_days & is_late_enough)
     of_users = committed.join(payments.select("user_id"), "user_id", "left_semi")
-    return of_users.select(*_COUNTED).unionByName(own)
+    return of_users.select(*_COUNTED)
 
 
 def _refused(lake: Lakehouse, tally: _Tally, judged: DataFrame) -> DataFrame:
@@ -286,14 +224,14 @@ def _refused(lake: Lakehouse, tally: _Tally, judged: DataFrame) -> DataFrame:
     return found.join(held, place, "left_anti")
 
 
-def _push(lake: Lakehouse, known: _Known, now: datetime, publish: Publish) -> PushReport:
+def _push(lake: Lakehouse, known: Known, now: datetime, publish: Publish) -> PushReport:
     """Tell the Live Index of all transactions that the batch names, known ones included.
 
     The version of an item is the sum of both tables' versions: they have one writer and only
     rise, so a greater sum stands for newer tables. Of those tables it holds what lies within
     `gold.locate_window_days` of the batch's days: an older event or a later score is not in it.
     """
-    version = _version(lake, SILVER_LIVE_TRANSACTIONS) + _version(lake, SILVER_FRAUD_SCORES)
+    version = lake.version(SILVER_LIVE_TRANSACTIONS) + lake.version(SILVER_FRAUD_SCORES)
     settings = lake.config.dynamodb
     items = live.live_items(
         known.payments,
@@ -307,19 +245,14 @@ def _push(lake: Lakehouse, known: _Known, now: datetime, publish: Publish) -> Pu
     return publish(kept, "live", settings)
 
 
-def _commit(lake: Lakehouse, rows: DataFrame, to: Table, batch: Batch) -> bool:
+def _commit(lake: Lakehouse, batch: Batch, rows: DataFrame, to: Table) -> bool:
     """Append rows of a micro-batch; whether they are what the table has more now.
 
     Not so where the batch was appended before, by a run that died or that lost its lease since.
     """
-    before = _version(lake, to)
+    before = lake.version(to)
     lake.append(rows, to=to, batch=batch)
-    return _version(lake, to) == before + 1
-
-
-def _version(lake: Lakehouse, table: Table) -> int:
-    lake.read(table)  # creates it where nobody wrote yet
-    return delta.latest_version(lake.spark, delta.path_of(lake.config, table))
+    return lake.version(to) == before + 1
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from silver import batch
 from silver.appending import append_if_any, append_sorted
 from silver.drops import Drops
 from silver.live import near
-from silver.revisions import next_revisions
+from silver.revisions import first_revisions, next_revisions
 from silver.standing import days_of, standing_of, standing_on
 
 
@@ -35,13 +35,17 @@ def append_log_changes(lake: Lakehouse, keep: Keep, drops: dict[str, Drops]) -> 
     """
     rates, policies = lake.read(SILVER_FX_RATES), PolicyBook.of(lake.read(SILVER_POLICIES))
     window = timedelta(seconds=policies.longest_window_seconds)
-    stored = nothing_if_empty(keep(_concerned(lake, drops, window)))
+    stored = keep(_concerned(lake, drops, window))
+    if stored.isEmpty():
+        if "transactions" in drops:
+            _append_first(lake, drops["transactions"], policies)
+        return
     log = stored.where(~F.col("withdrawn")).select(*batch.FACTS)
     delivered, touched = log.limit(0), stored.limit(0).select("identity")
     affected = []
     if "transactions" in drops:
         found = drops["transactions"]
-        delivered = keep(found.chosen(batch.LOG_ORDER, "transaction_id").select(*batch.FACTS))
+        delivered = keep(_chosen(found))
         touched = keep(found.touched())
         before = stored.join(touched, "identity", "left_semi").select(*batch.FACTS)
         log = log.join(touched, "identity", "left_anti")
@@ -58,16 +62,36 @@ def append_log_changes(lake: Lakehouse, keep: Keep, drops: dict[str, Drops]) -> 
     payments = delivered.unionByName(others)
     identities = touched.union(others.select("identity"))
     known = nothing_if_empty(keep(stored.join(identities, "identity", "left_semi")))
-    earlier = delivered.unionByName(log.join(payments.select("user_id"), "user_id", "left_semi"))
+    earlier = log.join(payments.select("user_id"), "user_id", "left_semi")
+    scored = payments.select("transaction_id")
+    if known.isEmpty():
+        # all of them are new: to look for a first one would compute them twice, or keep them
+        if not payments.isEmpty():
+            rows = first_revisions(_decided(lake, payments, scored, earlier, policies))
+            append_sorted(lake, rows, SILVER_BATCH_TRANSACTIONS)
+        return
     # only a command restates by policies that changed since
     recorded = batch.with_recorded_policies(payments, known)
-    wanted = _decided(lake, recorded, earlier, policies)
+    wanted = _decided(lake, recorded, scored, earlier, policies)
     rows = next_revisions(wanted, known, batch.inputs_differ(), SILVER_BATCH_TRANSACTIONS)
-    if known.isEmpty() and not payments.isEmpty():
-        # all of them are new: to look for a first one would compute them twice, or keep them
-        append_sorted(lake, rows, SILVER_BATCH_TRANSACTIONS)
-    else:
-        append_if_any(lake, keep, rows, SILVER_BATCH_TRANSACTIONS)
+    append_if_any(lake, keep, rows, SILVER_BATCH_TRANSACTIONS)
+
+
+def _append_first(lake: Lakehouse, found: Drops, policies: PolicyBook) -> None:
+    """Append the rows delivered where nothing is stored that they could change, or that could
+    change them: one query computes them and writes them.
+    """
+    standing = found.standing().select("transaction_id")
+    if standing.isEmpty():
+        return
+    payments = _chosen(found)
+    rows = first_revisions(_decided(lake, payments, standing, payments.limit(0), policies))
+    append_sorted(lake, rows, SILVER_BATCH_TRANSACTIONS)
+
+
+def _chosen(found: Drops) -> DataFrame:
+    """The facts of each transaction that the new files touch, as they stand."""
+    return found.chosen(batch.LOG_ORDER, "transaction_id").select(*batch.FACTS)
 
 
 def _concerned(lake: Lakehouse, drops: dict[str, Drops], window: timedelta) -> DataFrame:
@@ -77,6 +101,9 @@ def _concerned(lake: Lakehouse, drops: dict[str, Drops], window: timedelta) -> D
     scored, and all from the first new rate on; with what is within a velocity window of them.
     """
     index, days = lake.read(SILVER_BATCH_TRANSACTIONS), set[date]()
+    if index.isEmpty():
+        # the files bring its first rows: what they touch is not there
+        return index
     if "transactions" in drops:
         found = drops["transactions"]
         days |= days_of(index, found.touched())
@@ -87,7 +114,8 @@ def _concerned(lake: Lakehouse, drops: dict[str, Drops], window: timedelta) -> D
     is_near = near("event_date", days, window.days + 1, window.days + 1)
     if "fx_rates" in drops:
         # a rate is for its day and those behind it
-        rates = drops["fx_rates"].new().where(is_accepted())
+        # refused ones too: a run that died may have published them under other rules
+        rates = drops["fx_rates"].new()
         first = rates.agg(F.min("rate_date").alias("day")).first()
         if first is not None and first["day"] is not None:
             look_back = timedelta(days=window.days + 1)
@@ -96,15 +124,20 @@ def _concerned(lake: Lakehouse, drops: dict[str, Drops], window: timedelta) -> D
 
 
 def _decided(
-    lake: Lakehouse, payments: DataFrame, earlier: DataFrame, policies: PolicyBook
+    lake: Lakehouse,
+    payments: DataFrame,
+    transactions: DataFrame,
+    earlier: DataFrame,
+    policies: PolicyBook,
 ) -> DataFrame:
     """Rows of the log but for revision and withdrawn: FACTS, and all that follows from them.
 
-    Where `payments` names the policy versions that apply, in `policies`, those do. `earlier` are
-    payments that velocity may count.
+    Where `payments` names the policy versions that apply, in `policies`, those do. `transactions`
+    are the ids of them all, and perhaps of others: what is scored. `earlier` are further payments
+    that velocity may count.
     """
     rates, money = lake.read(SILVER_FX_RATES), lake.config.money
-    scores = _scores_of(lake, payments.select("transaction_id")).where(~F.col("withdrawn"))
+    scores = _scores_of(lake, transactions).where(~F.col("withdrawn"))
     decided = decide(
         with_base_amount(payments, rates, money),
         earlier=earlier,
@@ -117,11 +150,11 @@ def _decided(
     return decided.withColumn("settlement_status", F.lit(None).cast("string"))
 
 
-def _scores_of(lake: Lakehouse, payments: DataFrame) -> DataFrame:
+def _scores_of(lake: Lakehouse, transactions: DataFrame) -> DataFrame:
     """Greatest revisions of the offline scores of these transactions, and perhaps of others."""
     scores = lake.read(SILVER_OFFLINE_SCORES)
-    if is_few(payments):
-        return standing_of(scores, payments)
+    if is_few(transactions):
+        return standing_of(scores, transactions)
     return standing_on(scores, F.lit(True))
 
 
@@ -137,7 +170,8 @@ def restate_days(lake: Lakehouse, days: frozenset[date]) -> None:
         stored = keep(standing_on(lake.read(revisions), near("event_date", days, look_back)))
         counted = stored.where(~F.col("withdrawn"))
         known = counted.where(near("event_date", days, 0))
-        wanted = _decided(lake, known.select(*batch.FACTS), counted.select(*batch.FACTS), policies)
+        scored, earlier = known.select("transaction_id"), counted.select(*batch.FACTS)
+        wanted = _decided(lake, known.select(*batch.FACTS), scored, earlier, policies)
         changed = batch.decision_differs()
         rows = keep(next_revisions(wanted, known, changed, SILVER_BATCH_TRANSACTIONS))
         append_if_any(lake, keep, rows, SILVER_BATCH_TRANSACTIONS)

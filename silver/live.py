@@ -16,6 +16,9 @@ from silver.contract import score_identity
 _FACTS = (
     "user_id", "timestamp", "amount", "currency", "country", "region", "merchant_id",
 )  # fmt: skip
+FIRST_DECIDED = ("decided_at", "event_id")
+"""The least is what the gateway was told first: Gold's order (conf/precedence.yaml)."""
+
 _DECISION = ("recommended_action", "policy_flag", "policy_flags", "decided_at")
 _SCORE = ("fraud_score", "fraud_reason_code", "score_source", "model_version")
 _STRONGEST_FIRST = (ScoreSource.TOPIC, ScoreSource.API)
@@ -144,7 +147,7 @@ def live_items(
         # a null never replaces a value: max_by passes over rows whose order is null
         *[F.max_by(name, F.when(F.col(name).isNotNull(), latest)).alias(name) for name in _FACTS],
         F.max_by("transaction_status", strongest).alias("transaction_status"),
-        F.min_by(F.struct(*_DECISION), F.struct("decided_at", "event_id")).alias("_decision"),
+        F.min_by(F.struct(*_DECISION), F.struct(*FIRST_DECIDED)).alias("_decision"),
         F.max(F.when(F.col("score_id").isNotNull(), evidence)).alias("_used"),
         F.max("updated_at").alias("_updated_at"),
         F.max("timestamp").alias("event_as_of"),

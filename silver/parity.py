@@ -1,34 +1,35 @@
-"""How live and batch differ on a payment, and what proves why; pure functions of frames.
+"""How live and batch differ on a payment, and why; pure functions of frames.
 
-A *side* is what one path says of a payment: the facts, the evidence (score, policy versions,
+A *side* is what one path says of a payment: the facts, the evidence (score, policy versions, rules,
 velocity) and the conclusions of its decision, under one set of names. Both paths share one
-decision function, so a difference has a cause where it is in what went in, and each side follows
-from what it recorded. What does not follow, no cause explains.
+decision function, so a difference has a cause where each side follows from what its path knew
+(`silver/proofs.py`), and that was something else. What does not follow, no cause explains.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakehouse.decision import CONCLUSIONS, DecisionRules, PolicyBook, evaluate, recount
-from lakehouse.frames import Keep
+from lakehouse.decision import CONCLUSIONS
 from lakehouse.records.codes import ParityCause
+from silver.live import FIRST_DECIDED
 
 LIVE, BATCH = "live", "batch"
 _COUNTED_BY = ("user_id", "timestamp", "amount", "currency")
-_OTHER_FACTS = ("user_id", "timestamp", "currency", "country", "region", "merchant_id")
+_OTHER_FACTS = ("user_id", "timestamp", "currency", "country", "merchant_id")
 _SCORE = ("fraud_score", "model_version", "inference_time", "explanations")
-COMPARED = ("amount", *_OTHER_FACTS, *_SCORE, "velocity", *CONCLUSIONS)
+_BY_RULES = ("fraud_reason_code", "recommended_action")
+COMPARED = ("amount", *_OTHER_FACTS, "region", *_SCORE, "velocity", *CONCLUSIONS)
 """What must be equal. Not the status: it decides nothing about its own payment."""
 
 _SIDE = (
-    "transaction_id", "transaction_status", "score_id", "score_source", "event_date", *COMPARED,
+    "transaction_id", "transaction_status", "score_id", "score_source", "rules_version",
+    "event_date", *COMPARED,
 )  # fmt: skip
-COUNTED = ("user_id", "transaction_id", "timestamp", "transaction_status", "currency", "amount")
-"""What velocity counts by."""
 
 VERDICT = ("event_id", "batch_revision", "differences", "causes", "unexplained")
 """What is recorded again when it is other than before."""
@@ -38,15 +39,12 @@ def stated(events: DataFrame, log: DataFrame) -> DataFrame:
     """What each path says, one row per transaction and `path`: the columns of a side.
 
     `events` are rows of silver.live_transactions, `log` rows of silver.batch_transactions that
-    stand. Of several events, the first decided is compared: it is what the gateway was told. Of
-    several decided at once it is the earliest, which the log's time is of.
+    stand. Of several events, the first decided is compared: it is what the gateway was told.
     """
-    first_decided = Window.partitionBy("transaction_id").orderBy(
-        "decided_at", "timestamp", "event_id"
-    )
+    first_decided = Window.partitionBy("transaction_id").orderBy(*FIRST_DECIDED)
     told = events.withColumn("_place", F.row_number().over(first_decided)).where("_place = 1")
-    live = told.select(F.lit(LIVE).alias("path"), *_SIDE, "event_id")
-    batch = log.select(F.lit(BATCH).alias("path"), *_SIDE, F.col("revision"))
+    live = told.select(F.lit(LIVE).alias("path"), *_SIDE, "event_id", "decided_at")
+    batch = log.select(F.lit(BATCH).alias("path"), *_SIDE, "revision")
     return live.unionByName(batch, allowMissingColumns=True)
 
 
@@ -69,77 +67,32 @@ def is_missing() -> Column:
     return F.col(LIVE).isNull() | F.col(BATCH).isNull()
 
 
-def examined(
-    sides: DataFrame,
-    *,
-    earlier: DataFrame,
-    scores: DataFrame,
-    policies: PolicyBook,
-    rules: DecisionRules,
-    keep: Keep,
-) -> DataFrame:
-    """What each side of a pair is worth: one row per row of `sides` (see `stated`).
+def explained(pairs: DataFrame, worth: DataFrame, by_rules: DataFrame) -> DataFrame:
+    """Add `causes` and `unexplained` to pairs that both paths know.
 
-    `earlier` are the payments that each path knows now, of the users and windows of `sides`, and
-    `scores` the scores that each path has had, every revision; both with their `path`. The result:
+    `worth` has one row per side: path, transaction_id and
 
-    - `unsound`: conclusions that do not follow from the side's own evidence
-    - `is_scored_as_recorded`: its score stands in its table, and says what the side says
-    - `recounted`: its velocity, as it would be counted now
-    - `is_policy_changed`: other policy versions are in force at its time now than it recorded
+    - `unproven`: columns that do not follow from what its path knew
+    - `books`, `matching`: see `proofs.proving_books`
+    - `completed`: its velocity, as it would be counted of what its path knows now
+
+    `by_rules` are the transactions that `proofs.other_by_rules` finds.
     """
-    recorded = sides.withColumn("recorded", F.struct(*CONCLUSIONS))
-    again = evaluate(recorded, policies=policies, rules=rules, recorded_policies=True)
-    unsound = [F.when(~F.col(c).eqNullSafe(F.col(f"recorded.{c}")), F.lit(c)) for c in CONCLUSIONS]
-    # each step begins at rows: on top of each other, their expressions would be one, and explode
-    concluded = keep(
-        again.withColumn("unsound", F.array_compact(F.array(*unsound))).withColumn(
-            "policies", F.col("recorded.policies")
-        )
-    )
-    # the payments of a user on one path are none of the same user's on the other
-    counted = keep(
-        recount(
-            concluded.withColumn("user_id", _on_path()),
-            earlier=earlier.withColumn("user_id", _on_path()),
-            policies=policies,
-        ).withColumn("recounted", F.col("velocity"))
-    )
-    in_force = keep(evaluate(counted, policies=policies, rules=rules))
-    known = scores.groupBy("path", F.col("identity").alias("score_id")).agg(
-        F.collect_set(F.struct(*_SCORE)).alias("_known")
-    )
-    is_known = F.exists("_known", lambda score: score.eqNullSafe(F.struct(*_SCORE)))
-    is_unscored = F.col("score_id").isNull() & F.col("fraud_score").isNull()
-    return in_force.join(known, ["path", "score_id"], "left").select(
-        "path",
-        "transaction_id",
-        "unsound",
-        (is_unscored | F.coalesce(is_known, F.lit(False))).alias("is_scored_as_recorded"),
-        "recounted",
-        (~_versions(F.col("policies")).eqNullSafe(_versions(F.col("recorded.policies")))).alias(
-            "is_policy_changed"
-        ),
-    )
-
-
-def explained(pairs: DataFrame, worth: DataFrame) -> DataFrame:
-    """Add `causes` and `unexplained` to pairs that both paths know; `worth` is of `examined`."""
     of_path = {
         path: worth.where(F.col("path") == path).select(
             "transaction_id",
-            F.struct(
-                "unsound", "is_scored_as_recorded", "recounted", "is_policy_changed"
-            ).alias(f"{path}_worth"),
+            F.struct("unproven", "books", "matching", "completed").alias(f"{path}_worth"),
         )
         for path in (LIVE, BATCH)
-    }  # fmt: skip
+    }
+    is_by_rules = by_rules.distinct().withColumn("_is_by_rules", F.lit(True))
     return (
-        pairs.join(of_path[LIVE], "transaction_id")
-        .join(of_path[BATCH], "transaction_id")
+        pairs.join(of_path[LIVE], "transaction_id", "left")
+        .join(of_path[BATCH], "transaction_id", "left")
+        .join(is_by_rules, "transaction_id", "left")
         .withColumn("causes", _causes())
         .withColumn("unexplained", _unexplained())
-        .drop("live_worth", "batch_worth")
+        .drop("live_worth", "batch_worth", "_is_by_rules")
     )
 
 
@@ -151,8 +104,13 @@ def of_one_path(pairs: DataFrame) -> DataFrame:
     return pairs.withColumns({"causes": F.array(cause), "unexplained": _none()})
 
 
-def as_differences(judged: DataFrame, compared_at: datetime) -> DataFrame:
-    """Rows of silver.parity but for revision and withdrawn, of pairs with their causes."""
+def as_differences(
+    judged: DataFrame, compared_at: datetime, versions: Mapping[str, int]
+) -> DataFrame:
+    """Rows of silver.parity but for revision and withdrawn, of pairs with their causes.
+
+    `versions` are the Delta versions of the tables that were read.
+    """
     return judged.select(
         F.col("transaction_id").alias("identity"),
         "transaction_id",
@@ -161,29 +119,43 @@ def as_differences(judged: DataFrame, compared_at: datetime) -> DataFrame:
         "differences",
         "causes",
         "unexplained",
-        F.coalesce("batch.event_date", "live.event_date").alias("event_date"),
+        day().alias("event_date"),
         F.lit(compared_at).alias("compared_at"),
+        versions_read(versions).alias("read_versions"),
     )
+
+
+def day() -> Column:
+    """The UTC day of a pair: of the log's row, else of the event."""
+    return F.coalesce("batch.event_date", "live.event_date")
+
+
+def versions_read(versions: Mapping[str, int]) -> Column:
+    """Delta versions by table, as silver.parity has them."""
+    places = [F.lit(place) for entry in sorted(versions.items()) for place in entry]
+    return F.create_map(*places).cast("map<string,int>")
 
 
 def _causes() -> Column:
     """Each cause that is proven, in the order declared."""
-    is_other_score = _differs(*_SCORE)
+    is_other_score = _differs(*_SCORE) & _follows(*_SCORE)
     is_unscored = {path: _of(path, "score_id").isNull() for path in (LIVE, BATCH)}
-    is_changed = F.col("live_worth.is_policy_changed") | F.col("batch_worth.is_policy_changed")
     is_other_version = ~_versions_of(LIVE).eqNullSafe(_versions_of(BATCH))
+    is_other_book = ~F.arrays_overlap("live_worth.matching", "batch_worth.matching")
+    is_other_region = _differs("region") & _follows("region") & ~_differs("country")
+    is_other_count = _differs("velocity") & _follows("velocity")
+    is_completed = ~F.col("live_worth.completed").eqNullSafe(_of(LIVE, "velocity"))
     are_others_other = ~_comparable(LIVE).eqNullSafe(_comparable(BATCH))
-    is_counted_otherwise = ~F.col("live_worth.recounted").eqNullSafe(_of(LIVE, "velocity"))
+    is_by_rules = F.coalesce("_is_by_rules", F.lit(False)) & _follows(*_BY_RULES)
     proofs = {
         ParityCause.LATE_SCORE: is_other_score & is_unscored[LIVE],
         ParityCause.OTHER_SCORE: is_other_score & ~is_unscored[LIVE] & ~is_unscored[BATCH],
         ParityCause.LIVE_SCORE_ONLY: is_other_score & ~is_unscored[LIVE] & is_unscored[BATCH],
-        ParityCause.POLICY_CHANGED: is_other_version & is_changed,
-        ParityCause.VELOCITY_COMPLETED: _differs("velocity") & is_counted_otherwise & ~_shrank(),
+        ParityCause.POLICY_CHANGED: is_other_version & is_other_book & _follows("policies"),
+        ParityCause.RULES_CHANGED: (is_by_rules & _differs(*_BY_RULES)) | is_other_region,
+        ParityCause.VELOCITY_COMPLETED: is_other_count & is_completed,
         # a payment whose own user, time or amount is other is counted otherwise by itself
-        ParityCause.VELOCITY_OF_OTHERS: _differs("velocity")
-        & are_others_other
-        & ~_differs(*_COUNTED_BY),
+        ParityCause.VELOCITY_OF_OTHERS: is_other_count & are_others_other & ~_differs(*_COUNTED_BY),
         ParityCause.AMOUNT_CORRECTED: _differs("amount"),
         ParityCause.FACTS_CORRECTED: _differs(*_OTHER_FACTS),
     }
@@ -193,46 +165,33 @@ def _causes() -> Column:
 
 
 def _unexplained() -> Column:
-    """Columns that differ although their side does not follow from what it recorded.
+    """Columns of either side that do not follow from what its path knew; all that differ where
+    nothing is proven.
 
-    With them conclusions that do not follow and are equal by chance: where the evidence differs,
-    they hide a difference. Where nothing is proven, all that differ.
+    Also where both sides have them equal: where the evidence differs, that hides a difference.
     """
-    differences = F.col("differences")
-    are_scored = F.col("live_worth.is_scored_as_recorded") & F.col(
-        "batch_worth.is_scored_as_recorded"
-    )
-    # the log's payments are all there when a row of it is written; the topic's only grow
-    is_stale = ~F.col("batch_worth.recounted").eqNullSafe(_of(BATCH, "velocity")) | _shrank()
-    doubted = F.concat(
-        F.when(are_scored, _none()).otherwise(F.array(*[F.lit(c) for c in _SCORE])),
-        F.when(is_stale, F.array(F.lit("velocity"))).otherwise(_none()),
-    )
-    unsound = F.array_union("live_worth.unsound", "batch_worth.unsound")
-    unproven = F.array_union(F.array_intersect(differences, doubted), unsound)
-    return F.when(F.size("causes") > 0, unproven).otherwise(differences)
+    unproven = F.array_union(_unproven(LIVE), _unproven(BATCH))
+    return F.when(F.size("causes") > 0, unproven).otherwise(F.array_union("differences", unproven))
 
 
-def _shrank() -> Column:
-    """Whether live counts less now than it did: events never go away."""
-    less = F.zip_with(
-        "live_worth.recounted",
-        "live.velocity",
-        lambda now, then: (
-            F.coalesce(now["policy_id"] != then["policy_id"], F.lit(True))
-            | (now["count"] < then["count"])
-            | F.coalesce(now["amount"] < then["amount"], F.lit(False))
-        ),
-    )
-    return F.exists(less, lambda is_less: is_less)
+def _unproven(path: str) -> Column:
+    """What does not follow; of a side that nothing was found out about, all that is compared."""
+    everything = F.array(*[F.lit(column) for column in COMPARED])
+    return F.coalesce(f"{path}_worth.unproven", everything)
+
+
+def _follows(*columns: str) -> Column:
+    """Whether both sides have these columns as they must, by what their paths knew."""
+    names = F.array(*[F.lit(column) for column in (*columns, "rules_version")])
+    return ~F.arrays_overlap(_unproven(LIVE), names) & ~F.arrays_overlap(_unproven(BATCH), names)
 
 
 def _comparable(path: str) -> Column:
-    """What a path counts now by the policy versions that both sides recorded."""
+    """What a path counts by now by the policy versions that both sides recorded."""
     shared = F.array_intersect(_versions_of(LIVE), _versions_of(BATCH))
     policy_ids = F.transform(shared, lambda version: version["policy_id"])
     return F.filter(
-        f"{path}_worth.recounted",
+        f"{path}_worth.completed",
         lambda counted: F.array_contains(policy_ids, counted["policy_id"]),
     )
 
@@ -256,10 +215,6 @@ def _of(path: str, column: str) -> Column:
 
 def _differs(*columns: str) -> Column:
     return F.arrays_overlap("differences", F.array(*[F.lit(column) for column in columns]))
-
-
-def _on_path() -> Column:
-    return F.concat_ws(":", "path", "user_id")
 
 
 def _none() -> Column:

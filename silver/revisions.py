@@ -40,6 +40,11 @@ def differs(*columns: str) -> Column:
     )
 
 
+def first_revisions(wanted: DataFrame) -> DataFrame:
+    """The same as `next_revisions` where nothing is known: every identity begins."""
+    return wanted.withColumns({"revision": F.lit(0), "withdrawn": F.lit(False)})
+
+
 def next_revisions(wanted: DataFrame, known: DataFrame, changed: Column, table: Table) -> DataFrame:
     """Rows of `table` to append so that the identities of both frames stand as `wanted`.
 

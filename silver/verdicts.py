@@ -40,7 +40,7 @@ def tell(job: str, judgement: Judgement) -> None:
 
 def append_metrics(lake: Lakehouse, judgements: Sequence[Judgement]) -> None:
     """Append the figures of judgements to `silver.quality_metrics`, each once."""
-    key = ("batch", "content", "check_id", "measure", "verdict")
+    key = ("batch", "content", "check_id", "measure", "over", "verdict")
     batches = [judgement.verdict.batch for judgement in judgements]
     known = lake.read(SILVER_QUALITY_METRICS).where(F.col("batch").isin(batches))
     # a run that died behind them had written them
@@ -65,6 +65,7 @@ def _metrics(judgement: Judgement) -> list[dict[str, object]]:
             "source_table": DROPS[kind].name,
             "check_id": outcome.check_id,
             "measure": outcome.measure,
+            "over": outcome.over,
             "severity": str(outcome.severity),
             "value": outcome.value,
             "expected": outcome.expected,

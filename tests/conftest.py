@@ -134,6 +134,8 @@ def in_folder(folder: Path) -> dict[str, object]:
         "LAKE__LANDING": folder / "landing",
         "LEASE__LOCATION": folder / "leases",
         "CARDS__TOKEN_KEY": f"generated-file:{folder / 'card-token.key'}",
+        "HISTORY__SIGNING_KEY": f"generated-file:{folder / 'history-signing.key'}",
+        "HISTORY__HEADS__LOCATION": folder / "heads",
     }
 
 
@@ -147,3 +149,10 @@ def lake_for(config: Config, spark: SparkSession) -> Iterator[Callable[[str], La
             return Lakehouse(config, spark, job, Trigger("once", 1), lease, lambda: NOON)
 
         yield opened
+
+
+@pytest.fixture(params=["at hand", "on the executors"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a micro-batch of few rows go the way of few, and then the way of many."""
+    if request.param != "at hand":
+        monkeypatch.setattr("lakehouse.frames.AT_HAND", 0)

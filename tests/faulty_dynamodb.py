@@ -25,6 +25,7 @@ class Fault(StrEnum):
     THROTTLED = "ProvisionedThroughputExceededException"
     SLOWED_DOWN = "ThrottlingException"
     SERVER_ERROR = "InternalServerError"
+    DENIED = "AccessDeniedException"  # to insert; to update is another right
     REPLY_LOST = "REPLY_LOST"  # the item is written, and nobody says so
 
 
@@ -37,6 +38,7 @@ _OF_A_STATEMENT = {
     Fault.THROTTLED: "ProvisionedThroughputExceeded",
     Fault.SLOWED_DOWN: "ThrottlingError",
     Fault.SERVER_ERROR: "InternalServerError",
+    Fault.DENIED: "AccessDenied",
 }
 
 

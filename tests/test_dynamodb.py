@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.config import Config, DynamoDbSettings
-from lakehouse.dynamodb import PushReport, client, combined, ensure_table, lookup, push
+from lakehouse.dynamodb import (
+    PushReport,
+    _write_partition,
+    client,
+    combined,
+    ensure_table,
+    lookup,
+    push,
+)
 from lakehouse.errors import DynamoDbError
 from tests.conftest import NOON
 from tests.faulty_dynamodb import Fault, in_front_of
@@ -116,6 +125,51 @@ def test_new_items_go_twenty_five_to_a_request(
         report = push(frame_of(spark, *items).coalesce(1), "live", through)
     assert report == PushReport(written=62, refused=0)
     assert faulty.requests == {"BatchExecuteStatement": 3, "UpdateItem": 2}
+
+
+def test_inserts_that_the_store_turns_down_are_written_singly_and_told(
+    settings: DynamoDbSettings,
+) -> None:
+    items = [(f"t{number}", 1, None, True, "{}") for number in range(30)]
+
+    def denied(_: str, attempt: int) -> Fault:
+        return Fault.DENIED if attempt == 0 else Fault.NONE
+
+    with in_front_of(settings, denied) as (through, _):
+        [report] = _write_partition(items, "live", through)
+    assert report == PushReport(30, 0, turned_down=Counter({"AccessDenied": 30}))
+    assert found(settings, "t29")["live_version"] == 1
+
+
+def test_writers_wait_when_single_items_of_a_request_are_throttled(
+    settings: DynamoDbSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("lakehouse.dynamodb.sleep", waited.append)
+
+    def throttled(transaction_id: str, attempt: int) -> Fault:
+        return Fault.SLOWED_DOWN if attempt == 0 and transaction_id != "t0" else Fault.NONE
+
+    items = [(f"t{number}", 1, None, True, "{}") for number in range(20)]
+    with in_front_of(settings, throttled) as (through, _):
+        [report] = _write_partition(items, "live", through)
+    assert report == PushReport(written=20, refused=0)
+    [pause] = waited
+    assert 0 < pause < 1.9
+
+
+def test_an_insert_that_failed_within_the_store_but_stands_counts_as_written(
+    settings: DynamoDbSettings,
+) -> None:
+    item = ("t1", 1, None, True, "{}")
+    list(_write_partition([item], "live", settings))
+
+    def broken(_: str, attempt: int) -> Fault:
+        return Fault.SERVER_ERROR if attempt == 0 else Fault.NONE
+
+    with in_front_of(settings, broken) as (through, _):
+        [report] = _write_partition([item], "live", through)
+    assert report == PushReport(written=1, refused=0)
 
 
 @pytest.mark.parametrize("is_new", [False, True])

@@ -55,6 +55,15 @@ def test_the_second_writer_gets_a_clear_error(leased: Config) -> None:
         pass
 
 
+def test_a_job_that_holds_the_lease_of_another_is_named(leased: Config) -> None:
+    with (
+        held_lease(leased, "consolidate", holder="maintain"),
+        pytest.raises(LeaseHeldError, match=r"already running \(maintain, process \d+ on "),
+        held_lease(leased, "consolidate"),
+    ):
+        pass
+
+
 def test_each_holder_has_a_greater_token(leased: Config) -> None:
     with held_lease(leased, "consolidate") as first:
         first.check()

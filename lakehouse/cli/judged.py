@@ -63,10 +63,10 @@ def judged_batches(
     """Batches with their newest verdict, newest day of delivery first."""
     rows = _read(spark, config, SILVER_QUALITY_BATCHES)
     ledger = Ledger.of(rows if batch is None else rows.where(F.col("batch") == batch))
-    # a verdict is recorded once: of equal instants, the row that was appended later
-    newest = {
-        given.batch: given for given in sorted(ledger.verdicts, key=lambda given: given.recorded_at)
-    }
+    # of one instant, a build publishes what other rules released
+    order = list(BatchVerdict).index
+    in_order = sorted(ledger.verdicts, key=lambda given: (given.recorded_at, order(given.verdict)))
+    newest = {given.batch: given for given in in_order}
     waiting = ledger.waiting
     found = [
         JudgedBatch(

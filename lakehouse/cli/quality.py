@@ -65,9 +65,7 @@ def release(
 ) -> None:
     """Publish a held batch as it was delivered: runs build_batch, which records the reason.
 
-    Raises:
-        BatchNotHeldError: no batch of this name is held.
-        BatchStillHeldError: more of it came since, and what stands now was judged and held.
+    Fails if the batch is held afterwards all the same.
     """
     settings = Config.load(config)
     from lakehouse.cli.judged import judged_batches
@@ -78,6 +76,6 @@ def release(
         execute(job_named("build_batch"), settings, release=batch, reason=reason)
         (now,) = judged_batches(open_session(settings, "quality"), settings, batch, False)
     # what came since makes it another batch, and that one is judged for itself
-    if now.verdict == BatchVerdict.HELD:
-        raise BatchStillHeldError(batch, now.reason)
+    if now.verdict is not BatchVerdict.PUBLISHED:
+        raise BatchStillHeldError(batch, now.verdict, now.reason)
     say(f"{batch} is {now.verdict}" + (f": {now.reason}" if now.reason else ""))

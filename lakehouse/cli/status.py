@@ -13,10 +13,11 @@ from lakehouse.config import Config
 def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Show each table (rows, newest event, version) and each stream (last batch, lag).
 
-    And, by age, how many money events wait for their payment.
+    And how many money events wait for their payment, by age; how many transactions break a rule.
     """
     settings = Config.load(config)
     # Spark takes a second to import
+    from lakehouse.cli.broken_rules import broken_rules
     from lakehouse.cli.freshness import table_statuses
     from lakehouse.cli.streams import stream_statuses
     from lakehouse.cli.unknown_money import unknown_money
@@ -27,11 +28,13 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
         tables = table_statuses(spark, settings)
         streams = stream_statuses(spark, settings)
         unknown = unknown_money(spark, settings, datetime.now(UTC))
+        broken = broken_rules(spark, settings)
     if as_json:
         found = {
             "tables": [asdict(t) for t in tables],
             "streams": [asdict(s) for s in streams],
             "unknown_money_events": [asdict(u) for u in unknown],
+            "broken_rules": [asdict(b) for b in broken],
         }
         show_json(found)
         return
@@ -42,3 +45,7 @@ def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     if unknown:
         show_grid("money events of payments that neither topic nor log tells of",
                   ["age", "events"], [[u.age, u.events] for u in unknown])  # fmt: skip
+    if broken:
+        show_grid("transactions with what should not have happened (gold.exceptions)",
+                  ["rule", "transactions", "what happened"],
+                  [[b.rule, b.transactions, b.sentence] for b in broken])  # fmt: skip

@@ -9,7 +9,7 @@ from lakehouse.decision.normalisation import with_base_amount
 from lakehouse.decision.policies import POLICY_RULES, PolicyBook, PolicyRule
 from lakehouse.decision.reasons import reason_code
 from lakehouse.decision.regions import Regions, load_regions, region_of
-from lakehouse.decision.rules import DecisionRules, load_rules
+from lakehouse.decision.rules import DecisionRules, fingerprint_of, load_rules
 
 __all__ = [
     "CONCLUSIONS",
@@ -20,6 +20,7 @@ __all__ = [
     "Regions",
     "decide",
     "evaluate",
+    "fingerprint_of",
     "load_regions",
     "load_rules",
     "minor_digits",

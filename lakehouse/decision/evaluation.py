@@ -39,9 +39,9 @@ def decide(
 
     One row of `payments` (identity, transaction_id, user_id, timestamp UTC, amount in smallest
     units, currency, country, region, merchant_id, transaction_status) is one row of the result,
-    with all its columns. `earlier` are the transactions that velocity may count, `scores` rows of
-    records.silver.FraudScore that stand. Equal inputs give equal answers, row for row, whatever
-    the order or the partitions they come in.
+    with all its columns. Velocity counts the payments themselves, and those of `earlier`; `scores`
+    are rows of records.silver.FraudScore that stand. Equal inputs give equal answers, row for row,
+    whatever the order or the partitions they come in.
 
     The policy versions in force at its time apply to a payment; with `recorded_policies` those
     that its column `policies` names, where that is not null.
@@ -52,9 +52,8 @@ def decide(
     known = (
         payments.select(*kept, *recorded)
         .transform(with_best_score, scores)
-        .withColumn("_policies", policies.listed)
         .transform(with_velocity, earlier, policies, applies)
-        .transform(with_policy_flags, applies)
+        .transform(with_policy_flags, policies, applies)
     )
     return known.transform(_concluded, rules).select(*kept, *_derived())
 
@@ -79,8 +78,7 @@ def evaluate(
     added = [name for name in _derived() if name not in columns]
     applies = is_recorded if recorded_policies else is_in_force
     return (
-        payments.withColumn("_policies", policies.listed)
-        .transform(with_policy_flags, applies)
+        payments.transform(with_policy_flags, policies, applies)
         .transform(_concluded, rules)
         .select(*columns, *added)
     )
@@ -88,11 +86,7 @@ def evaluate(
 
 def recount(payments: DataFrame, *, earlier: DataFrame, policies: PolicyBook) -> DataFrame:
     """Replace `velocity`: what the policy versions that `policies` names count in `earlier`."""
-    return (
-        payments.withColumn("_policies", policies.listed)
-        .transform(with_velocity, earlier, policies, is_recorded)
-        .drop("_policies")
-    )
+    return with_velocity(payments, earlier, policies, is_recorded)
 
 
 def _is_recorded_or_in_force(policy: Column) -> Column:
@@ -105,6 +99,7 @@ def _concluded(payments: DataFrame, rules: DecisionRules) -> DataFrame:
         {
             "fraud_reason_code": reason_code(score, F.col("explanations"), rules),
             "recommended_action": recommended_action(score, flags, rules),
+            "rules_version": F.lit(rules.version),
         }
     )
 

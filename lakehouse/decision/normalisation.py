@@ -48,7 +48,7 @@ def with_base_amount(payments: DataFrame, rates: DataFrame, money: MoneySettings
     is_fresh = F.datediff(day, F.col("_quote.rate_date")) <= money.max_rate_age_days
     in_base = F.col("amount").cast("decimal(18,0)")
     of_other = {
-        "amount_base": F.when(is_fresh, _converted()),
+        "amount_base": F.when(is_fresh, F.col("_converted")),
         "fx_rate": F.col("_quote.fx_rate"),
         "fx_rate_date": F.col("_quote.rate_date"),
         "fx_status": F.when(is_fresh, F.lit(str(FxStatus.OK)))
@@ -66,6 +66,7 @@ def with_base_amount(payments: DataFrame, rates: DataFrame, money: MoneySettings
         payments.select(*kept)
         .join(F.broadcast(_daily_quotes(rates, base)), is_quoted, "left")
         .withColumn("_quote", F.when(days >= 0, F.get("_daily", place)))
+        .transform(_with_converted)
         .withColumns(
             {name: F.when(is_base, of_base[name]).otherwise(of_other[name]) for name in of_base}
         )
@@ -122,21 +123,33 @@ def _repeated(quote: Column, place: Column) -> Column:
     return F.array_repeat(quote, F.coalesce(F.datediff(next_day, quote["rate_date"]), F.lit(1)))
 
 
-def _converted() -> Column:
-    """`amount` in smallest units of the base currency; null where DECIMAL(18,0) cannot hold it.
+def _with_converted(quoted: DataFrame) -> DataFrame:
+    """Add `_converted`: `amount` in smallest units of the base currency, by `_quote`.
 
-    Exact: dividend (at most 35 digits: amount 13, rate 18, units 4) and divisor (22) are whole,
-    and so is what is divided once the remainder is off; the remainder alone decides the rounding,
-    once, half-even. A quotient of any scale could fall on a tie that it is only near to.
+    Null where DECIMAL(18,0) cannot hold it. Exact: dividend (at most 35 digits: amount 13, rate 18,
+    units 4) and divisor (22) are whole, and so is what is divided once the remainder is off; the
+    remainder alone decides the rounding, once, half-even. A quotient of any scale could fall on a
+    tie that it is only near to.
     """
-    divisor = F.col("_quote.divisor")
-    dividend = F.col("amount").cast("decimal(13,0)") * F.col("_quote.multiplier")
-    rest = dividend % divisor
-    whole = ((dividend - rest) / divisor).cast("decimal(32,0)")
+    dividend, divisor, rest = F.col("_dividend"), F.col("_divisor"), F.col("_rest")
+    whole = F.col("_whole")
     is_above = rest * 2 > divisor
     is_tie_of_odd = (rest * 2 == divisor) & (whole % 2 == 1)
     rounded = whole + F.when(is_above | is_tie_of_odd, F.lit(1)).otherwise(F.lit(0))
-    return F.when(rounded < F.lit(Decimal(10**18)), rounded).cast("decimal(18,0)")
+    is_held = F.col("_rounded") < F.lit(Decimal(10**18))
+    # step by step, so that each is computed once
+    return (
+        quoted.withColumns(
+            {
+                "_dividend": F.col("amount").cast("decimal(13,0)") * F.col("_quote.multiplier"),
+                "_divisor": F.col("_quote.divisor"),
+            }
+        )
+        .withColumn("_rest", dividend % divisor)
+        .withColumn("_whole", ((dividend - rest) / divisor).cast("decimal(32,0)"))
+        .withColumn("_rounded", rounded)
+        .withColumn("_converted", F.when(is_held, F.col("_rounded")).cast("decimal(18,0)"))
+    )
 
 
 def _parts(rate: Column) -> Column:

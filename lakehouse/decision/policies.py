@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Self
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType
 
 from lakehouse.records.codes import PolicyFlag
 
 VELOCITY_LIMIT = "velocity_limit"
+_FEW_VERSIONS = 16
 CENTURY_SECONDS = 3_155_760_000  # a longer window sees no more, and its microseconds overflow
 
 _NUMBERS = ("max_amount", "max_count", "window_seconds")
@@ -48,12 +50,12 @@ def _velocity_limit(policy: Column) -> Column:
     `max_amount` smallest units of `currency` in all; as counted before.
     """
 
-    def is_exceeded(counted: Column) -> Column:
-        is_too_often = F.coalesce(counted["count"] > policy["max_count"], F.lit(False))
-        is_too_much = F.coalesce(counted["amount"] > policy["max_amount"], F.lit(False))
-        return (counted["policy_id"] == policy["policy_id"]) & (is_too_often | is_too_much)
-
-    return F.exists("velocity", is_exceeded)
+    place = F.call_function("array_position", F.col("velocity.policy_id"), policy["policy_id"])
+    # no place is 0, and nothing stands before the first
+    counted = F.get("velocity", (place - 1).cast("int"))
+    is_too_often = F.coalesce(counted["count"] > policy["max_count"], F.lit(False))
+    is_too_much = F.coalesce(counted["amount"] > policy["max_amount"], F.lit(False))
+    return is_too_often | is_too_much
 
 
 def _geo_block(policy: Column) -> Column:
@@ -87,7 +89,7 @@ POLICY_RULES: Mapping[str, PolicyRule] = {
 """Rule types by the name that `policy_data` gives in `rule`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # by identity: columns do not compare
 class PolicyBook:
     """All policy versions, read once; they are few, and as a constant they cost no join.
 
@@ -98,6 +100,8 @@ class PolicyBook:
 
     listed: Column
     longest_window_seconds: int
+    each: tuple[Column, ...] = ()
+    """The versions one by one, unless they are many."""
 
     @classmethod
     def of(cls, policies: DataFrame) -> Self:
@@ -106,17 +110,36 @@ class PolicyBook:
         found = policies.coalesce(1).agg(F.sort_array(F.collect_list(_parsed())).alias("listed"))
         text = found.select(F.to_json("listed", _INSTANTS).alias("text")).first()
         assert text is not None  # an aggregate has one row
-        kind = found.schema["listed"].dataType
+        kind, versions = found.schema["listed"].dataType, json.loads(text["text"])
+        assert isinstance(kind, ArrayType)
         windows = [
             int(policy["window_seconds"])
-            for policy in json.loads(text["text"])
+            for policy in versions
             if policy.get("rule") == VELOCITY_LIMIT
             and ("max_count" in policy or {"max_amount", "currency"} <= policy.keys())
             and int(policy.get("window_seconds", 0)) > 0
         ]
         longest = min(max(windows, default=0), CENTURY_SECONDS)
-        # folded into a literal when a plan is made
-        return cls(F.from_json(F.lit(text["text"]), kind.json(), _INSTANTS), longest)
+        # folded into literals when a plan is made
+        return cls(
+            F.from_json(F.lit(text["text"]), kind.json(), _INSTANTS),
+            longest,
+            tuple(
+                F.from_json(F.lit(json.dumps(version)), kind.elementType.json(), _INSTANTS)
+                for version in (versions if len(versions) <= _FEW_VERSIONS else ())
+            ),
+        )
+
+    def of_those_that(
+        self, apply: Callable[[Column], Column], told: Callable[[Column], Column]
+    ) -> Column:
+        """An array of what is `told` of each version that applies, in order."""
+        if not self.each:
+            return F.transform(F.filter(self.listed, apply), told)
+        # Spark compiles conditions on constants, and interprets a lambda for each row
+        return F.concat(
+            *[F.when(apply(v), F.array(told(v))).otherwise(F.array()) for v in self.each]
+        )
 
 
 def _parsed() -> Column:
@@ -155,14 +178,35 @@ def is_recorded(policy: Column) -> Column:
     )
 
 
-def with_policy_flags(payments: DataFrame, applies: Callable[[Column], Column]) -> DataFrame:
+def with_policy_flags(
+    payments: DataFrame, policies: PolicyBook, applies: Callable[[Column], Column]
+) -> DataFrame:
     """Add `policies` (evidence of all that apply), `policy_flags` and `policy_flag`.
 
-    `payments` has `_policies` and `velocity`. A policy that names no known rule raises NONE and
+    `payments` has `velocity`. A policy that names no known rule raises NONE and
     never fires; one whose parameters cannot be read never fires.
     """
-    evidence = F.transform(
-        F.filter("_policies", applies),
+    fired = F.filter("policies", lambda policy: policy["fired"])
+    severest_first = F.array(*[F.lit(flag) for flag in _SEVEREST_FIRST])
+    # most payments raise no flag
+    flags = F.when(
+        F.array_contains(F.col("policies.fired"), True),
+        # keeps the order of its first argument, each value once
+        F.array_intersect(severest_first, fired["flag"]),
+    ).otherwise(F.array().cast("array<string>"))
+    return (
+        payments.withColumn("policies", _evidence(policies, applies))
+        .withColumn("policy_flags", flags)
+        .withColumn(
+            "policy_flag", F.coalesce(F.get("policy_flags", F.lit(0)), F.lit(str(PolicyFlag.NONE)))
+        )
+    )
+
+
+@lru_cache(maxsize=8)  # to build it takes longer than to use it; a column belongs to no session
+def _evidence(policies: PolicyBook, applies: Callable[[Column], Column]) -> Column:
+    return policies.of_those_that(
+        applies,
         lambda policy: F.struct(
             policy["policy_id"].alias("policy_id"),
             policy["version"].alias("version"),
@@ -173,16 +217,6 @@ def with_policy_flags(payments: DataFrame, applies: Callable[[Column], Column]) 
                 policy, lambda rule: F.coalesce(rule.fires(policy), F.lit(False)), False
             ).alias("fired"),
         ),
-    )
-    fired = F.filter("policies", lambda policy: policy["fired"])
-    severest_first = F.array(*[F.lit(flag) for flag in _SEVEREST_FIRST])
-    return (
-        payments.withColumn("policies", evidence)
-        # keeps the order of its first argument, each value once
-        .withColumn("policy_flags", F.array_intersect(severest_first, fired["flag"]))
-        .withColumn(
-            "policy_flag", F.coalesce(F.get("policy_flags", F.lit(0)), F.lit(str(PolicyFlag.NONE)))
-        )
     )
 
 

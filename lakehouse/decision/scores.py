@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from lakehouse.records.codes import ScoreSource
 
 WEAKEST_FIRST = (ScoreSource.API, ScoreSource.TOPIC, ScoreSource.OFFLINE)
+_OF_SCORE = ("score_source", "model_version", "inference_time", "fraud_score", "explanations")
 
 
 def with_best_score(payments: DataFrame, scores: DataFrame) -> DataFrame:
@@ -26,30 +27,27 @@ def with_best_score(payments: DataFrame, scores: DataFrame) -> DataFrame:
             for value in (str(source), rank)
         ]
     )
-    best = F.max(
-        F.struct(
-            F.element_at(ranks, F.col("score_source")).alias("rank"),
-            "inference_time", "model_version", "identity",
-            "score_source", "fraud_score", "explanations",
-        )
-    )  # fmt: skip
-    of_transaction = (
+    strongest_first = Window.partitionBy("transaction_id").orderBy(
+        *[
+            F.col(column).desc_nulls_last()
+            for column in ("_rank", "inference_time", "model_version", "identity")
+        ]
+    )
+    # an aggregate of structs would sort all scores twice, before and behind its shuffle
+    best = (
         scores.where(F.col("fraud_score").isNotNull())
-        .groupBy(F.col("transaction_id").alias("_scored"))
-        .agg(best.alias("_best"))
+        .withColumn("_rank", F.element_at(ranks, F.col("score_source")))
+        .withColumn("_place", F.row_number().over(strongest_first))
+        .where("_place = 1")
+        .select(
+            F.col("transaction_id").alias("_scored"),
+            F.col("identity").alias("score_id"),
+            *_OF_SCORE,
+        )
     )
     is_scored = F.col("transaction_id") == F.col("_scored")
     return (
-        payments.join(of_transaction, is_scored, "left")
-        .withColumns(
-            {
-                "score_id": F.col("_best.identity"),
-                "score_source": F.coalesce("_best.score_source", F.lit(str(ScoreSource.NONE))),
-                "model_version": F.col("_best.model_version"),
-                "inference_time": F.col("_best.inference_time"),
-                "fraud_score": F.col("_best.fraud_score"),
-                "explanations": F.col("_best.explanations"),
-            }
-        )
-        .drop("_scored", "_best")
+        payments.join(best, is_scored, "left")
+        .withColumn("score_source", F.coalesce("score_source", F.lit(str(ScoreSource.NONE))))
+        .drop("_scored")
     )

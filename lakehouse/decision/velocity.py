@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from lakehouse.decision.policies import CENTURY_SECONDS, VELOCITY_LIMIT, PolicyBook
@@ -13,6 +14,7 @@ from lakehouse.records.silver import Evaluation
 from lakehouse.schema import spark_schema
 
 _SUM = "decimal(25,2)"
+_MICROS_PER_SECOND = 1_000_000
 
 
 def with_velocity(
@@ -21,13 +23,13 @@ def with_velocity(
     policies: PolicyBook,
     applies: Callable[[Column], Column],
 ) -> DataFrame:
-    """Add `velocity`, what each velocity policy that applies counts; `_policies` is there already.
+    """Add `velocity`, what each velocity policy that applies counts.
 
-    Counted are the distinct transactions of the same user that have an event (a row of `earlier`)
-    with a status other than DECLINED, strictly before the payment by (timestamp, transaction_id)
-    and at most `window_seconds` before it (the boundary is inside), and this payment's own
-    transaction, whatever its status. `earlier` may hold the payments themselves and several events
-    of one transaction: only the set of transactions matters.
+    Counted are the distinct transactions of the same user that have an event (a row of `payments`
+    or of `earlier`) with a status other than DECLINED, strictly before the payment by (timestamp,
+    transaction_id) and at most `window_seconds` before it (the boundary is inside), and this
+    payment's own transaction, whatever its status. `earlier` may hold payments again, and several
+    events of one transaction: only the set of transactions matters.
 
     Where the policy limits a sum in the payment's currency, `amount` is the sum over the counted
     transactions of that currency: the payment's own amount, and of each other transaction its
@@ -36,36 +38,42 @@ def with_velocity(
     if policies.longest_window_seconds == 0:
         nothing = F.array().cast(spark_schema(Evaluation)["velocity"].dataType)
         return payments.withColumn("velocity", nothing)
-    # A window touches two buckets of its own width at most: each event stands in its bucket and
-    # in the next, so that a payment meets all candidates under one key, and few others.
-    width = F.lit(policies.longest_window_seconds)
-    seconds = F.unix_seconds("timestamp")
-    bucket = seconds - F.pmod(seconds, width)
-    candidates = (
-        earlier.where(F.col("transaction_status") != str(TransactionStatus.DECLINED))
-        .select(
-            F.col("user_id").alias("_user"),
-            F.explode(F.array(bucket, bucket + width)).alias("_bucket"),
-            F.struct(
-                F.unix_micros("timestamp").alias("micros"),
-                F.col("transaction_id").alias("id"),
-                "currency",
-                "amount",
-            ).alias("_event"),
-        )
-        .groupBy("_user", "_bucket")
-        .agg(F.collect_set("_event").alias("_events"))
+    asking = payments.withColumns(
+        {"_micros": F.unix_micros("timestamp"), "_event": _event(), "_asks": F.lit(True)}
     )
-    is_candidate = (F.col("user_id") == F.col("_user")) & (bucket == F.col("_bucket"))
+    answering = earlier.select(
+        "user_id",
+        F.unix_micros("timestamp").alias("_micros"),
+        _event().alias("_event"),
+        F.lit(False).alias("_asks"),
+    ).where(F.col("_event").isNotNull())
+    # one sort of each user's payments; a join would move and match every one of them twice
+    longest = policies.longest_window_seconds * _MICROS_PER_SECOND
+    before = Window.partitionBy("user_id").orderBy("_micros").rangeBetween(-longest, 0)
     return (
-        payments.join(candidates, is_candidate, "left")
-        .withColumn("velocity", _velocity(applies))
-        .drop("_user", "_bucket", "_events")
+        asking.unionByName(answering, allowMissingColumns=True)
+        .withColumn("_events", F.collect_list("_event").over(before))
+        .where("_asks")
+        .withColumn("velocity", _velocity(policies, applies))
+        .drop("_micros", "_event", "_asks", "_events")
     )
 
 
-def _velocity(applies: Callable[[Column], Column]) -> Column:
-    counted = F.filter("_policies", lambda policy: _counts(policy) & applies(policy))
+def _event() -> Column:
+    """What a payment is to later ones of its user; null if it was declined."""
+    event = F.struct(
+        F.unix_micros("timestamp").alias("micros"),
+        F.col("transaction_id").alias("id"),
+        "currency",
+        "amount",
+    )
+    return F.when(F.col("transaction_status") != str(TransactionStatus.DECLINED), event)
+
+
+@lru_cache(maxsize=8)  # to build it takes longer than to use it; a column belongs to no session
+def _velocity(policies: PolicyBook, applies: Callable[[Column], Column]) -> Column:
+    def is_counted(policy: Column) -> Column:
+        return _counts(policy) & applies(policy)
 
     def evidence(policy: Column) -> Column:
         # a lambda's argument is evaluated once, a repeated column is not
@@ -80,13 +88,13 @@ def _velocity(applies: Callable[[Column], Column]) -> Column:
         )
         return F.get(found, F.lit(0))
 
-    return F.transform(counted, evidence)
+    return policies.of_those_that(is_counted, evidence)
 
 
 def _others(window_seconds: Column) -> Column:
     """Events of other transactions that count within the window; none where there is no event."""
     this = F.unix_micros("timestamp")
-    oldest = this - F.least(window_seconds, F.lit(CENTURY_SECONDS)) * F.lit(1_000_000)
+    oldest = this - F.least(window_seconds, F.lit(CENTURY_SECONDS)) * F.lit(_MICROS_PER_SECOND)
     this_id = F.col("transaction_id")
 
     def is_counted(event: Column) -> Column:

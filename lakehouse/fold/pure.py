@@ -7,7 +7,7 @@ know which side a contribution came from, so that `union` is associative, commut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cmp_to_key
@@ -18,20 +18,20 @@ from lakehouse.fold.rules import (
     DEFAULTS,
     NO_EVENT_TIME,
     SCORE_SOURCES,
+    SUM_OF,
     SUMS,
     TAKEN_FROM,
     UNKNOWN_REGION,
     ExceptionRule,
     contribution_fields,
 )
-from lakehouse.records.codes import SettlementStatus, Source, TransactionStatus
+from lakehouse.fold.transitions import Answers, Money, Transitions
+from lakehouse.records.codes import SettlementStatus, Source
 from lakehouse.records.gold import Contribution, Winner
 from lakehouse.schema import Record
 from lakehouse.tables import WAITING_DAY
 
 ContributionSet = tuple[Contribution, ...]
-
-_DECIDED = {TransactionStatus.AUTHORIZED, TransactionStatus.DECLINED}
 
 
 def union(left: Iterable[Contribution], right: Iterable[Contribution]) -> ContributionSet:
@@ -46,7 +46,10 @@ def union(left: Iterable[Contribution], right: Iterable[Contribution]) -> Contri
 
 
 def derive(
-    transaction_id: str, contributions: Iterable[Contribution], precedence: Precedence
+    transaction_id: str,
+    contributions: Iterable[Contribution],
+    precedence: Precedence,
+    transitions: Transitions,
 ) -> dict[str, Any]:
     """All columns of the Gold row that this set of contributions is."""
     known = [c for c in contributions if not c.withdrawn]
@@ -62,7 +65,7 @@ def derive(
         winners += [(name, ranked[0].identity)] if ranked else []
     row |= {name: default for name, default in DEFAULTS.items() if row[name] is None}
     row |= _money(known, row["currency"])
-    row["exceptions"] = sorted(_exceptions(known, row))
+    row["exceptions"] = sorted(_exceptions(known, row, transitions))
     row["winners"] = [Winner(field_group=name, identity=who) for name, who in sorted(winners)]
     row["region"] = row["region"] or UNKNOWN_REGION
     row["event_date"] = _utc_day(row["timestamp"])
@@ -153,20 +156,40 @@ def _money(known: Sequence[Contribution], currency: str | None) -> dict[str, Any
     }
 
 
-def _exceptions(known: Sequence[Contribution], row: Mapping[str, Any]) -> set[ExceptionRule]:
+def _exceptions(
+    known: Sequence[Contribution], row: Mapping[str, Any], transitions: Transitions
+) -> Iterator[ExceptionRule]:
+    """The rules that are broken, each once."""
+    yield from _of_answers(known, transitions.answers)
     money = [c for c in known if c.source == Source.MONEY_EVENT]
-    answers: dict[int | None, set[str | None]] = {}
-    for c in known:
-        answers.setdefault(c.sequence, set()).add(c.transaction_status)
-    holds = {
-        ExceptionRule.STATUS_CONFLICT: any(given >= _DECIDED for given in answers.values()),
-        ExceptionRule.CURRENCY_MISMATCH: row["currency"] is not None
-        and any(c.currency != row["currency"] for c in money),
-        ExceptionRule.MONEY_ON_DECLINED: bool(money)
-        and row["transaction_status"] == TransactionStatus.DECLINED,
-        ExceptionRule.REFUND_EXCEEDS_SETTLED: row["refunded_amount"] > row["settled_amount"],
-    }
-    return {rule for rule, broken in holds.items() if broken}
+    yield from _of_money(money, row, transitions.money)
+    for limit in transitions.limits:
+        taken_back = row[SUM_OF[limit.less]] if limit.less else Decimal(0)
+        if row[SUM_OF[limit.of]] > row[SUM_OF[limit.up_to]] + taken_back:
+            yield limit.rule
+
+
+def _of_answers(known: Sequence[Contribution], answers: Answers) -> Iterator[ExceptionRule]:
+    given = [(c.transaction_status, c.sequence) for c in known if c.transaction_status]
+    statuses_at: dict[int | None, set[str]] = {}
+    for status, sequence in given:
+        statuses_at.setdefault(sequence, set()).add(status)
+    if any(len(statuses & {*answers.apart}) > 1 for statuses in statuses_at.values()):
+        yield answers.rules.apart
+    numbered = [(status, sequence) for status, sequence in given if sequence is not None]
+    going_back = {*answers.going_back}
+    if any((one, other) in going_back for one, m in numbered for other, n in numbered if m < n):
+        yield answers.rules.follow
+
+
+def _of_money(
+    money: Sequence[Contribution], row: Mapping[str, Any], rules: Money
+) -> Iterator[ExceptionRule]:
+    illegal = rules.illegal_on.get(row["transaction_status"], ())
+    if any(c.event_type in illegal for c in money):
+        yield rules.rules.legal_on
+    if row["currency"] is not None and any(c.currency != row["currency"] for c in money):
+        yield rules.rules.currency
 
 
 def _value(contribution: Contribution, field: str) -> Any:

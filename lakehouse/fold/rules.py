@@ -15,12 +15,15 @@ UNKNOWN_REGION = "UNKNOWN"
 
 
 class ExceptionRule(StrEnum):
-    """What is kept and flagged, because it should not happen."""
+    """What is kept and flagged, because conf/transitions.yaml says that it should not happen."""
 
+    CHARGEBACK_EXCEEDS_SETTLED = "CHARGEBACK_EXCEEDS_SETTLED"
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH"  # money in another currency: not summed
     MONEY_ON_DECLINED = "MONEY_ON_DECLINED"
     REFUND_EXCEEDS_SETTLED = "REFUND_EXCEEDS_SETTLED"
+    REVERSAL_EXCEEDS_CHARGEBACK = "REVERSAL_EXCEEDS_CHARGEBACK"
     STATUS_CONFLICT = "STATUS_CONFLICT"  # authorised and declined at one sequence, or at none
+    STATUS_WENT_BACK = "STATUS_WENT_BACK"  # pending after an answer
 
 
 SUMS = {
@@ -30,6 +33,9 @@ SUMS = {
     "chargeback_reversed_amount": MoneyEventType.CHARGEBACK_REVERSED,
 }
 """Columns that sum the money events of one type."""
+
+SUM_OF = {kind: column for column, kind in SUMS.items()}
+"""The column that sums each type of money event."""
 
 SCORE_SOURCES = {
     Source.API_SCORE: ScoreSource.API,

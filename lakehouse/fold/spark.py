@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
+from operator import or_
 from typing import Protocol
 
 from pyspark.sql import Column, DataFrame
@@ -20,16 +21,18 @@ from lakehouse.fold.ranking import agreeing, candidate, strongest, won
 from lakehouse.fold.rules import (
     DEFAULTS,
     NO_EVENT_TIME,
+    SUM_OF,
     SUMS,
     UNKNOWN_REGION,
-    ExceptionRule,
     gold_types,
 )
+from lakehouse.fold.transitions import Answers, Limit, Money, Transitions
 from lakehouse.records.codes import SettlementStatus, Source, TransactionStatus
 from lakehouse.tables import WAITING_DAY
 
 _TOTAL = gold_types()["settled_amount"].dataType
 _OF_MONEY = ("event_type", "amount", "currency", "event_time")
+_OF_ANSWER = ("transaction_status", "sequence")
 
 
 class Derivation(Protocol):
@@ -72,13 +75,13 @@ def standing(contributions: Column) -> Column:
     return _let(F.sort_array(F.transform(contributions, ordered)), first_of_each)
 
 
-def derivation(precedence: Precedence) -> Derivation:
+def derivation(precedence: Precedence, transitions: Transitions) -> Derivation:
     """Compile the rules once: `derived(sets, carrying=())` gives the Gold row of each set.
 
     `sets` has (transaction_id, contributions), each array a set as `standing` makes it, and the
     columns to be carried along behind Gold's.
     """
-    steps = [*_steps(precedence)]
+    steps = [*_steps(precedence, transitions)]
 
     def derived(sets: DataFrame, carrying: Sequence[str] = ()) -> DataFrame:
         kept = sets.select("transaction_id", "contributions", *carrying)
@@ -88,7 +91,7 @@ def derivation(precedence: Precedence) -> Derivation:
     return derived
 
 
-def _steps(precedence: Precedence) -> Iterator[dict[str, Column]]:
+def _steps(precedence: Precedence, transitions: Transitions) -> Iterator[dict[str, Column]]:
     """Columns to add, step by step: each reads only what stands before it."""
     contested = precedence.contested
     first = {name: group for name, group in contested.items() if not group.agrees_with}
@@ -97,9 +100,7 @@ def _steps(precedence: Precedence) -> Iterator[dict[str, Column]]:
     yield {
         **{_best(name): strongest(F.col(f"known.{name}"), first[name]) for name in first},
         "money": F.array_compact("known.money"),
-        "has_conflict": F.arrays_overlap(
-            F.array_compact("known.authorized_at"), F.array_compact("known.declined_at")
-        ),
+        "answers": F.array_distinct(F.array_compact("known.answer")),
         "updated_at": F.array_max("known.timed_at"),
     }
     yield _won_of(first)
@@ -113,7 +114,7 @@ def _steps(precedence: Precedence) -> Iterator[dict[str, Column]]:
     }
     yield {
         "settlement_status": _settlement_status(),
-        "exceptions": _exceptions(),
+        "exceptions": _exceptions(transitions),
         "winners": _winners(contested),
         "event_date": F.coalesce(F.to_date("timestamp"), F.lit(WAITING_DAY)),
         "region": F.coalesce("region", F.lit(UNKNOWN_REGION)),
@@ -126,18 +127,16 @@ def _let(value: Column, body: Callable[[Column], Column]) -> Column:
 
 
 def _known(groups: Mapping[str, Group]) -> Column:
-    """What each contribution that counts has to say: a candidate per group, money, and times."""
+    """What each contribution that counts has to say: candidates per group, money, answer, time."""
 
     def said(c: Column) -> Column:
-        source, status = c["source"], c["transaction_status"]
-        # answers without a sequence are at one place too: at none
-        place = F.coalesce(c["sequence"].cast("string"), F.lit(""))
+        source = c["source"]
         money = F.struct(*[c[name].alias(name) for name in _OF_MONEY])
+        answer = F.struct(*[c[name].alias(name) for name in _OF_ANSWER])
         says = {
             **{name: candidate(c, group) for name, group in groups.items()},
             "money": F.when(source == str(Source.MONEY_EVENT), money),
-            "authorized_at": F.when(status == str(TransactionStatus.AUTHORIZED), place),
-            "declined_at": F.when(status == str(TransactionStatus.DECLINED), place),
+            "answer": F.when(c["transaction_status"].isNotNull(), answer),
             "timed_at": F.when(~source.isin(*NO_EVENT_TIME), c["event_time"]),
         }
         return F.struct(*[value.alias(name) for name, value in says.items()])
@@ -191,16 +190,62 @@ def _settlement_status() -> Column:
     )
 
 
-def _exceptions() -> Column:
-    is_declined = F.col("transaction_status") == str(TransactionStatus.DECLINED)
-    holds = {
-        ExceptionRule.STATUS_CONFLICT: F.col("has_conflict"),
-        ExceptionRule.CURRENCY_MISMATCH: F.col("currency").isNotNull() & (F.col("sums.others") > 0),
-        ExceptionRule.MONEY_ON_DECLINED: is_declined & (F.size("money") > 0),
-        ExceptionRule.REFUND_EXCEEDS_SETTLED: F.col("refunded_amount") > F.col("settled_amount"),
+def _exceptions(transitions: Transitions) -> Column:
+    answers, money = transitions.answers, transitions.money
+    is_other = F.col("currency").isNotNull() & (F.col("sums.others") > 0)
+    broken = {
+        answers.rules.apart: _clash(answers),
+        answers.rules.follow: _went_back(answers),
+        money.rules.legal_on: _is_illegal(money),
+        money.rules.currency: is_other,
+        **{limit.rule: _is_beyond(limit) for limit in transitions.limits},
     }
-    flags = [F.when(holds[rule], F.lit(str(rule))) for rule in sorted(holds)]
+    flags = [F.when(broken[rule], F.lit(str(rule))) for rule in sorted(broken)]
     return F.array_compact(F.array(*flags))
+
+
+def _clash(answers: Answers) -> Column:
+    """Whether answers that exclude each other stand at one sequence, or at none."""
+    # each answer stands once at a sequence, so that a sequence that comes twice has two of them
+    sequences = _answers_of(answers.apart)["sequence"]
+    return F.size(sequences) > F.size(F.array_distinct(sequences))
+
+
+def _went_back(answers: Answers) -> Column:
+    """Whether an answer stands at a greater sequence than one that it may not follow."""
+
+    def sequences(status: TransactionStatus) -> Column:
+        return _answers_of([status])["sequence"]
+
+    # a comparison with no sequence at all is null: nothing follows there
+    pairs = [
+        F.array_min(sequences(earlier)) < F.array_max(sequences(later))
+        for earlier, later in answers.going_back
+    ]
+    return reduce(or_, pairs, F.lit(False))
+
+
+def _answers_of(statuses: Sequence[TransactionStatus]) -> Column:
+    names = [str(status) for status in statuses]
+    return F.filter("answers", lambda answer: answer["transaction_status"].isin(names))
+
+
+def _is_illegal(money: Money) -> Column:
+    """Whether there is a money event that may not happen to a payment of this status."""
+    kinds = F.col("money.event_type")
+    forbidden = [
+        (F.col("transaction_status") == str(status))
+        & F.arrays_overlap(kinds, F.array(*[F.lit(str(kind)) for kind in illegal]))
+        for status, illegal in money.illegal_on.items()
+    ]
+    return reduce(or_, forbidden, F.lit(False))
+
+
+def _is_beyond(limit: Limit) -> Column:
+    allowed = F.col(SUM_OF[limit.up_to])
+    if limit.less is not None:
+        allowed += F.col(SUM_OF[limit.less])
+    return F.col(SUM_OF[limit.of]) > allowed
 
 
 def _winners(groups: Mapping[str, Group]) -> Column:

@@ -124,7 +124,8 @@ def _dynamodb(config: Config, settings: Services, folder: Path) -> Service:
             *_java(dynamodb.heap_mb, home),
             f"-Djava.library.path={natives}",
             *("-cp", _class_path("dynamodb"), main),
-            *("-sharedDb", "-dbPath", str(home / "data"), "-port", str(dynamodb.port)),
+            *("-sharedDb", "-port", str(dynamodb.port)),
+            *(("-inMemory",) if dynamodb.in_memory else ("-dbPath", str(home / "data"))),
             "-disableTelemetry",
         )
 
@@ -135,7 +136,7 @@ def _dynamodb(config: Config, settings: Services, folder: Path) -> Service:
         address=("dynamodb.endpoint_url", config.dynamodb.endpoint_url or "the region's service"),
         command=command,
         environment=_environment() | {"DDB_LOCAL_TELEMETRY": "0"},
-        marker=str(home / "data"),
+        marker=str(home),
         folder=home,
         working_folder=home,
         prepare=lambda: (home / "data").mkdir(exist_ok=True),

@@ -15,7 +15,7 @@ import pyspark
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.errors import MeasurementError
+from lakehouse.quality.failures import told
 from lakehouse.quality.measures import (
     ApproxDistinctCount,
     ApproxQuantile,
@@ -51,11 +51,7 @@ def is_present(spark: SparkSession, probe: str = PROBE) -> bool:
 
 
 def measured_by_deequ(rows: DataFrame, measures: Collection[Measure]) -> Measurement:
-    """Measure all that is asked of a static frame.
-
-    Raises:
-        MeasurementError: a measure cannot be computed of these rows; it is named.
-    """
+    """Measure all that is asked of a static frame."""
     wanted = list(dict.fromkeys(measures))
     run, analyzers = _run_on(rows), [_analyzer(measure) for measure in wanted]
     for analyzer in analyzers:
@@ -66,14 +62,14 @@ def measured_by_deequ(rows: DataFrame, measures: Collection[Measure]) -> Measure
     faults = {measure: fault for measure in wanted if (fault := _fault(tried[measure]))}
     if faults and len(wanted) > 1:
         # one fails the pass that it shares with others: alone, each says whose fault it is
-        for measure in faults:
-            measured_by_deequ(rows, [measure])
-    for measure, fault in faults.items():
-        raise MeasurementError(measure.name, fault)
-    return Measurement(
-        Engine.DEEQU,
-        {m: float(value.get()) if value.isSuccess() else None for m, value in tried.items()},
-    )
+        alone = {measure: measured_by_deequ(rows, [measure]) for measure in faults}
+        faults = {m: found.faults[m] for m, found in alone.items() if m in found.faults}
+        values = {m: found.values[m] for m, found in alone.items() if m in found.values}
+    else:
+        values = {}
+    shared = {m: value for m, value in tried.items() if m not in faults and m not in values}
+    values |= {m: float(v.get()) if v.isSuccess() else None for m, v in shared.items()}
+    return Measurement(Engine.DEEQU, values, faults)
 
 
 def _run_on(rows: DataFrame) -> AnalysisRunBuilder:
@@ -116,7 +112,7 @@ def _analyzer(measure: Measure) -> Any:
 
 
 def _fault(tried: Any) -> str | None:
-    """Why a measure failed, in its first cause; None if it did not, or had nothing to measure."""
+    """Why a measure failed, by its first cause; None if it did not, or had nothing to measure."""
     if tried.isSuccess():
         return None
     fault = tried.failed().get()
@@ -124,4 +120,4 @@ def _fault(tried: Any) -> str | None:
         return None
     while fault.getCause() is not None:
         fault = fault.getCause()
-    return str(fault.toString()).splitlines()[0]
+    return told(str(fault.toString()))

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, NumericType, StructType
 
 from lakehouse.errors import ConfigError
+from lakehouse.quality.failures import FAILURES, told
 from lakehouse.quality.measures import (
     ApproxQuantile,
     Compliance,
@@ -19,6 +20,7 @@ from lakehouse.quality.measures import (
     OfColumns,
     Size,
 )
+from lakehouse.quality.purity import impurity_of
 from lakehouse.quality.rows import RowRule
 from lakehouse.quality.rules import KindRules, RuleBook
 from lakehouse.records.codes import RowSeverity
@@ -30,8 +32,9 @@ def verify(book: RuleBook, spark: SparkSession, schemas: Mapping[str, StructType
     `schemas` are the columns of a parsed row, by kind.
 
     Raises:
-        ConfigError: SQL does not parse, names an unknown column, is no condition of one row, or a
-            number is asked of a text; file and rule are named.
+        ConfigError: SQL does not parse, names an unknown column, is no condition of one row alone,
+            depends on when it is asked, fails whatever the row is, or a number is asked of a text;
+            file and rule are named.
     """
     for kind, rules in book.kinds.items():
         if not rules.file_of:
@@ -85,25 +88,16 @@ def _condition_fault(rows: DataFrame, sql: str) -> str | None:
     kind = judged.schema["_condition"].dataType
     if not isinstance(kind, BooleanType):
         return f"expected a condition, got {kind.simpleString()}: {sql}"
-    return _impure(judged)
+    return impurity_of(judged, sql) or _constant_fault(judged, sql)
 
 
-def _impure(judged: DataFrame) -> str | None:
-    """Why the last column does not follow from its row alone; None if it does."""
+def _constant_fault(judged: DataFrame, sql: str) -> str | None:
+    """Why the condition fails on every row: what is constant in it is computed for the plan."""
     frame: Any = judged
-    jvm: Any = judged.sparkSession.sparkContext._jvm
-    patterns = jvm.org.apache.spark.sql.catalyst.trees.TreePattern
-    plan = frame._jdf.queryExecution().analyzed()
-    condition = plan.projectList().last()
-    # a window is computed below the projection that asked for it
-    if plan.containsPattern(patterns.WINDOW()) or condition.containsPattern(
-        patterns.PLAN_EXPRESSION()
-    ):
-        return "expected a condition of one row, got one that reads others"
-    if condition.containsPattern(patterns.CURRENT_LIKE()):
-        return "expected the same answer each day, got one by the clock or the user"
-    if not condition.deterministic():
-        return "expected the same answer each time, got one by chance or by the file"
+    try:
+        frame._jdf.queryExecution().optimizedPlan()
+    except FAILURES as failure:
+        return f"it cannot be computed ({told(failure)}): {sql}"
     return None
 
 

@@ -13,9 +13,8 @@ from lakehouse.records.codes import CheckVerdict, Engine, GateSeverity
 
 Past = Sequence[float]
 """Values of one check of earlier days of delivery, oldest first."""
-
-Figures = Mapping[tuple[str, str], float | None]
-"""What was measured of one batch, by the id of the check and what it looked at."""
+Figure = tuple[str, str, str]
+"""A check by id, what it measures, and over which rows: what changes one of them has no past."""
 
 # of normally distributed values, the standard deviation in median absolute deviations
 _DEVIATION_OF_MAD = 1.4826
@@ -52,12 +51,18 @@ class Outcome:
 
     check_id: str
     measure: str
+    over: str
     severity: GateSeverity
     value: float | None
     expected: str | None
     verdict: CheckVerdict
     reason: str | None
     engine: Engine
+
+    @property
+    def figure(self) -> Figure:
+        """Of which figure it is a value."""
+        return self.check_id, self.measure, self.over
 
     @property
     def holds_batch(self) -> bool:
@@ -72,7 +77,8 @@ def judged(check: Gate | Anomaly, measurement: Measurement, past: Past) -> Outco
     verdict, reason = _verdict(check, measurement, value, bounds, past)
     return Outcome(
         check_id=check.id,
-        measure=figure_of(check),
+        measure=check.measure.name,
+        over=check.over,
         severity=check.severity,
         value=value,
         expected=None if bounds is None else str(bounds),
@@ -109,6 +115,9 @@ def _verdict(
     bounds: Bounds | None,
     past: Past,
 ) -> tuple[CheckVerdict, str | None]:
+    if fault := measurement.faults.get(check.measure):
+        what = f"{check.message}: {check.measure.name} cannot be computed: {fault}"
+        return CheckVerdict.FAILED, what
     if check.measure not in measurement.values:
         return CheckVerdict.SKIPPED, "only Deequ measures it, and its jar is absent"
     if value is None:
@@ -122,12 +131,12 @@ def _verdict(
     return CheckVerdict.FAILED, f"{check.message}: {value:g}, expected {bounds}"
 
 
-def figure_of(check: Gate | Anomaly) -> str:
-    """What a check looks at: under one id, another figure has a history of its own."""
-    return check.measure.name + (" of all delivered" if check.over == "delivered" else "")
+def figure_of(check: Gate | Anomaly) -> Figure:
+    """Which figure a check looks at."""
+    return check.id, check.measure.name, check.over
 
 
-def past_of(check: Gate | Anomaly, earlier: Sequence[Figures]) -> Past:
-    """One check's values in those of earlier days, oldest first; days without one are no days."""
-    found = (values.get((check.id, figure_of(check))) for values in earlier)
+def past_of(check: Gate | Anomaly, earlier: Sequence[Mapping[Figure, float | None]]) -> Past:
+    """A check's values in those of earlier days, oldest first; days without one are no days."""
+    found = (values.get(figure_of(check)) for values in earlier)
     return [value for value in found if value is not None]

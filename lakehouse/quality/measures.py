@@ -7,8 +7,8 @@ things.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 from typing import Annotated, Literal, Protocol
@@ -18,6 +18,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.config import Settings
+from lakehouse.quality.failures import FAILURES, told
 from lakehouse.records.codes import Engine
 
 ColumnName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -113,11 +114,13 @@ Values = Mapping[Measure, float | None]
 class Measurement:
     """Who measured a frame, and what: null where there were no rows to measure.
 
-    A measure that is not among the values is one that the engine cannot say.
+    A measure that is neither among the values nor among the faults is one that the engine cannot
+    say. A fault says why a measure cannot be computed of these rows, without any value of them.
     """
 
     engine: Engine
     values: Values
+    faults: Mapping[Measure, str] = field(default_factory=dict)
 
 
 class Measuring(Protocol):
@@ -130,6 +133,21 @@ class Measuring(Protocol):
 def measured_by_sql(rows: DataFrame, measures: Collection[Measure]) -> Measurement:
     """Measure what is exact: in one pass, and one more for each set of columns."""
     wanted = list(dict.fromkeys(measures))
+    try:
+        return Measurement(Engine.SQL, _values(rows, wanted))
+    except FAILURES as failure:
+        if len(wanted) == 1:
+            return Measurement(Engine.SQL, {}, {wanted[0]: told(failure)})
+    # one fails the pass that it shares with others: alone, each says whose fault it is
+    alone = [measured_by_sql(rows, [measure]) for measure in wanted]
+    return Measurement(
+        Engine.SQL,
+        {measure: value for found in alone for measure, value in found.values.items()},
+        {measure: fault for found in alone for measure, fault in found.faults.items()},
+    )
+
+
+def _values(rows: DataFrame, wanted: Sequence[Measure]) -> Values:
     values: dict[Measure, float | None] = {}
     in_one_pass = [(m, found) for m in wanted if (found := _aggregate(m)) is not None]
     if in_one_pass:
@@ -140,7 +158,7 @@ def measured_by_sql(rows: DataFrame, measures: Collection[Measure]) -> Measureme
     for columns in dict.fromkeys(m.columns for m in grouped):
         known = _of_combinations(rows, columns)
         values |= {m: known[m.kind] for m in grouped if m.columns == columns}
-    return Measurement(Engine.SQL, values)
+    return values
 
 
 def _aggregate(measure: Measure) -> Column | None:

@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 
 from lakehouse.tables import SILVER_QUARANTINE_LIVE, SILVER_WARNINGS_BATCH
 
-_VIOLATIONS = "array<struct<rule_id:string,reason:string>>"
+VIOLATIONS = "array<struct<rule_id:string,reason:string>>"
+"""What `violations` and `warnings` are."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,19 @@ class RowRule:
 
 def violations_of(rules: Sequence[RowRule]) -> Column:
     """All broken rules of a row as `array<struct<rule_id, reason>>`, in the order declared."""
+    nothing = F.array().cast(VIOLATIONS)
+    # not by a lambda: around one, Spark compiles less
     found = [
         F.when(
             rule.broken,
-            F.struct(F.lit(rule.id).alias("rule_id"), F.lit(rule.message).alias("reason")),
-        )
+            F.array(F.struct(F.lit(rule.id).alias("rule_id"), F.lit(rule.message).alias("reason"))),
+        ).otherwise(nothing)
         for rule in rules
     ]
-    # without a rule, an empty array would be one of nothing
-    broken = F.array_compact(F.array(*found)).cast(_VIOLATIONS)
+    broken = F.concat(nothing, *found)
     is_broken = [F.coalesce(rule.broken, F.lit(False)) for rule in rules]
     # nearly every row breaks none
-    return F.when(reduce(or_, is_broken, F.lit(False)), broken).otherwise(
-        F.array().cast(_VIOLATIONS)
-    )
+    return F.when(reduce(or_, is_broken, F.lit(False)), broken).otherwise(nothing)
 
 
 def with_violations(rows: DataFrame, rules: Sequence[RowRule]) -> DataFrame:
@@ -54,20 +54,22 @@ def with_violations(rows: DataFrame, rules: Sequence[RowRule]) -> DataFrame:
 
 
 def with_row_rules(
-    rows: DataFrame, refusing: Sequence[RowRule], warning: Sequence[RowRule]
+    rows: DataFrame,
+    refusing: Sequence[RowRule],
+    warning: Sequence[RowRule],
+    is_asked: Column | None = None,
 ) -> DataFrame:
     """Judge rows that have passed so far: `refusing` adds to `violations`, `warning` to `warnings`.
 
-    A row that has `violations` already was not read to its end: it gets no further opinion. Rows
-    that are not `is_undecided` are refused no more.
+    A row that has `violations` already was not read to its end: it gets no further opinion. One
+    that `is_asked` is not true of gets none either.
     """
     nothing = violations_of(())
+    is_judged = is_accepted() if is_asked is None else is_accepted() & is_asked
     return rows.withColumns(
         {
-            "violations": F.when(
-                is_accepted() & F.col("is_undecided"), violations_of(refusing)
-            ).otherwise(F.col("violations")),
-            "warnings": F.when(is_accepted(), violations_of(warning)).otherwise(nothing),
+            "violations": F.when(is_judged, violations_of(refusing)).otherwise(F.col("violations")),
+            "warnings": F.when(is_judged, violations_of(warning)).otherwise(nothing),
         }
     )
 

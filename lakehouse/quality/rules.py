@@ -123,15 +123,16 @@ def load_rule_book(folder: Path | str, known_kinds: Iterable[str]) -> RuleBook:
     """Read and check every `*.yaml` of a folder.
 
     Raises:
-        ConfigError: the folder is absent; a file is called `*.yml`, is not YAML, names a kind, a
-            key or a value that does not exist, or an id that another rule of its kind has. It
-            names file and rule.
+        ConfigError: the folder is absent; a file is not YAML, or has another ending that YAML may
+            have; it has a key twice, names a kind, a key or a value that does not exist, or an id
+            that another rule of its kind has. It names file and rule.
     """
     source, known = Path(folder), sorted(known_kinds)
     if not source.is_dir():
         raise ConfigError(source, ["no such folder: rules.quality names where the rules are"])
-    if unread := sorted(source.glob("*.yml")):
-        raise ConfigError(unread[0], ["is not read: rules are in files *.yaml"])
+    for path in sorted(source.iterdir()):
+        if path.suffix.lower() in (".yml", ".yaml") and path.suffix != ".yaml":
+            raise ConfigError(path, ["would not be read: a file of rules ends in .yaml"])
     files = {path: _read(path) for path in sorted(source.glob("*.yaml"))}
     for path, rules in files.items():
         if rules.kind not in known:

@@ -137,14 +137,15 @@ class LossReason(StrEnum):
 class ParityCause(StrEnum):
     """Why the live path and the batch path say different things of one payment, as proven."""
 
-    LATE_SCORE = "LATE_SCORE"  # live decided without a score, batch has one
-    OTHER_SCORE = "OTHER_SCORE"  # another source, model or inference scored it for each
+    LATE_SCORE = "LATE_SCORE"  # live decided before any score came, batch has one
+    OTHER_SCORE = "OTHER_SCORE"  # the best score that each could know is another
     LIVE_SCORE_ONLY = "LIVE_SCORE_ONLY"  # no offline score has come
-    POLICY_CHANGED = "POLICY_CHANGED"  # other versions are in force at its time than were
+    POLICY_CHANGED = "POLICY_CHANGED"  # other versions were in force as known to each
+    RULES_CHANGED = "RULES_CHANGED"  # conf/decision.yaml or conf/regions.yaml was another
     VELOCITY_COMPLETED = "VELOCITY_COMPLETED"  # events came after the decision that it would count
     VELOCITY_OF_OTHERS = "VELOCITY_OF_OTHERS"  # topic and log tell other payments of the user
     AMOUNT_CORRECTED = "AMOUNT_CORRECTED"
-    FACTS_CORRECTED = "FACTS_CORRECTED"  # payer, time, currency, country, region or merchant
+    FACTS_CORRECTED = "FACTS_CORRECTED"  # payer, time, currency, country or merchant
     MISSING_LIVE = "MISSING_LIVE"  # in the log only
     MISSING_BATCH = "MISSING_BATCH"  # in the topic only, on a day that the log tells of
 
@@ -177,6 +178,13 @@ EXPLAINED_DIFFERENCES = frozenset(
 )
 
 
+class RuleKind(StrEnum):
+    """Which file of rules is recorded."""
+
+    DECISION = "DECISION"  # conf/decision.yaml
+    REGIONS = "REGIONS"  # conf/regions.yaml
+
+
 class RowSeverity(StrEnum):
     """What a rule of conf/quality does with a row that breaks it."""
 
@@ -205,7 +213,7 @@ class BatchVerdict(StrEnum):
     """What became of a delivered batch."""
 
     HELD = "HELD"
-    RELEASED = "RELEASED"  # by a person: the build that follows publishes it
+    RELEASED = "RELEASED"  # by a person, or by other rules: the build publishes it
     PUBLISHED = "PUBLISHED"
 
 

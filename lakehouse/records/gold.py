@@ -123,15 +123,27 @@ class HistoryRow(Outcome):
     contributions: list[AnonymousContribution]
 
 
+class HashedFile(Record):
+    """A data file of Gold and what it held when its version was chained."""
+
+    path: str  # below the table's folder, as Delta's log writes it
+    sha256: str
+
+
 class ChainLink(Record):
-    """One Gold version in the hash chain."""
+    """One Gold version in the hash chain; amounts are JSON objects: sum of `amount` by currency."""
 
     gold_version: Long
     committed_at: datetime
     operation: str
-    rows_changed: Long
-    amounts: str  # JSON object: sum of `amount` of the changed rows, per currency, as strings
-    files_hash: str  # SHA-256 over the sorted file actions of the commit
+    commit_hash: str  # SHA-256 of the version's commit file in Delta's log
+    added: list[HashedFile]  # sorted by path
+    removed: list[str]  # paths, sorted
+    rows_changed: Long  # rows of this version in gold.transaction_history
+    amounts: str  # of those rows
+    rows_digest: str  # of those rows, all columns
+    gold_rows: Long  # rows of Gold as this version left it
+    gold_amounts: str  # of those rows
     previous_hash: str
     hash: str
 

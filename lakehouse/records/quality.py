@@ -8,7 +8,13 @@ from lakehouse.schema import Record
 
 
 class Warned(Record):
-    """One row that went on although it breaks rules that only warn, with every one of them."""
+    """One row that went on although it breaks rules that only warn, with every one of them.
+
+    It stood when its file was let through, and is told of once: what superseded it since, or has
+    the same content in another place, is looked up under `coordinates`. Of a build that died, and
+    whose batch was held afterwards, rows of files may be left that bronze.drop_files knows, and
+    that silver.quality_batches holds: they do not count.
+    """
 
     source_table: str
     coordinates: str  # of the row in its Silver table
@@ -29,6 +35,7 @@ class QualityMetric(Record):
     source_table: str
     check_id: str
     measure: str  # such as completeness(user_id)
+    over: str  # which rows: accepted, or all delivered
     severity: str  # codes.GateSeverity
     value: float | None  # null where nothing could be measured
     expected: str | None  # the bounds in words; null where there are none

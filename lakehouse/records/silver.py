@@ -90,6 +90,7 @@ class Evaluation(Record):
     policies: list[PolicyEvidence]
     velocity: list[VelocityEvidence]
     recommended_action: str  # codes.Action
+    rules_version: str | None  # of conf/decision.yaml: reason and action follow from it
 
 
 class Provenance(Record):
@@ -214,3 +215,13 @@ class ParityDifference(Record):
     unexplained: list[str]  # columns whose value no cause explains
     event_date: date  # partition: UTC day of the log row, else of the live event
     compared_at: datetime  # UTC, by the job's clock
+    read_versions: dict[str, int]  # Delta version of each table that it was compared by
+
+
+class RecordedRules(Record):
+    """One content of a file of rules, as `compare_paths` first met it."""
+
+    kind: str  # codes.RuleKind
+    version: str  # the fingerprint of the content: evidence names it as `rules_version`
+    content: str  # the values as JSON
+    recorded_at: datetime  # UTC, by the job's clock

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import chain, zip_longest
 from typing import Self
 
 from pyspark.sql import Column, DataFrame
@@ -12,6 +14,8 @@ from pyspark.sql import functions as F
 from lakehouse.quality import RowRule, violations_of
 from silver.contract.columns import LATEST, Parsed, sorted_entries
 from silver.contract.fields import repeated_fields
+
+_ESCAPED = r'["\\\x00-\x1f]'
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Contract:
     are immutable, and belong to no session.
     """
 
-    prepared: dict[str, Column]
+    prepared: Sequence[dict[str, Column]]  # step after step: see Parsed
     values: dict[str, Column]  # the typed columns, `extra` and `violations`
     derived: dict[str, Column]  # `content_hash`, and what follows from the typed columns
 
@@ -34,24 +38,28 @@ class Contract:
         **derived: Column,
     ) -> Self:
         """Build the contract; `derived` may refer to the typed columns."""
-        fields = F.col("fields")
+        fields, is_repeated = F.col("fields"), F.col("_is_repeated")
         rules = [
             RowRule("payload_not_object", "the record is not one JSON object, or not a row as its "
                     "header says", fields.isNull()),
-            RowRule("field_repeated", "a field occurs twice", repeated_fields(fields)),
+            RowRule("field_repeated", "a field occurs twice", is_repeated),
             *(rule for column in columns for rule in column.rules),
             *further_rules,
         ]  # fmt: skip
-        extra = _unknown(fields, [column.name for column in columns])
-        content = [column.hashed.alias(column.name) for column in columns]
-        content.append(sorted_entries(F.col("extra")).alias("extra"))
+        names = [column.name for column in columns]
+        extra = _unknown(fields, names)
+        content = {column.name: column.hashed for column in columns}
+        content["extra"] = sorted_entries(F.col("extra"))
+        steps = zip_longest(
+            *[column.prepared for column in columns],
+            [{"_is_usual": _is_usual(fields, names)}, {"_is_repeated": _is_repeated(fields)}],
+            fillvalue={},
+        )
         return cls(
-            prepared={
-                name: prepared for column in columns for name, prepared in column.prepared.items()
-            },
+            prepared=[dict(chain.from_iterable(part.items() for part in step)) for step in steps],
             values={column.name: column.value for column in columns}
             | {"extra": extra, "violations": violations_of(rules)},
-            derived={"content_hash": F.sha2(F.to_json(F.struct(*content)), 256)} | derived,
+            derived={"content_hash": F.sha2(json_of_texts(content), 256)} | derived,
         )
 
 
@@ -65,12 +73,23 @@ def assembled(
     plausible event time; only a contract without an instant to bound can do without.
     """
     bound = {} if latest is None else {LATEST: latest}
+    steps = (bound, *contract.prepared)
     return (
-        rows.withColumns(bound | contract.prepared)
+        reduce(DataFrame.withColumns, steps, rows)
         .withColumns(contract.values)
         .withColumns(contract.derived | derived)
-        .drop(*bound, *contract.prepared)
+        .drop(*[name for step in steps for name in step])
     )
+
+
+def json_of_texts(texts: Mapping[str, Column]) -> Column:
+    """What `to_json` makes of a struct of texts, whose names are plain; nulls are left out."""
+    entries = [F.concat(F.lit(f'"{name}":"'), text, F.lit('"')) for name, text in texts.items()]
+    plain = F.concat(F.lit("{"), F.concat_ws(",", *entries), F.lit("}"))
+    written = F.to_json(F.struct(*[text.alias(name) for name, text in texts.items()]))
+    # nearly every text can stand in JSON as it is, and to ask takes a fraction of the time
+    is_escaped = F.concat_ws("", *texts.values()).rlike(_ESCAPED)
+    return F.when(is_escaped, written).otherwise(plain)
 
 
 def _unknown(fields: Column, names: Sequence[str]) -> Column:
@@ -78,5 +97,18 @@ def _unknown(fields: Column, names: Sequence[str]) -> Column:
     nothing = F.create_map().cast("map<string,string>")
     # nearly every row has none, and to look at each field costs more than to compare all names
     has_none = F.size(F.array_except(F.map_keys(fields), F.array(*map(F.lit, names)))) == 0
-    is_unread = fields.isNull() | repeated_fields(fields)
-    return F.when(is_unread | has_none, nothing).otherwise(unknown)
+    is_read = ~F.col("_is_repeated")
+    is_usual = F.coalesce("_is_usual", F.lit(True))
+    return F.when(is_usual, nothing).when(is_read & ~has_none, unknown).otherwise(nothing)
+
+
+def _is_usual(fields: Column, names: Sequence[str]) -> Column:
+    """Whether a record has the contract's fields, all of them, in order: nearly every one has.
+
+    Each is then there once, and none is unknown; to see that takes one comparison.
+    """
+    return F.map_keys(fields) == F.array(*map(F.lit, names))
+
+
+def _is_repeated(fields: Column) -> Column:
+    return F.when(F.col("_is_usual"), F.lit(False)).otherwise(repeated_fields(fields))

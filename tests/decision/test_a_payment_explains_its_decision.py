@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -172,16 +173,25 @@ def policies(spark: SparkSession) -> PolicyBook:
 
 
 @pytest.fixture(scope="module")
-def decided(spark: SparkSession, payments: DataFrame, policies: PolicyBook) -> DataFrame:
-    scores = [a_score(of, fraud_score=score) for of, score in SCORES.items()]
-    scores += [a_score(of, **facts) for of, rivals in RIVALS.items() for facts in rivals]
-    return decide(
-        payments,
-        earlier=payments,
-        scores=scores_frame(spark, scores),
-        policies=policies,
-        rules=RULES,
-    ).cache()
+def scores(spark: SparkSession) -> DataFrame:
+    rows = [a_score(of, fraud_score=score) for of, score in SCORES.items()]
+    rows += [a_score(of, **facts) for of, rivals in RIVALS.items() for facts in rivals]
+    return scores_frame(spark, rows)
+
+
+@pytest.fixture(scope="module")
+def decided(payments: DataFrame, scores: DataFrame, policies: PolicyBook) -> DataFrame:
+    return decide(payments, earlier=payments, scores=scores, policies=policies, rules=RULES).cache()
+
+
+def test_many_policy_versions_decide_as_few_do(
+    decided: DataFrame, payments: DataFrame, scores: DataFrame, policies: PolicyBook
+) -> None:
+    assert policies.each, "these are few"
+    by_lambdas = replace(policies, each=())
+    again = decide(payments, earlier=payments, scores=scores, policies=by_lambdas, rules=RULES)
+    first = decided.orderBy("identity").collect()
+    assert again.orderBy("identity").collect() == first
 
 
 @pytest.fixture(scope="module")

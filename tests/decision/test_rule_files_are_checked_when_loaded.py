@@ -35,6 +35,22 @@ def test_every_suspicious_reason_stands_in_the_table() -> None:
     assert set(load_rules(DECISION).reasons.by_explanation.values()) == set(ReasonCode) - structural
 
 
+def test_rules_have_a_version_of_their_own_values_alone(tmp_path: Path) -> None:
+    now = load_rules(DECISION)
+    laid_out_otherwise = _changed(DECISION, tmp_path, lambda values: None)
+    assert laid_out_otherwise.read_text() != DECISION.read_text()
+    assert load_rules(laid_out_otherwise).version == now.version
+    for change in (
+        lambda values: values["reasons"].update(suspicious_from=0.61),
+        lambda values: values["actions"].insert(0, {"score_from": 0.99, "action": "BLOCK"}),
+        # of two explanations that contribute alike, the first one gives the reason
+        lambda values: values["reasons"]["by_explanation"].update(
+            amount=values["reasons"]["by_explanation"].pop("amount")
+        ),
+    ):
+        assert load_rules(_changed(DECISION, tmp_path, change)).version != now.version
+
+
 def test_a_missing_score_alone_never_gives_allow() -> None:
     rules = load_rules(DECISION)
     for size in range(len(FLAGS) + 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -78,19 +79,24 @@ def _answer(
     return len({event["transaction_id"] for event in others}) + 1, amount
 
 
-def test_counts_and_sums_equal_the_plain_answer_in_any_order(spark: SparkSession) -> None:
+@pytest.mark.parametrize("is_repeated", [True, False], ids=["earlier again", "earlier at once"])
+@pytest.mark.parametrize("is_few", [True, False], ids=["few policies", "many policies"])
+def test_counts_and_sums_equal_the_plain_answer_in_any_order(
+    spark: SparkSession, is_repeated: bool, is_few: bool
+) -> None:
     rng = random.Random(SEED)
     events = _events(rng)
     policies = [_sum_limit(name, seconds) for name, seconds in WINDOWS.items()]
     policies.append(_limit("count only", 60))
     # live sees events one by one and again; batch sees them all
-    repeated = [*events, *rng.sample(events, 100)]
+    repeated = [*events, *rng.sample(events, 100)] if is_repeated else []
     rng.shuffle(repeated)
+    book = policy_book(spark, policies)
     decided = decide(
         payments_frame(spark, events),
         earlier=payments_frame(spark, repeated).repartition(3),
         scores=scores_frame(spark, []),
-        policies=policy_book(spark, policies),
+        policies=book if is_few else replace(book, each=()),
         rules=RULES,
     ).collect()
     found = {

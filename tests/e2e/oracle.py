@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
@@ -189,18 +189,6 @@ def _money(known: Known, best: Event | None, outcome: Event | None) -> dict[str,
         status = "PARTIALLY_REFUNDED"
     elif sums["SETTLED"]:
         status = "SETTLED"
-    exceptions = set()
-    if best and len(counted) < len(known.money):
-        exceptions.add("CURRENCY_MISMATCH")
-    if outcome and outcome.status == "DECLINED" and known.money:
-        exceptions.add("MONEY_ON_DECLINED")
-    if sums["REFUNDED"] > sums["SETTLED"]:
-        exceptions.add("REFUND_EXCEEDS_SETTLED")
-    by_sequence = defaultdict(set)
-    for event in known.events:
-        by_sequence[event.sequence].add(event.status)
-    if any({"AUTHORIZED", "DECLINED"} <= statuses for statuses in by_sequence.values()):
-        exceptions.add("STATUS_CONFLICT")
     return {
         "settled_amount": Decimal(sums["SETTLED"]),
         "refunded_amount": Decimal(sums["REFUNDED"]),
@@ -208,8 +196,38 @@ def _money(known: Known, best: Event | None, outcome: Event | None) -> dict[str,
         "chargeback_reversed_amount": Decimal(sums["CHARGEBACK_REVERSED"]),
         "settlement_status": status,
         "last_money_at": max((money.at for money in counted), default=None),
-        "exceptions": sorted(exceptions),
+        "exceptions": sorted(
+            {*_illegal_money(known, best, outcome, sums), *_illegal_answers(known)}
+        ),
     }
+
+
+def _illegal_money(
+    known: Known, best: Event | None, outcome: Event | None, sums: Mapping[str, int]
+) -> Iterator[str]:
+    if best and any(money.currency != best.currency for money in known.money):
+        yield "CURRENCY_MISMATCH"
+    if outcome and outcome.status == "DECLINED" and known.money:
+        yield "MONEY_ON_DECLINED"
+    if sums["REFUNDED"] > sums["SETTLED"]:
+        yield "REFUND_EXCEEDS_SETTLED"
+    if sums["CHARGEBACK"] - sums["CHARGEBACK_REVERSED"] > sums["SETTLED"]:
+        yield "CHARGEBACK_EXCEEDS_SETTLED"
+    if sums["CHARGEBACK_REVERSED"] > sums["CHARGEBACK"]:
+        yield "REVERSAL_EXCEEDS_CHARGEBACK"
+
+
+def _illegal_answers(known: Known) -> Iterator[str]:
+    by_sequence = defaultdict(set)
+    for event in known.events:
+        by_sequence[event.sequence].add(event.status)
+    if any({"AUTHORIZED", "DECLINED"} <= statuses for statuses in by_sequence.values()):
+        yield "STATUS_CONFLICT"
+    numbered = sorted(s for s in by_sequence if s is not None)
+    pending = [s for s in numbered if "PENDING" in by_sequence[s]]
+    answered = [s for s in numbered if by_sequence[s] & {"AUTHORIZED", "DECLINED"}]
+    if pending and answered and pending[-1] > answered[0]:
+        yield "STATUS_WENT_BACK"
 
 
 def _live_events(world: GeneratedWorld) -> list[Event]:

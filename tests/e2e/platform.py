@@ -48,6 +48,8 @@ JOB_FILES = {
     "compare_serving": "gold/compare_serving.py",
     "reconcile": "gold/reconcile.py",
     "audit": "gold/audit.py",
+    "prove_history": "gold/prove_history.py",
+    "maintain": "gold/maintain.py",
 }
 REFERENCE_KINDS = ("policies", "fx_rates")
 
@@ -161,6 +163,8 @@ def deliver(platform: Platform, process: Process) -> None:
     process("record_history", "sync_dynamodb")
     last = ("reconcile", "audit", "correct_record", "compare_paths", "compare_serving")
     process(*last, correct_record=platform.a_correction())
+    # behind the others: it takes the lease of each job whose tables it maintains
+    process("maintain", "prove_history")
     platform.steps = platform.rows(GOLD_RECONCILIATION)
     platform.decisions = platform.read(SILVER_LIVE_TRANSACTIONS).count()
     platform.fed = len(platform.world.transactions)

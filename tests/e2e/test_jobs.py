@@ -28,7 +28,7 @@ WRITES = {
         "silver.batch_transactions", "silver.money_events", "silver.offline_scores",
         "silver.quarantine_batch",
     },
-    "compare_paths": {"silver.parity"},
+    "compare_paths": {"silver.parity", "silver.rules"},
     "consolidate": {"gold.transactions"},
     "record_history": {"gold.transaction_history", "gold.history_chain"},
     "reconcile": {"gold.reconciliation"},
@@ -36,6 +36,8 @@ WRITES = {
     "sync_dynamodb": set(),
     "compare_serving": set(),
     "audit": set(),
+    "prove_history": set(),
+    "maintain": set(),
 }  # fmt: skip
 
 
@@ -61,6 +63,10 @@ def test_the_audit_by_spark_submit_found_every_decision_equal(platform: Platform
     assert decisions
     told = platform.submitted["audit"].process.stdout
     assert f"decisions checked: {decisions}, equal: {decisions}" in told
+
+
+def test_the_history_of_the_week_was_proven_by_spark_submit(platform: Platform) -> None:
+    assert "everything holds" in platform.submitted["prove_history"].process.stdout
 
 
 def test_every_job_file_is_a_job_of_that_name_and_is_run_here() -> None:

@@ -9,14 +9,21 @@ from random import Random
 from typing import Any
 
 from lakehouse.fold.precedence import Precedence, load_precedence
+from lakehouse.fold.transitions import Transitions, load_transitions
 from lakehouse.records.gold import Contribution, Decision
 
-PRECEDENCE_FILE = Path(__file__).parents[2] / "conf" / "precedence.yaml"
+_CONF = Path(__file__).parents[2] / "conf"
+PRECEDENCE_FILE = _CONF / "precedence.yaml"
+TRANSITIONS_FILE = _CONF / "transitions.yaml"
 NINE = datetime(2026, 3, 9, 9, 0, tzinfo=UTC)
 
 
 def the_precedence() -> Precedence:
     return load_precedence(PRECEDENCE_FILE)
+
+
+def the_transitions() -> Transitions:
+    return load_transitions(TRANSITIONS_FILE)
 
 
 def a_contribution(source: str, identity: str, **known: Any) -> Contribution:

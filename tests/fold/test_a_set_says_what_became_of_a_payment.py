@@ -19,6 +19,7 @@ from tests.fold.contributions import (
     a_score,
     money,
     the_precedence,
+    the_transitions,
 )
 
 _LATER = NINE + timedelta(hours=1)
@@ -29,7 +30,7 @@ _REVERSED = money("CHARGEBACK_REVERSED", 1000)
 
 
 def row_of(*contributions: Contribution) -> dict[str, Any]:
-    return derive("t", union((), contributions), the_precedence())
+    return derive("t", union((), contributions), the_precedence(), the_transitions())
 
 
 @pytest.mark.parametrize(
@@ -43,8 +44,12 @@ def row_of(*contributions: Contribution) -> dict[str, Any]:
             [_SETTLED, money("REFUNDED", 300), money("REFUNDED", 700)], "REFUNDED", id="parts cover"
         ),
         pytest.param([_SETTLED, _RAISED], "CHARGEBACK", id="disputed"),
-        pytest.param([_RAISED], "CHARGEBACK", id="disputed before settled"),
         pytest.param([_SETTLED, _RAISED, _REVERSED], "SETTLED", id="dispute reversed"),
+        pytest.param(
+            [_SETTLED, money("CHARGEBACK", 300), money("CHARGEBACK_REVERSED", 100)],
+            "CHARGEBACK",
+            id="dispute of a part, reversed in part",
+        ),
         pytest.param(
             [_SETTLED, _RAISED, _REVERSED, money("CHARGEBACK", 1000, "raised again")],
             "CHARGEBACK",
@@ -57,6 +62,16 @@ def row_of(*contributions: Contribution) -> dict[str, Any]:
             [_SETTLED, money("REFUNDED", 400), _RAISED, _REVERSED],
             "PARTIALLY_REFUNDED",
             id="part back and dispute reversed",
+        ),
+        pytest.param(
+            [_SETTLED, money("REFUNDED", 400), money("CHARGEBACK", 600)],
+            "CHARGEBACK",
+            id="part back and the rest disputed",
+        ),
+        pytest.param(
+            [money("SETTLED", 400), money("SETTLED", 600), money("REFUNDED", 400)],
+            "PARTIALLY_REFUNDED",
+            id="settled in parts and one part back",
         ),
         pytest.param([_SETTLED, _SETTLED], "SETTLED", id="the same event twice"),
     ],
@@ -76,6 +91,29 @@ def test_money_events_give_the_settlement_status(
             [_PAID, money("REFUNDED", 1)], ["REFUND_EXCEEDS_SETTLED"], id="refund of nothing"
         ),
         pytest.param(
+            [_PAID, _SETTLED, money("REFUNDED", 600), money("REFUNDED", 401)],
+            ["REFUND_EXCEEDS_SETTLED"],
+            id="refunds beyond what was settled",
+        ),
+        pytest.param(
+            [_PAID, _RAISED], ["CHARGEBACK_EXCEEDS_SETTLED"], id="dispute of what never settled"
+        ),
+        pytest.param(
+            [_PAID, _SETTLED, _RAISED, money("CHARGEBACK", 1)],
+            ["CHARGEBACK_EXCEEDS_SETTLED"],
+            id="disputes beyond what was settled",
+        ),
+        pytest.param(
+            [_PAID, _SETTLED, _REVERSED],
+            ["REVERSAL_EXCEEDS_CHARGEBACK"],
+            id="reversal without a chargeback",
+        ),
+        pytest.param(
+            [_PAID, _SETTLED, _RAISED, _REVERSED, money("CHARGEBACK_REVERSED", 1000, "again")],
+            ["REVERSAL_EXCEEDS_CHARGEBACK"],
+            id="reversed twice",
+        ),
+        pytest.param(
             [_PAID, _SETTLED, money("SETTLED", 5, currency="JPY")],
             ["CURRENCY_MISMATCH"],
             id="another currency",
@@ -83,7 +121,17 @@ def test_money_events_give_the_settlement_status(
         pytest.param(
             [a_live_event(transaction_status="DECLINED"), _SETTLED],
             ["MONEY_ON_DECLINED"],
-            id="money on declined",
+            id="settlement of a declined payment",
+        ),
+        pytest.param(
+            [a_live_event(transaction_status="DECLINED"), _SETTLED, _RAISED],
+            ["MONEY_ON_DECLINED"],
+            id="chargeback of a declined payment",
+        ),
+        pytest.param(
+            [a_live_event(transaction_status="DECLINED"), money("SETTLED", 5, currency="JPY")],
+            ["CURRENCY_MISMATCH", "MONEY_ON_DECLINED"],
+            id="foreign money on declined",
         ),
         pytest.param(
             [_PAID, a_live_event("other", transaction_status="DECLINED")],
@@ -96,17 +144,57 @@ def test_money_events_give_the_settlement_status(
             id="both answers across sources",
         ),
         pytest.param(
+            [
+                a_live_event(sequence=None),
+                a_live_event("other", transaction_status="DECLINED", sequence=None),
+            ],
+            ["STATUS_CONFLICT"],
+            id="both answers without a sequence",
+        ),
+        pytest.param(
+            [a_live_event("again"), _PAID, a_live_event("later", sequence=2)], [], id="same answer"
+        ),
+        pytest.param(
+            [_PAID, a_live_event("other", transaction_status="PENDING", sequence=2)],
+            ["STATUS_WENT_BACK"],
+            id="pending after an answer",
+        ),
+        pytest.param(
+            [_PAID, a_live_event("other", transaction_status="PENDING", sequence=1)],
+            [],
+            id="pending beside an answer",
+        ),
+        pytest.param(
+            [_PAID, a_live_event("other", transaction_status="PENDING", sequence=None)],
+            [],
+            id="pending without a sequence",
+        ),
+        pytest.param(
+            [a_live_event("first", transaction_status="PENDING", sequence=0), _PAID],
+            [],
+            id="answered",
+        ),
+        pytest.param(
             [_PAID, a_live_event("other", transaction_status="DECLINED", sequence=2)],
             [],
             id="declined later",
         ),
+        pytest.param(
+            [a_live_event(transaction_status="PENDING"), _SETTLED], [], id="settled while pending"
+        ),
         pytest.param([_SETTLED, money("REFUNDED", 5)], [], id="money without payment waits"),
+        pytest.param([_REVERSED, _RAISED], [], id="a dispute without its payment waits"),
     ],
 )
 def test_what_should_not_happen_is_flagged(
     contributions: list[Contribution], rules: list[str]
 ) -> None:
     assert row_of(*contributions)["exceptions"] == rules
+
+
+def test_a_flag_goes_when_what_was_missing_comes() -> None:
+    assert row_of(_PAID, _RAISED)["settlement_status"] == "CHARGEBACK"
+    assert row_of(_PAID, _RAISED, _SETTLED)["exceptions"] == []
 
 
 def test_money_in_another_currency_is_not_summed() -> None:

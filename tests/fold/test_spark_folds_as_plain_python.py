@@ -2,53 +2,72 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import os
 from random import Random
 from typing import Any
 
 from pydantic import BaseModel
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
 from gold.consolidation import LOCATED, changes
 from lakehouse.fold import pure
-from lakehouse.fold.rules import contribution_type
+from lakehouse.fold.rules import ExceptionRule, contribution_type
 from lakehouse.fold.spark import derivation, reduce_contributions
 from lakehouse.records.gold import Contribution
 from lakehouse.tables import GOLD_TRANSACTIONS
-from tests.fold.contributions import a_random_contribution, the_precedence
+from tests.fold.contributions import a_random_contribution, the_precedence, the_transitions
+from tests.fold.plain import plain
 from tests.gold.rows import frame
 
-_SETS = 150
+_SEED = int(os.environ.get("LAKEHOUSE_TEST_SEED", "3"))
+_SETS, _BATCHES = 200, 3
 _ROWS = StructType(
     [StructField("transaction_id", StringType()), StructField("contribution", contribution_type())]
 )
 
+Delivered = dict[str, list[Contribution]]
+
 
 def test_spark_folds_as_plain_python(spark: SparkSession) -> None:
-    random = Random(3)
+    print(f"replay with LAKEHOUSE_TEST_SEED={_SEED}")
+    random = Random(_SEED)
+    rules = the_precedence(), the_transitions()
+    derived = derivation(*rules)
     delivered = {
         f"t-{n}": [a_random_contribution(random) for _ in range(random.randint(1, 12))]
         for n in range(_SETS)
     }
-    halves: tuple[list[tuple[str, Any]], ...] = ([], [])
+    expected = {
+        transaction_id: pure.derive(transaction_id, pure.union((), contributions), *rules)
+        for transaction_id, contributions in delivered.items()
+    }
+    told = {rule for row in expected.values() for rule in row["exceptions"]}
+    assert told == set(ExceptionRule), "these sets show every rule"
+
+    gold = frame(spark, GOLD_TRANSACTIONS, [])
+    for batch in _cut_at_random(delivered, random):
+        changed = changes(_sets(spark, batch), gold, derived).drop(*LOCATED)
+        assert changed.columns == GOLD_TRANSACTIONS.columns
+        assert _types(changed) == _types(gold)
+        unchanged = gold.join(changed, "transaction_id", "left_anti")
+        gold = unchanged.unionByName(changed).localCheckpoint()
+
+    folded = {row["transaction_id"]: plain(row) for row in gold.collect()}
+    assert folded.keys() == expected.keys()
+    for transaction_id, row in expected.items():
+        assert folded[transaction_id] == plain(row)
+
+
+def _cut_at_random(delivered: Delivered, random: Random) -> list[list[tuple[str, Any]]]:
+    """Each contribution twice, in any order, each time in any of the batches."""
+    batches: list[list[tuple[str, Any]]] = [[] for _ in range(_BATCHES)]
     for transaction_id, contributions in delivered.items():
         for contribution in contributions * 2:
-            halves[random.randint(0, 1)].append((transaction_id, _as_row(contribution)))
-    for half in halves:
-        random.shuffle(half)
-    derived = derivation(the_precedence())
-
-    known = derived(_sets(spark, halves[0])).localCheckpoint()
-    changed = changes(_sets(spark, halves[1]), known, derived).drop(*LOCATED)
-
-    assert known.columns == changed.columns == GOLD_TRANSACTIONS.columns
-    assert _types(known) == _types(changed) == _types(frame(spark, GOLD_TRANSACTIONS, []))
-    rows = [*known.collect(), *changed.collect()]
-    folded = {row["transaction_id"]: _plain(row) for row in rows}
-    for transaction_id, contributions in delivered.items():
-        expected = pure.derive(transaction_id, pure.union((), contributions), the_precedence())
-        assert folded[transaction_id] == _plain(expected)
+            random.choice(batches).append((transaction_id, _as_row(contribution)))
+    for batch in batches:
+        random.shuffle(batch)
+    return batches
 
 
 def _sets(spark: SparkSession, rows: list[tuple[str, Any]]) -> DataFrame:
@@ -62,18 +81,3 @@ def _types(rows: DataFrame) -> dict[str, str]:
 def _as_row(contribution: Contribution) -> tuple[Any, ...]:
     values = (getattr(contribution, name) for name in contribution_type().fieldNames())
     return tuple(tuple(dict(v).values()) if isinstance(v, BaseModel) else v for v in values)
-
-
-def _plain(value: Any) -> Any:
-    """Spark's rows and the pure form's records as equal plain values."""
-    if isinstance(value, Row):
-        return {name: _plain(item) for name, item in value.asDict().items()}
-    if isinstance(value, BaseModel):
-        return {name: _plain(item) for name, item in value}
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.astimezone(UTC)  # a collected timestamp is in this machine's zone
-    return value

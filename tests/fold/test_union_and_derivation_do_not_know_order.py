@@ -1,75 +1,28 @@
 """The pure fold: order, batching and repetition cannot matter.
 
-`FOLD_CASES=10000 pytest tests/fold` looks longer: some two minutes.
+`tests/long` looks at ten thousand cases of each law.
 """
 
 from __future__ import annotations
 
-import os
-from functools import reduce
+from collections.abc import Callable
 from random import Random
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
-from lakehouse.fold.pure import ContributionSet, derive, union
-from lakehouse.records.gold import Contribution, GoldTransaction
-from tests.fold.contributions import a_random_contribution, the_precedence
-
-_POOL = [a_random_contribution(Random(seed)) for seed in range(600)]
-_PRECEDENCE = the_precedence()
-
-deliveries = st.lists(st.sampled_from(_POOL), max_size=12)
-sets = deliveries.map(lambda delivered: union((), delivered))
-many_cases = settings(max_examples=int(os.environ.get("FOLD_CASES", "150")), deadline=None)
+from lakehouse.fold.pure import derive, union
+from lakehouse.records.gold import GoldTransaction
+from tests.fold.contributions import a_random_contribution, the_precedence, the_transitions
+from tests.fold.laws import LAWS, check
 
 
-@many_cases
-@given(sets, sets, sets)
-def test_union_is_associative_commutative_and_idempotent(
-    a: ContributionSet, b: ContributionSet, c: ContributionSet
-) -> None:
-    both = union(a, b)
-    assert union(both, c) == union(a, union(b, c))
-    assert both == union(b, a)
-    assert union(a, a) == a == union(a, ())
-    assert union(both, a) == both == union(both, b)  # whatever is delivered again
-
-
-@many_cases
-@given(sets, sets)
-def test_union_loses_no_identity_and_lowers_no_revision(
-    a: ContributionSet, b: ContributionSet
-) -> None:
-    def revisions(members: ContributionSet) -> dict[tuple[str, str], int]:
-        return {(c.identity, c.source): c.revision for c in members}
-
-    both, left, right = revisions(union(a, b)), revisions(a), revisions(b)
-    assert both == {who: max(left.get(who, 0), right.get(who, 0)) for who in left | right}
-
-
-@many_cases
-@given(deliveries, st.randoms(use_true_random=False))
-def test_shuffled_repeated_and_cut_into_batches_makes_the_same_row(
-    delivered: list[Contribution], random: Random
-) -> None:
-    again = delivered + random.choices(delivered, k=len(delivered)) if delivered else []
-    random.shuffle(again)
-    cut = random.randint(0, len(again))
-    batches = [again[:cut], again[cut:]]
-    folded: ContributionSet = reduce(union, batches, ())
-    assert derive("t", folded, _PRECEDENCE) == derive("t", union((), delivered), _PRECEDENCE)
-
-
-@many_cases
-@given(sets)
-def test_a_withdrawn_contribution_counts_for_nothing_and_stays(members: ContributionSet) -> None:
-    row = derive("t", members, _PRECEDENCE)
-    without = derive("t", [c for c in members if not c.withdrawn], _PRECEDENCE)
-    assert row["contributions"] == members
-    assert {**row, "contributions": ()} == {**without, "contributions": ()}
+@pytest.mark.parametrize("law", LAWS)
+def test_law(law: Callable[..., None]) -> None:
+    check(law, cases=150)
 
 
 def test_the_derivation_fills_every_column_of_gold() -> None:
-    for members in ((), union((), _POOL[:1]), union((), _POOL)):
-        assert set(derive("t", members, _PRECEDENCE)) == set(GoldTransaction.model_fields)
+    pool = [a_random_contribution(Random(seed)) for seed in range(600)]
+    for members in ((), union((), pool[:1]), union((), pool)):
+        row = derive("t", members, the_precedence(), the_transitions())
+        assert set(row) == set(GoldTransaction.model_fields)

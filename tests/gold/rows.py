@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -83,6 +84,9 @@ def _filled(row: Mapping[str, Any], schema: StructType) -> tuple[Any, ...]:
 def _value(value: Any, kind: Any) -> Any:
     if value is None:
         return None
+    if isinstance(value, StrEnum):
+        # Spark knows no class of Python's
+        return str(value)
     if isinstance(kind, DecimalType):
         return Decimal(value)
     if isinstance(kind, StructType):

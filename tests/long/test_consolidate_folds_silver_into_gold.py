@@ -111,7 +111,9 @@ def test_two_rows_of_one_transaction_become_one_again(lake_for: Opener) -> None:
 
 
 def consolidated(lake: Lakehouse) -> None:
-    consolidate(lake).awaitTermination()
+    query = consolidate(lake)
+    assert query is not None
+    query.awaitTermination()
     assert not lake.faults
 
 

@@ -116,6 +116,7 @@ def test_a_batch_seen_again_leaves_silver_equal_row_for_row(
     assert again["live"] == item["live"]
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("behind", SILVER, ids=lambda table: table.name)
 def test_a_batch_killed_behind_any_commit_completes_itself(
     lake: Lakehouse,
@@ -135,6 +136,29 @@ def test_a_batch_killed_behind_any_commit_completes_itself(
     item = lookup(dynamodb, an_id("b"))
     assert item is not None
     assert item["live"]["score_source"] == "API"
+
+
+def test_what_the_api_answers_behind_the_commit_of_scores_is_nobodys_evidence(
+    lake: Lakehouse, spark: SparkSession, api: InferenceApi, dynamodb: DynamoDbSettings
+) -> None:
+    records = records_of(spark, *RECORDS)
+    api.status = 503
+    with pytest.raises(Killed):
+        enriched(dying(lake, SILVER_FRAUD_SCORES), records)
+    api.status = 200
+    enriched(later(lake), records)
+    sources = {
+        (row["transaction_id"], row["score_source"])
+        for row in rows_of(lake.read(SILVER_LIVE_TRANSACTIONS))
+    }
+    assert sources == {(an_id("a"), "TOPIC"), (an_id("b"), "NONE")}
+    assert lake.read(SILVER_FRAUD_SCORES).where("score_source = 'API'").isEmpty()
+    item = lookup(dynamodb, an_id("b"))
+    assert item is not None
+    assert item["live"]["fraud_reason_code"] == "UNSCORED"
+    asked = len(api.asked)
+    enriched(later(lake), records)
+    assert len(api.asked) == asked
 
 
 def test_a_deleted_checkpoint_replays_the_stream_to_the_same_tables(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.config import Config
-from lakehouse.context import Batch, Lakehouse, Trigger
-from lakehouse.delta import latest_version, path_of
 from lakehouse.errors import BatchNotHeldError, ConfigError
-from lakehouse.lease import held_lease
 from lakehouse.monitoring import heard_by
 from lakehouse.quality.batches import Ledger
 from lakehouse.quality.measures import measured_by_sql
@@ -24,54 +19,36 @@ from lakehouse.records.codes import BatchVerdict, CheckVerdict, Engine
 from lakehouse.tables import (
     BRONZE_DROP_FILES,
     SILVER_MONEY_EVENTS,
+    SILVER_POLICIES,
     SILVER_QUALITY_BATCHES,
     SILVER_QUALITY_METRICS,
     SILVER_QUARANTINE_BATCH,
     SILVER_WARNINGS_BATCH,
-    Table,
 )
-from silver.build_batch import absorb, build_batch, contracts_of
+from silver.build_batch import absorb, build_batch
+from silver.contracts import contracts_of
 from silver.gates import Gates
-from tests.conftest import LOCAL, NOON, in_folder, override
 from tests.quality.builders import a_gate, a_row_rule, an_anomaly, write_rules
-from tests.silver.deliveries import a_money_event, deliver
-
-KIND = "money_events"
-THIRD, FOURTH, FIFTH, SIXTH = (date(2026, 3, day) for day in (3, 4, 5, 6))
-READABLE = {"kind": "compliance", "predicate": "size(violations) = 0"}
-WRITTEN = (
-    SILVER_MONEY_EVENTS, SILVER_QUARANTINE_BATCH, SILVER_WARNINGS_BATCH, SILVER_QUALITY_METRICS,
-    SILVER_QUALITY_BATCHES,
-)  # fmt: skip
-
-
-class KilledError(Exception):
-    """Stands for a process that dies."""
-
-
-@dataclass(frozen=True)
-class MortalLakehouse(Lakehouse):
-    """A lakehouse whose run dies just before it commits to one of these tables."""
-
-    dies_before: list[Table] = field(default_factory=list)
-
-    def append(self, rows: Any, to: Table, batch: Batch | None = None) -> None:
-        """Append, unless this is where the run dies."""
-        if to in self.dies_before:
-            raise KilledError
-        super().append(rows, to, batch)
-
-
-class Clock:
-    """Noon, and a minute later each time it is asked."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> datetime:
-        """The time."""
-        self.now += timedelta(minutes=1)
-        return self.now
+from tests.silver.deliveries import a_policy, deliver
+from tests.silver.gated import (
+    FIFTH,
+    FOURTH,
+    KIND,
+    READABLE,
+    SIXTH,
+    THIRD,
+    KilledError,
+    MortalLakehouse,
+    amounts,
+    bad,
+    batch,
+    gated_lake,
+    good,
+    verdicts,
+    versions,
+    with_rules,
+    without_tables,
+)
 
 
 @pytest.fixture(scope="module")
@@ -94,55 +71,14 @@ def shared(
         ],
         anomalies=[an_anomaly("usual", min_days=3, tolerance=1.0)],
     )
-    with pytest.MonkeyPatch.context() as patch:
-        override(patch, {**in_folder(folder), "RULES__QUALITY": rules})
-        config = Config.load(LOCAL)
-    with held_lease(config, "build_batch") as lease:
-        yield MortalLakehouse(config, spark, "build_batch", Trigger("once", 1), lease, Clock())
+    with gated_lake(folder, spark, rules) as lake:
+        yield lake
 
 
 @pytest.fixture
 def lake(shared: MortalLakehouse, tmp_path: Path) -> MortalLakehouse:
     """A lake without tables."""
-    place = shared.config.lake.model_copy(update={"root": str(tmp_path)})
-    return replace(shared, config=shared.config.model_copy(update={"lake": place}), dies_before=[])
-
-
-def with_rules(lake: MortalLakehouse, folder: Path) -> MortalLakehouse:
-    """The same lake under other rules."""
-    rules = lake.config.rules.model_copy(update={"quality": str(folder)})
-    return replace(lake, config=lake.config.model_copy(update={"rules": rules}))
-
-
-def good(*numbers: int, **changes: Any) -> list[dict[str, Any] | str]:
-    return [a_money_event(number, **changes) for number in numbers]
-
-
-def bad(*numbers: int) -> list[dict[str, Any] | str]:
-    return [a_money_event(number, amount="much") for number in numbers]
-
-
-def batch(day: date) -> str:
-    return f"{KIND}/date={day}"
-
-
-def amounts(lake: Lakehouse) -> dict[int, list[int | None]]:
-    """Amount of each revision of each event, None for a withdrawal."""
-    found: dict[int, list[int | None]] = {}
-    for row in lake.read(SILVER_MONEY_EVENTS).orderBy("revision").collect():
-        amount = None if row["withdrawn"] else int(row["amount"])
-        found.setdefault(int(row["event_id"][:8]), []).append(amount)
-    return found
-
-
-def verdicts(lake: Lakehouse, day: date) -> list[str]:
-    given = Ledger.of(lake.read(SILVER_QUALITY_BATCHES)).verdicts
-    own = sorted((v for v in given if v.batch == batch(day)), key=lambda v: v.recorded_at)
-    return [str(verdict.verdict) for verdict in own]
-
-
-def versions(lake: Lakehouse) -> dict[str, int]:
-    return {t.name: latest_version(lake.spark, path_of(lake.config, t)) for t in WRITTEN}
+    return without_tables(shared, tmp_path)
 
 
 def test_a_bad_day_waits_and_later_good_days_go_on(lake: MortalLakehouse) -> None:
@@ -267,6 +203,103 @@ def test_a_day_unlike_the_days_before_is_held_once_enough_days_are_known(
     assert verdicts(lake, SIXTH) == [BatchVerdict.HELD]
     few = metrics[SIXTH, "few"]
     assert (few["verdict"], few["severity"]) == (CheckVerdict.FAILED, "warning")
+
+
+def test_a_check_that_was_changed_is_not_compared_with_what_it_was(
+    lake: MortalLakehouse, tmp_path: Path
+) -> None:
+    for number, day in enumerate((THIRD, FOURTH, FIFTH)):
+        deliver(lake, KIND, good(number), day=day)
+    lake.reads.clear()
+    build_batch(lake)
+    # once for all batches, and once to see what a run that died had written
+    assert lake.reads[SILVER_QUALITY_METRICS.name] == 2
+    mean = an_anomaly("usual", min_days=3, measure={"kind": "mean", "column": "amount"})
+    changed = write_rules(tmp_path / "rules", KIND, anomalies=[mean]).parent
+    deliver(lake, KIND, good(10), day=SIXTH)
+    # 1000 on average is nothing beside one row a day: there is no history
+    build_batch(with_rules(lake, changed))
+    assert verdicts(lake, SIXTH) == [BatchVerdict.PUBLISHED]
+
+
+def test_a_run_that_dies_behind_its_figures_leaves_each_once(lake: MortalLakehouse) -> None:
+    deliver(lake, KIND, good(1), day=THIRD)
+    deliver(lake, KIND, bad(2), day=FOURTH)
+    lake.dies_before.append(SILVER_QUALITY_BATCHES)
+    with pytest.raises(KilledError):
+        build_batch(lake)
+    written = lake.read(SILVER_QUALITY_METRICS).count()
+    assert written == 6, "three checks of two batches"
+    lake.dies_before.clear()
+    build_batch(lake)
+    assert lake.read(SILVER_QUALITY_METRICS).count() == written
+    assert [verdicts(lake, day) for day in (THIRD, FOURTH)] == [["PUBLISHED"], ["HELD"]]
+
+
+def test_what_is_loaded_while_a_run_judges_waits_for_its_own(lake: MortalLakehouse) -> None:
+    deliver(lake, KIND, good(1), day=THIRD)
+    deliver(lake, "policies", [a_policy("p", {"rule": "geo_block", "countries": ["KP"]})])
+    gates = Gates.opened(lake, contracts_of(lake))
+    came = lake.read(BRONZE_DROP_FILES).localCheckpoint()
+    # between the micro-batch and whatever the run reads later: same batch, other day, other kind
+    deliver(lake, KIND, [*good(1, amount="7"), *bad(2, 3, 5)], day=THIRD, name="b.jsonl")
+    deliver(lake, KIND, bad(4), day=FOURTH)
+    deliver(lake, "policies", [a_policy("q", "no JSON"), a_policy("r", {})], name="b.jsonl")
+    absorb(lake, came, gates)
+    assert amounts(lake) == {1: [1000]}
+    assert [verdicts(lake, day) for day in (THIRD, FOURTH)] == [["PUBLISHED"], []]
+    assert [row["policy_id"] for row in lake.read(SILVER_POLICIES).collect()] == ["p"]
+    assert lake.read(SILVER_QUARANTINE_BATCH).isEmpty()
+
+    later = lake.read(BRONZE_DROP_FILES).where("path LIKE '%b.jsonl' OR path LIKE '%-04/%'")
+    absorb(lake, later, gates)
+    assert amounts(lake) == {1: [1000]}
+    assert [verdicts(lake, day) for day in (THIRD, FOURTH)] == [["PUBLISHED", "HELD"], ["HELD"]]
+    assert lake.read(SILVER_QUARANTINE_BATCH).count() == 2, "the policies have no gate"
+
+
+def test_a_rule_that_fails_on_a_row_holds_its_batch_alone_and_is_named(
+    lake: MortalLakehouse, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules"
+    fragile = [
+        a_row_rule("fragile", "1 / (amount - 7) < 5", severity="quarantine"),
+        a_row_rule("sound", "amount < 5000", severity="quarantine"),
+    ]
+    predicate = {"kind": "compliance", "predicate": "1 / (amount - 8) < 5"}
+    write_rules(rules, KIND, rows=fragile, gates=[a_gate("share", measure=predicate)])
+    lake = with_rules(lake, rules)
+    deliver(lake, KIND, [*good(1, amount="7"), *good(2), *good(3, amount="6000")], day=THIRD)
+    deliver(lake, KIND, [*good(4, amount="8"), *good(5)], day=FOURTH)
+    deliver(lake, KIND, good(6), day=FIFTH)
+    deliver(lake, "policies", [a_policy("p", {"rule": "geo_block", "countries": ["KP"]})])
+    build_batch(lake)
+    assert amounts(lake) == {6: [1000]}
+    assert not lake.read(SILVER_POLICIES).isEmpty()
+    ledger = Ledger.of(lake.read(SILVER_QUALITY_BATCHES))
+    held = [ledger.hold_of(batch(day)) for day in (THIRD, FOURTH)]
+    assert [(hold.failed, hold.reason) for hold in held if hold is not None] == [
+        (("fragile",), "rule fragile cannot be computed of a row: DIVIDE_BY_ZERO"),
+        (("share",), "the figure: compliance(1 / (amount - 8) < 5) cannot be computed: "
+         "DIVIDE_BY_ZERO"),
+    ]  # fmt: skip
+
+    before = versions(lake)
+    build_batch(lake)
+    assert versions(lake) == before
+    build_batch(lake, release=batch(THIRD), reason="the other rules are enough")
+    assert amounts(lake).keys() == {1, 2, 6}
+    refused = lake.read(SILVER_QUARANTINE_BATCH).collect()
+    assert [row["rule_ids"] for row in refused] == [["sound"]]
+
+
+def test_a_warning_is_of_a_row_that_was_published(lake: MortalLakehouse) -> None:
+    deliver(lake, KIND, [*good(1), *bad(2, 3)], day=THIRD)
+    build_batch(lake)
+    deliver(lake, KIND, good(1, dispute_id="d-1"), day=THIRD, revision=1)
+    build_batch(lake)
+    assert verdicts(lake, THIRD) == ["HELD", "PUBLISHED"]
+    assert lake.read(SILVER_WARNINGS_BATCH).isEmpty(), "the row that lacks a dispute never stood"
 
 
 def test_without_deequ_what_sql_can_say_is_judged_and_the_rest_is_told_as_skipped(

@@ -36,15 +36,20 @@ def shown(*words: str) -> Any:
 
 
 @pytest.fixture
+def loading(lake_for: Callable[[str], Lakehouse]) -> Lakehouse:
+    """The lake as the job sees it that loads files."""
+    return lake_for("load_drops")
+
+
+@pytest.fixture
 def held(
-    lake_for: Callable[[str], Lakehouse], config: Config, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Config:  # fmt: skip
+    loading: Lakehouse, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Config:
     """A lake in which the gate for five rows holds a batch of one."""
     rules = tmp_path / "rules"
     write_rules(rules, "money_events", gates=[a_gate("five", at_least=5)])
     monkeypatch.setenv("LAKEHOUSE__RULES__QUALITY", str(rules))
-    deliver(lake_for("load_drops"), "money_events", [a_money_event(1)], day=date(2026, 3, 3))
+    deliver(loading, "money_events", [a_money_event(1)], day=date(2026, 3, 3))
     built = CliRunner().invoke(app, ["run", "build_batch", "--config", str(LOCAL)])
     assert built.exit_code == 0, built.exception
     return config
@@ -74,12 +79,12 @@ def test_a_held_batch_is_seen_and_released_with_a_reason(held: Config, spark: Sp
     assert (batch["verdict"], batch["reason"]) == ("PUBLISHED", "the sender had one event only")
 
 
-def test_a_release_of_what_has_grown_says_that_it_is_held(
-    held: Config, lake_for: Callable[[str], Lakehouse]
+def test_a_release_that_did_not_publish_fails_and_says_why(
+    held: Config, loading: Lakehouse, spark: SparkSession
 ) -> None:
-    # the first file is released as it was, and the second makes it another batch
-    lake = lake_for("load_more_drops")
-    deliver(lake, "money_events", [a_money_event(2)], day=date(2026, 3, 3), name="b.jsonl")
-    fault = asked("release", BATCH, "--reason", "one is enough").exception
-    assert isinstance(fault, BatchStillHeldError)
-    assert fault.reason == "the figure: 2, expected at least 5"
+    deliver(loading, "money_events", [a_money_event(2)], day=date(2026, 3, 3), name="b.jsonl")
+    released = asked("release", BATCH, "--reason", "the first file is fine")
+    assert released.exit_code != 0
+    assert isinstance(released.exception, BatchStillHeldError)
+    assert "the figure: 2, expected at least 5" in str(released.exception)
+    assert spark.read.format("delta").load(path_of(held, SILVER_MONEY_EVENTS)).isEmpty()

@@ -5,24 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from functools import reduce
 from pathlib import Path
 from shutil import copytree
 from typing import Any
 
 import pytest
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from gold.chain import links_of, verify
 from gold.following import Span, follow, gold_table_id
-from gold.history import (
-    GOLD_WITHOUT_PAYER,
-    field_groups,
-    history_as_of,
-    history_rows,
-    without_payer,
-)
+from gold.history import field_groups, history_rows
+from gold.prove_history import prove_history
 from gold.record_history import (
     _append_history,
     complete_through,
@@ -38,6 +32,7 @@ from lakehouse.tables import (
     GOLD_TRANSACTION_HISTORY,
     GOLD_TRANSACTIONS,
 )
+from tests.gold.as_of import remembered, travelled
 from tests.gold.rows import MORNING, a_contribution, a_gold_row, append, frame, merge_gold
 
 Opener = Callable[[str], Lakehouse]
@@ -61,22 +56,25 @@ def test_history_as_of_equals_time_travel_for_every_version(lake_for: Opener) ->
 
     newest = latest_version(gold.spark, path_of(gold.config, GOLD_TRANSACTIONS))
     assert complete_through(history) == newest == 6
-    remembered = _remembered(history, range(newest + 1))
-    assert len(remembered) == 0 + 2 + 3 + 4 + 4 + 4 + 4
-    assert remembered == _travelled(history, range(newest + 1))
+    known = remembered(history, range(newest + 1))
+    assert len(known) == 0 + 2 + 3 + 4 + 4 + 4 + 4
+    assert known == travelled(history, range(newest + 1))
 
     links = links_of(history.read(GOLD_HISTORY_CHAIN))
     assert verify(links) == []
-    assert [(link.operation, link.rows_changed, link.amounts) for link in links] == [
-        ("CREATE TABLE", 0, "{}"),
-        ("WRITE", 2, '{"EUR": "1200.00", "JPY": "1200.00"}'),
-        ("WRITE", 1, '{"EUR": "1200.00"}'),
-        ("MERGE", 2, '{"EUR": "2400.00"}'),
-        ("MERGE", 1, '{"JPY": "1200.00"}'),
-        ("OPTIMIZE", 0, "{}"),
-        ("MERGE", 1, '{"EUR": "1200.00"}'),
+    said = [(one.operation, one.rows_changed, one.amounts, one.gold_rows) for one in links]
+    assert said == [
+        ("CREATE TABLE", 0, "{}", 0),
+        ("WRITE", 2, '{"EUR": "1200.00", "JPY": "1200.00"}', 2),
+        ("WRITE", 1, '{"EUR": "1200.00"}', 3),
+        ("MERGE", 2, '{"EUR": "2400.00"}', 4),
+        ("MERGE", 1, '{"JPY": "1200.00"}', 4),
+        ("OPTIMIZE", 0, "{}", 4),
+        ("MERGE", 1, '{"EUR": "1200.00"}', 4),
     ]
-    assert len({link.files_hash for link in links}) == 7
+    assert links[-1].gold_amounts == '{"EUR": "3600.00", "JPY": "1200.00"}'
+    assert len({link.commit_hash for link in links}) == 7
+    assert prove_history(history).breaks == []
 
     rows = history.read(GOLD_TRANSACTION_HISTORY)
     assert "payer-1" not in "".join(rows.toJSON().collect())
@@ -169,25 +167,6 @@ def test_a_follower_steps_once_or_until_it_is_interrupted(
 def _lake_in(root: Path, lake: Lakehouse) -> Lakehouse:
     place = lake.config.lake.model_copy(update={"root": str(root)})
     return replace(lake, config=lake.config.model_copy(update={"lake": place}))
-
-
-def _remembered(lake: Lakehouse, versions: range) -> list[str]:
-    history = lake.read(GOLD_TRANSACTION_HISTORY)
-    return _texts([_tagged(history_as_of(history, version), version) for version in versions])
-
-
-def _travelled(lake: Lakehouse, versions: range) -> list[str]:
-    rows = [without_payer(lake.read(GOLD_TRANSACTIONS, version)) for version in versions]
-    return _texts([_tagged(each, version) for version, each in enumerate(rows)])
-
-
-def _tagged(rows: DataFrame, version: int) -> DataFrame:
-    row = F.struct(F.lit(version).alias("version"), *GOLD_WITHOUT_PAYER)
-    return rows.select(F.to_json(row, {"ignoreNullFields": "false"}).alias("row"))
-
-
-def _texts(frames: list[DataFrame]) -> list[str]:
-    return sorted(row[0] for row in reduce(DataFrame.union, frames).collect())
 
 
 def _of_place(place: Column, values: list[Any]) -> Column:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest import param
 
-from lakehouse.quality.judging import Bounds, Figures, judged, past_of, usual
+from lakehouse.quality.judging import Bounds, Figure, figure_of, judged, past_of, usual
 from lakehouse.quality.measures import Measurement
 from lakehouse.records.codes import CheckVerdict, Engine
 from tests.quality.builders import anomaly_of, gate_of, measured
@@ -89,17 +89,27 @@ def test_one_day_of_madness_does_not_change_what_is_usual() -> None:
 
 
 def test_a_day_without_the_figure_is_no_day() -> None:
-    figure = ("anomaly", "size")
-    earlier: list[Figures] = [{figure: 1.0}, {figure: None}, {}, {figure: 3.0}]
-    assert past_of(anomaly_of(), earlier) == [1.0, 3.0]
+    usual_size = anomaly_of()
+    figure = figure_of(usual_size)
+    earlier: list[dict[Figure, float | None]] = [{figure: 1.0}, {figure: None}, {}, {figure: 3.0}]
+    assert past_of(usual_size, earlier) == [1.0, 3.0]
 
 
-@pytest.mark.parametrize(
-    "change", [{"measure": {"kind": "mean", "column": "amount"}}, {"over": "delivered"}]
-)
-def test_under_its_old_id_another_figure_has_no_past(change: dict[str, Any]) -> None:
-    earlier: list[Figures] = [{("anomaly", "size"): 1.0}]
-    assert past_of(anomaly_of(**change), earlier) == []
+@pytest.mark.parametrize("changes", [
+    param({"over": "delivered"}, id="over other rows"),
+    param({"measure": {"kind": "completeness", "column": "user_id"}}, id="another measure"),
+    param({"rule_id": "other"}, id="another check"),
+])  # fmt: skip
+def test_a_check_that_was_changed_has_no_past(changes: dict[str, Any]) -> None:
+    before = anomaly_of()
+    assert past_of(anomaly_of(**changes), [{figure_of(before): 1.0}]) == []
+
+
+def test_a_figure_that_cannot_be_computed_fails_its_check() -> None:
+    gate = gate_of(at_least=10)
+    outcome = judged(gate, Measurement(Engine.SQL, {}, {gate.measure: "DIVIDE_BY_ZERO"}), ())
+    assert (outcome.verdict, outcome.holds_batch, outcome.value) == (FAILED, True, None)
+    assert outcome.reason == "the figure: size cannot be computed: DIVIDE_BY_ZERO"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from statistics import fmean
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.errors import MeasurementError
 from lakehouse.quality.deequ import is_present, measured_by_deequ
 from lakehouse.quality.measures import (
     ApproxDistinctCount,
@@ -125,10 +124,18 @@ def test_no_rows_have_a_size_and_nothing_else(rows: DataFrame, measured: Measuri
     assert {found[measure] for measure in counts} == {0.0}
 
 
-def test_a_measure_that_fails_on_the_rows_is_named(rows: DataFrame) -> None:
-    impossible = Compliance(kind="compliance", predicate="1 / (id - id) > 0")
-    with pytest.raises(MeasurementError, match=r"1 / \(id - id\)"):
-        measured_by_deequ(rows, [Size(kind="size"), impossible])
+@pytest.mark.parametrize("measured", [measured_by_deequ, measured_by_sql])
+def test_a_measure_that_fails_on_the_rows_is_named_and_the_others_are_measured(
+    rows: DataFrame, payments: list[Payment], measured: Measuring
+) -> None:
+    divided = Compliance(kind="compliance", predicate="1 / (id - id) > 0")
+    # the text of this error quotes the value
+    cast = Compliance(kind="compliance", predicate="cast(status as int) > 0")
+    size, distinct = Size(kind="size"), OfColumns(kind="distinct_count", columns=("status",))
+    found = measured(rows, [divided, size, cast, distinct])
+    assert found.faults == {divided: "DIVIDE_BY_ZERO", cast: "CAST_INVALID_INPUT"}
+    statuses = {payment[4] for payment in payments}
+    assert found.values == {size: len(payments), distinct: len(statuses)}
 
 
 def test_deequ_is_found_by_its_classes(spark: SparkSession) -> None:

@@ -92,7 +92,14 @@ def test_two_files_may_be_of_one_kind_and_two_kinds_may_share_an_id(tmp_path: Pa
         param("- kind: transactions", "expected a mapping", id="no mapping"),
         param("kind: payments", "kind: expected one of .*money_events", id="unknown kind"),
         param("rows: []", "kind: ", id="no kind"),
-        param("kind: transactions\nrows: []\nrows: []", "not YAML: .*'rows'.*second", id="twice"),
+        param(
+            "kind: transactions\nkind: policies", "not YAML: the key kind is .*twice", id="twice"
+        ),
+        param(
+            "kind: transactions\nrows: [{id: a, severity: warn, message: m, check: x, id: b}]",
+            "not YAML: the key id is there twice, first in line 2",
+            id="twice in a rule",
+        ),
     ],
 )
 def test_a_file_that_is_no_rule_file_is_named(tmp_path: Path, text: str, named: str) -> None:
@@ -101,9 +108,10 @@ def test_a_file_that_is_no_rule_file_is_named(tmp_path: Path, text: str, named: 
         load_rule_book(tmp_path, DROPS)
 
 
-def test_a_file_that_would_not_be_read_is_named(tmp_path: Path) -> None:
-    write_rules(tmp_path, name="mine.yml")
-    with pytest.raises(ConfigError, match=r"mine\.yml: is not read"):
+@pytest.mark.parametrize("name", ["transactions.yml", "transactions.YAML"])
+def test_a_rule_file_that_would_not_be_read_is_named(tmp_path: Path, name: str) -> None:
+    write_rules(tmp_path, rows=[a_row_rule()], name=name)
+    with pytest.raises(ConfigError, match=rf"{name}: would not be read.* \.yaml"):
         load_rule_book(tmp_path, DROPS)
 
 
@@ -132,10 +140,22 @@ def checked(tmp_path: Path, spark: SparkSession) -> Callable[..., None]:
         param("amount + 1", r"expected a condition, got decimal", id="a number"),
         param("count(*) > 1", "MISSING_GROUP_BY|MISSING_AGGREGATION|GROUP", id="of many rows"),
         param("event_date > 'x' + 1", "", id="types that do not fit"),
-        param("row_number() OVER (ORDER BY amount) > 1", "reads others", id="window"),
-        param("amount IN (SELECT 1)", "reads others", id="subquery"),
-        param("event_date <= current_date()", "by the clock", id="today"),
-        param("rand() < 0.5", "by chance", id="chance"),
+        param("count(*) OVER () > 1", "looks at other rows", id="a window"),
+        param("explode(array(true, false))", "makes some", id="a function that makes rows"),
+        param("amount IN (SELECT 1)", "subquery", id="in a subquery"),
+        param("EXISTS (SELECT 1)", "subquery", id="exists"),
+        param("amount > (SELECT max(id) FROM range(3))", "subquery", id="a value of a subquery"),
+        param("amount > rand()", r"another value each time .*\(rand\)", id="chance"),
+        param("transaction_id <> uuid()", r"\(uuid\)", id="another name for it"),
+        param("input_file_name() <> transaction_id", r"\(input_file_name\)", id="where it lies"),
+        param("event_date <= current_date()", r"asked \(current_date\)", id="today"),
+        param("event_date < date_sub(now(), 1)", r"asked \(now\)", id="now"),
+        param("amount < unix_timestamp()", r"asked \(current_timestamp\)", id="hidden now"),
+        param("event_date <= localtimestamp()", r"asked \(localtimestamp\)", id="local now"),
+        param("event_date <= 'today'", "clock", id="a text that becomes today"),
+        param("event_date <= date 'Tomorrow UTC'", "clock", id="a literal that does"),
+        param("transaction_id <> current_user()", r"\(current_user\)", id="who asks"),
+        param("amount > 1 / 0", "cannot be computed .DIVIDE_BY_ZERO", id="fails for every row"),
     ],
 )
 def test_a_rule_whose_sql_is_no_condition_of_a_row_is_named(
@@ -152,6 +172,7 @@ def test_a_rule_whose_sql_is_no_condition_of_a_row_is_named(
         param({"kind": "uniqueness", "columns": ["amount", "x"]}, "no column x", id="columns"),
         param({"kind": "mean", "column": "event_date"}, ".*got event_date date", id="date"),
         param({"kind": "compliance", "predicate": "amount"}, "expected a condition", id="number"),
+        param({"kind": "compliance", "predicate": "amount > rand()"}, ".*rand", id="chance"),
     ],
 )
 def test_a_check_whose_figure_cannot_be_measured_is_named(
@@ -159,6 +180,16 @@ def test_a_check_whose_figure_cannot_be_measured_is_named(
 ) -> None:
     with pytest.raises(ConfigError, match=rf"transactions\.yaml: rule odd: measure: {fault}"):
         checked(gates=[a_gate("odd", measure=measure)])
+
+
+def test_what_only_looks_like_it_is_a_pure_condition(checked: Callable[..., None]) -> None:
+    checked(
+        rows=[
+            a_row_rule("lambda", "exists(violations, v -> v.rule_id = 'now')"),
+            a_row_rule("words", "transaction_id NOT IN ('today', 'now', 'select')"),
+            a_row_rule("cast", "try_cast(transaction_id AS INT) > 0 AND amount / 2 > 1"),
+        ]
+    )
 
 
 def test_the_rules_that_are_delivered_with_the_project_load() -> None:

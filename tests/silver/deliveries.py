@@ -8,12 +8,9 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from pyspark.sql import DataFrame
-
 from lakehouse.context import Lakehouse
 from lakehouse.records.codes import Verdict
-from lakehouse.tables import BRONZE_DROP_FILES, DROPS, SILVER_QUARANTINE_BATCH
-from silver.drops import Parse, Reading
+from lakehouse.tables import BRONZE_DROP_FILES, DROPS
 
 DAY = date(2026, 3, 3)
 
@@ -93,6 +90,7 @@ def deliver(
     day: date = DAY,
     name: str = "a.jsonl",
     revision: int = 0,
+    loaded_at: datetime = datetime(2026, 3, 9, tzinfo=UTC),
 ) -> None:
     """Load one file: its rows into Bronze, then its line in the manifest; a text is kept as is."""
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
@@ -105,16 +103,9 @@ def deliver(
     ]
     if found:
         lake.append(lake.spark.createDataFrame(found, table.schema), table)
-    loaded_at = datetime(2026, 3, 9, tzinfo=UTC)
     file = (
         kind, day, path, digest, revision, 100, loaded_at, "json", len(lines),
         Verdict.LOADED.value, None, None, None, loaded_at,
     )  # fmt: skip
     manifest = lake.spark.createDataFrame([file], BRONZE_DROP_FILES.schema)
     lake.append(manifest, BRONZE_DROP_FILES)
-
-
-def a_reading(rows: DataFrame, parse: Parse, named_by: str | None = None) -> Reading:
-    """Rows of Bronze, all of contents that were let through, and none of them refused."""
-    nothing = rows.sparkSession.createDataFrame([], SILVER_QUARANTINE_BATCH.schema)
-    return Reading(rows, parse, lambda frame: frame, frozenset(), nothing, named_by)

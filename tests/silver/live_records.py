@@ -17,7 +17,8 @@ from lakehouse.decision import load_rules
 from lakehouse.dynamodb import push
 from lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_CORRECTIONS
 from silver.deliveries import deliveries_of
-from silver.enrich_live import Policies, Publish, enrich
+from silver.enrich_live import Publish, enrich
+from silver.known import Policies
 
 TRANSACTIONS, FRAUD_SCORES = "payments.transactions", "payments.fraud-scores"
 TOPIC_ID = "zbXbJwqZQcmm4lEeNvs4Nw"

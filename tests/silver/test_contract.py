@@ -6,6 +6,8 @@ All cases of a kind are parsed in one query; a case is named by its position.
 from __future__ import annotations
 
 import json
+import os
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,7 +28,9 @@ from silver.contract import (
     parsed_scores,
     with_drop_fields,
 )
+from silver.contract.assemble import json_of_texts
 
+SEED = int(os.environ.get("CONTRACT_SEED", random.randrange(1_000_000)))
 EVENT = "aaaaaaaa-1111-4111-8111-111111111111"
 TRANSACTION = "bbbbbbbb-1111-4111-8111-111111111111"
 LATEST = datetime(2026, 3, 10, tzinfo=UTC)
@@ -205,6 +209,23 @@ def test_a_hash_is_of_the_content_not_of_its_spelling(spark: SparkSession) -> No
     hashes = [row.content_hash for row in rows]
     assert len(set(hashes[:3])) == 1
     assert len(set(hashes)) == 3
+
+
+def test_what_is_hashed_is_written_as_to_json_writes_it(spark: SparkSession) -> None:
+    rng = random.Random(SEED)
+    # what JSON writes otherwise, what it could, and what it does not
+    letters = 'ab"\\/\b\n\r\t\x00\x1f\x7f\u00e9\u2028\ufeff\U0001f600'
+    texts = [None, "", *("".join(rng.choices(letters, k=rng.randrange(4))) for _ in range(500))]
+    rows = [(rng.choice(texts), rng.choice(["plain", None]), rng.choice(texts)) for _ in texts]
+    delivered = spark.createDataFrame(rows, "one string, id string, other string")
+    columns = {name: F.col(name) for name in delivered.columns}
+    found = delivered.select(
+        "*",
+        json_of_texts(columns).alias("text"),
+        F.to_json(F.struct(*delivered.columns)).alias("expected"),
+    ).collect()
+    wrong = [row for row in found if row.text != row.expected]
+    assert not wrong, f"CONTRACT_SEED={SEED}: {wrong[:3]}"
 
 
 def test_all_reasons_are_given_and_only_the_sensible_ones(spark: SparkSession) -> None:

@@ -5,21 +5,30 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.quality.batches import Content
 from lakehouse.tables import DROPS
-from silver.drops import Drops, Manifest
-from tests.silver.deliveries import DAY, a_reading
+from silver.contents import Manifest
+from silver.drops import Drops, Source
+from tests.silver.deliveries import DAY
 
 P, Q = (f"policies/date={DAY}/{name}" for name in "pq")
+P0, P1, P2, Q0 = (P, 0), (P, 1), (P, 2), (Q, 0)
+LOADED = Manifest(frozenset({P0, P1, Q0}))
 
 
-def drops_of(spark: SparkSession, manifest: Manifest, *new_paths: str) -> Drops:
-    """Two revisions of P, a third that no manifest names, and a file Q; rows say which."""
+def drops_of(spark: SparkSession, manifest: Manifest, *new: Content) -> Drops:
+    """Two revisions of `p`, a third that no manifest names, and a file `q`; rows say which."""
+    contents = (P0, P1, P2, Q0, (f"policies/date={DAY}/unlisted", 0))
     rows = [
         (DAY, path, f"sha {path} {revision}", revision, 1, "json", None, f"{path[-1]}{revision}", 0)
-        for path, revision in ((P, 0), (P, 1), (P, 2), (Q, 0), (f"{Q}-unlisted", 0))
+        for path, revision in contents
     ]
-    delivered = spark.createDataFrame(rows, DROPS["policies"].schema)
-    return Drops.of(a_reading(delivered, accepted), manifest, frozenset(new_paths))
+    source = Source(
+        spark.createDataFrame(rows, DROPS["policies"].schema),
+        lambda rows, _: rows.transform(accepted),
+        keep=lambda frame: frame,
+    )
+    return Drops.of(source, manifest, frozenset(new), frozenset(new))
 
 
 def accepted(rows: DataFrame) -> DataFrame:
@@ -28,19 +37,32 @@ def accepted(rows: DataFrame) -> DataFrame:
     return rows.withColumns({"violations": nothing, "identity": F.col("raw")})
 
 
-LOADED = Manifest(frozenset({(P, 0), (P, 1), (Q, 0)}))
+def texts(rows: DataFrame) -> list[str]:
+    return sorted(row.raw for row in rows.collect())
 
 
 def test_only_the_greatest_loaded_revision_of_a_path_stands(spark: SparkSession) -> None:
-    drops = drops_of(spark, LOADED, P)
-    assert sorted(row.raw for row in drops.standing().collect()) == ["p1", "q0"]
+    assert texts(drops_of(spark, LOADED, P1).standing()) == ["p1", "q0"]
 
 
 def test_new_is_what_came_at_a_path_and_what_it_supersedes(spark: SparkSession) -> None:
-    drops = drops_of(spark, LOADED, P)
-    assert sorted(row.raw for row in drops.new().collect()) == ["p0", "p1"]
+    drops = drops_of(spark, LOADED, P1)
+    assert texts(drops.new()) == ["p0", "p1"]
     assert not drops.all_are_new
-    assert drops_of(spark, LOADED, P, Q).all_are_new
+    assert drops_of(spark, LOADED, P1, Q0).all_are_new
+
+
+def test_what_is_held_stands_nowhere_and_is_looked_at_unless_it_left_nothing(
+    spark: SparkSession,
+) -> None:
+    drops = drops_of(spark, LOADED, P1)
+    held = drops.without(frozenset({P1}))
+    assert texts(held.standing()) == ["p0", "q0"]
+    assert texts(held.new()) == ["p0", "p1"]
+    assert held.passing == frozenset()
+    settled = drops.without(frozenset({P1}), settled=frozenset({P1}))
+    assert texts(settled.standing()) == ["p0", "q0"]
+    assert texts(settled.new()) == []
 
 
 def test_a_run_needs_what_came_and_what_it_supersedes_itself() -> None:

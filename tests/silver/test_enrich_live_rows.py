@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Lakehouse
-from lakehouse.dynamodb import PushReport, ensure_table
+from lakehouse.dynamodb import PushReport, ensure_table, lookup
 from lakehouse.monitoring import heard_by
 from lakehouse.tables import (
     SILVER_FRAUD_SCORES,
@@ -22,7 +22,7 @@ from lakehouse.tables import (
     SILVER_POLICIES,
     SILVER_QUARANTINE_LIVE,
 )
-from silver.enrich_live import Policies
+from silver.known import Policies
 from tests.conftest import NOON
 from tests.silver import inference_api
 from tests.silver.live_records import (
@@ -58,6 +58,7 @@ def logged() -> Iterator[list[Mapping[str, Any]]]:
         yield lines
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_batch_goes_through_decided_duplicates_dropped_the_rest_in_quarantine(
     lake: Lakehouse, spark: SparkSession, logged: list[Mapping[str, Any]]
 ) -> None:
@@ -136,6 +137,7 @@ def test_a_batch_goes_through_decided_duplicates_dropped_the_rest_in_quarantine(
     }
 
 
+@pytest.mark.usefixtures("either_way")
 def test_what_is_committed_stands_whatever_comes_later(
     lake: Lakehouse, spark: SparkSession
 ) -> None:
@@ -152,6 +154,7 @@ def test_what_is_committed_stands_whatever_comes_later(
     ]
 
 
+@pytest.mark.usefixtures("either_way")
 def test_velocity_counts_over_micro_batches_and_the_policy_of_the_payments_time_holds(
     lake: Lakehouse, spark: SparkSession
 ) -> None:
@@ -238,6 +241,24 @@ def test_only_payments_without_a_score_are_asked_for_and_each_once(
     assert sources == {(an_id("a"), "API"), (an_id("b"), "TOPIC")}
     api_score = lake.read(SILVER_FRAUD_SCORES).where("score_source = 'API'").collect()
     assert [row["inference_time"].astimezone(UTC) for row in api_score] == [NOON]
+
+
+def test_a_stream_puts_its_small_files_together(
+    lake: Lakehouse, spark: SparkSession, dynamodb: DynamoDbSettings
+) -> None:
+    few = "spark.databricks.delta.autoCompact.minNumFiles"
+    names = [f"p{number}" for number in range(5)]
+    try:
+        spark.conf.set(few, "3")
+        for number, name in enumerate(names):
+            enriched(lake, records_of(spark, a_payment(name), first_offset=number), number)
+    finally:
+        spark.conf.unset(few)
+    payments = lake.read(SILVER_LIVE_TRANSACTIONS)
+    assert payments.count() == len(names)
+    assert len(payments.inputFiles()) < 4
+    assert lake.version(SILVER_LIVE_TRANSACTIONS) > len(names)
+    assert all(lookup(dynamodb, an_id(name)) for name in names)
 
 
 def _hourly() -> Callable[[], datetime]:

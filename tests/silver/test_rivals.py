@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pytest import param
 
 from lakehouse.tables import DROPS
-from silver.drops import Drops, Manifest
-from tests.silver.deliveries import a_reading, transaction_id
+from silver.contents import Manifest
+from silver.drops import Drops, Source
+from tests.silver.deliveries import transaction_id
 
 EARLY, MIDDLE, LATE = (f"transactions/date=2026-03-{day:02}/a.jsonl" for day in (3, 4, 5))
 WANTED, OTHER = transaction_id(1), transaction_id(2)
+REFUSED = " is wrong"
 ORDER = ("delivery_date", "file_revision", "row_number")
 
 File = tuple[str, int, list[str]]
@@ -29,22 +31,41 @@ def chosen_from(spark: SparkSession, files: list[File], new: str) -> dict[str, s
         for path, revision, texts in files
         for number, text in enumerate(texts, start=1)
     ]  # fmt: skip
-    delivered = spark.createDataFrame(rows, DROPS["transactions"].schema)
+    bronze = spark.createDataFrame(rows, DROPS["transactions"].schema)
+    published = bronze.select(F.concat(F.lit("of "), text_id()).alias("identity"))
+    came = frozenset((path, revision) for path, revision, _ in files if path == new)
     drops = Drops.of(
-        a_reading(delivered, by_id, named_by="transaction_id"),
+        Source(
+            bronze,
+            lambda rows, _: rows.transform(by_id),
+            keep=lambda frame: frame,
+            named_by="transaction_id",
+            published=published,
+        ),
         Manifest(frozenset((path, revision) for path, revision, _ in files)),
-        frozenset([new]),
+        came,
+        came,
     )
     return {row.transaction_id: row.path for row in drops.chosen(ORDER).collect()}
 
 
 def by_id(rows: DataFrame) -> DataFrame:
-    """A contract with one field."""
+    """A contract with one field; a row that says it is refused is so."""
     nothing = F.array().cast("array<struct<rule_id:string,reason:string>>")
-    found = F.lower(F.get_json_object("raw", "$.id"))
+    refused = F.array(F.struct(F.lit("no").alias("rule_id"), F.lit("no").alias("reason")))
+    is_refused = F.col("raw").contains(REFUSED)
     return rows.withColumns(
-        {"violations": nothing, "transaction_id": found, "identity": F.concat(F.lit("of "), found)}
+        {
+            "violations": F.when(is_refused, refused).otherwise(nothing),
+            "transaction_id": text_id(),
+            "identity": F.concat(F.lit("of "), text_id()),
+        }
     )
+
+
+def text_id() -> Column:
+    """The one field."""
+    return F.lower(F.substring(F.get_json_object("raw", "$.id"), 1, 36))
 
 
 @pytest.mark.parametrize("files, new, standing", [
@@ -62,6 +83,10 @@ def by_id(rows: DataFrame) -> DataFrame:
           id="in capitals"),
     param([(EARLY, 0, ["\\u0030" + WANTED[1:]]), (LATE, 0, [WANTED]), (LATE, 1, [])], LATE,
           {WANTED: EARLY}, id="or escaped"),
+    param([(EARLY, 0, [WANTED]), (LATE, 0, [WANTED + REFUSED])], LATE, {WANTED: EARLY},
+          id="a refused row leaves what was delivered before"),
+    param([(EARLY, 0, [WANTED]), (LATE, 0, [WANTED, WANTED + REFUSED])], LATE, {WANTED: LATE},
+          id="unless a good one stands beside it"),
 ])  # fmt: skip
 def test_a_touched_row_stands_where_it_was_delivered_last(
     spark: SparkSession, files: list[File], new: str, standing: dict[str, str]

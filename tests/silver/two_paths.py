@@ -22,7 +22,7 @@ from lakehouse.tables import SILVER_PARITY, SILVER_POLICIES
 from silver.build_batch import build_batch
 from silver.compare_paths import compare_paths
 from silver.revisions import latest
-from tests.conftest import LOCAL, NOON, in_folder, override
+from tests.conftest import LOCAL, in_folder, override
 from tests.silver.deliveries import a_policy, deliver
 from tests.silver.live_records import MORNING, Record, connected, enriched, records_of
 
@@ -46,7 +46,7 @@ class TwoPaths:
 
     def deliver(self, kind: str, rows: Sequence[dict[str, Any]], revision: int = 0) -> None:
         """One file of a drop, which is loaded; another of a kind replaces it."""
-        deliver(self.batch, kind, rows, day=NEXT_DAY, revision=revision)
+        deliver(self.batch, kind, rows, day=NEXT_DAY, revision=revision, loaded_at=now())
 
     def publish(self, policy_id: str, data: dict[str, Any]) -> None:
         """Have a policy in force that is delivered again with all others, before there is a log."""
@@ -74,19 +74,24 @@ class TwoPaths:
 
 @contextmanager
 def two_paths(folder: Path, spark: SparkSession) -> Iterator[TwoPaths]:
-    """An empty lake in `folder`, with the clock at noon of 9 March 2026 UTC."""
+    """An empty lake in `folder`, with the clock of the commits: they tell what was known when."""
     with pytest.MonkeyPatch.context() as environment, ExitStack() as held:
         override(environment, in_folder(folder))
         config = Config.load(LOCAL)
 
         def opened(job: str) -> Lakehouse:
             lease = held.enter_context(held_lease(config, job))
-            return Lakehouse(config, spark, job, Trigger("once", 1), lease, lambda: NOON)
+            return Lakehouse(config, spark, job, Trigger("once", 1), lease, now)
 
         live = opened("enrich_live")
         yield TwoPaths(
             connected(live, config.dynamodb), opened("build_batch"), opened("compare_paths")
         )
+
+
+def now() -> datetime:
+    """The clock of the tables' commits."""
+    return datetime.now(UTC)
 
 
 def as_booked(record: Record, **changes: Any) -> dict[str, Any]:
