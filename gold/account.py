@@ -118,7 +118,7 @@ class Account:
                 _all([of_step(step.name, self._accepted(step)) for step in STEPS]),
                 self._quarantined(),
             ),
-            *[self._in_files(step, judged) for step in STEPS if step.kind],
+            self._in_files(judged),
             contribution_items(contributing, gold),
             total_items(gold),
         ]
@@ -180,9 +180,15 @@ class Account:
             F.element_at(step_of_source, F.col("source_table")).alias("step"), "coordinates"
         )
 
-    def _in_files(self, step: Step, files: DataFrame) -> DataFrame:
-        assert step.kind is not None
-        return manifest_items(_of_kind(files, step.kind), self.rows(step.source), step.name)
+    def _in_files(self, files: DataFrame) -> DataFrame:
+        steps = {step.kind: step.name for step in STEPS if step.kind is not None}
+        landed = [
+            self.rows(DROPS[kind]).select(
+                F.lit(kind).alias("kind"), "path", "file_sha256", "file_revision", "row_number"
+            )
+            for kind in steps
+        ]
+        return manifest_items(files, _all(landed), steps)
 
     def rows(self, table: Table) -> DataFrame:
         """A table as this run reads it; to count is no reason to create another job's table."""

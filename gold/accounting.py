@@ -6,6 +6,7 @@ an accepted one; or it is MISSING. The amount that Silver has of it must be the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
@@ -177,19 +178,20 @@ def _apart() -> Column:
     return F.when(is_elsewhere, whole).otherwise(F.coalesce(gap, whole))
 
 
-def manifest_items(files: DataFrame, landed: DataFrame, step: str) -> DataFrame:
+def manifest_items(files: DataFrame, landed: DataFrame, steps: Mapping[str, str]) -> DataFrame:
     """Items of rows that the manifest of files counts and Bronze has not, and the other way round.
 
-    `files` are rows of the manifest of one kind, HELD where a gate holds them, `landed` the rows of
-    that kind in Bronze. Rows of a held file that Bronze never took are held. A content of a path
+    `files` are rows of the manifest, HELD where a gate holds them, `landed` the rows of files in
+    Bronze, `steps` names the step of each kind. Rows of a held file that Bronze never took are held. A content of a path
     counts once, however often it is named: as loaded if it ever was, whether its file is gone by
     now or not. What waits was not counted by anybody.
     """
-    content = ("path", "file_sha256", "file_revision")
+    content = ("kind", "path", "file_sha256", "file_revision")
+    step_of_kind = F.create_map(*[F.lit(text) for pair in steps.items() for text in pair])
     is_loaded = F.col("verdict") == Verdict.LOADED.value
     is_counted = is_loaded | (F.col("verdict") == Verdict.HELD.value)
     told = (
-        files.where(is_counted)
+        files.where(is_counted & F.col("kind").isin([*steps]))
         .groupBy(*content)
         # loaded over held; a file that could not be read was held with no rows
         .agg(F.max(F.struct(is_loaded.alias("is_loaded"), "row_count")).alias("known"))
@@ -205,7 +207,7 @@ def manifest_items(files: DataFrame, landed: DataFrame, step: str) -> DataFrame:
         .join(found.alias("landed"), same, "left")
         .select(*[F.col(f"told.{name}") for name in content], "known", "found")
         .select(
-            F.lit(step).alias("step"),
+            F.element_at(step_of_kind, F.col("kind")).alias("step"),
             nothing.alias("currency"),
             nothing.alias("event_type"),
             place.alias("name"),
