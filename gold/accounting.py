@@ -182,9 +182,10 @@ def manifest_items(files: DataFrame, landed: DataFrame, steps: Mapping[str, str]
     """Items of rows that the manifest of files counts and Bronze has not, and the other way round.
 
     `files` are rows of the manifest, HELD where a gate holds them, `landed` the rows of files in
-    Bronze, `steps` names the step of each kind. Rows of a held file that Bronze never took are held. A content of a path
-    counts once, however often it is named: as loaded if it ever was, whether its file is gone by
-    now or not. What waits was not counted by anybody.
+    Bronze, `steps` names the step of each kind. Rows of a held file that Bronze never took are
+    held.
+    A content of a path counts once, however often it is named: as loaded if it ever was, whether
+    its file is gone by now or not. What waits was not counted by anybody.
     """
     content = ("kind", "path", "file_sha256", "file_revision")
     step_of_kind = F.create_map(*[F.lit(text) for pair in steps.items() for text in pair])
