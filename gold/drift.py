@@ -163,7 +163,9 @@ def _kind(
 
 def _items(store: DynamoDBClient, table: str, ids: Sequence[str]) -> dict[str, Item]:
     reader, found = TypeDeserializer(), dict[str, Item]()
-    asked: Any = {table: {"Keys": [{KEY: {"S": each}} for each in ids], "ConsistentRead": True}}
+    # a key twice is refused: a transaction that Gold has twice is for `lakehouse prove gold`
+    keys = [{KEY: {"S": each}} for each in dict.fromkeys(ids)]
+    asked: Any = {table: {"Keys": keys, "ConsistentRead": True}}
     while asked:
         answer = store.batch_get_item(RequestItems=asked)
         for item in answer["Responses"].get(table, []):
