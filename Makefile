@@ -58,11 +58,12 @@ bench: setup ## Measure what the platform costs beside the bare engine (some min
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: check
-check: setup ## Lint, types, architecture, lock files
+check: setup ## Lint, types, architecture, templates, lock files
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/cfn-lint --regions eu-central-1 --template deploy/*.yaml
 	@$(BIN)/python requirements/lock.py --check
 
 .PHONY: format
