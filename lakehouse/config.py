@@ -326,6 +326,39 @@ class Services(Settings):
     startup_timeout_seconds: PositiveInt
 
 
+class Applications(Settings):
+    """Ids of the EMR Serverless applications."""
+
+    streaming: str
+    batch: str
+
+
+class JobSize(Settings):
+    """Spark on EMR Serverless: cores and GB of one driver and one executor, and how many of those."""
+
+    driver_cores: PositiveInt
+    driver_gb: PositiveInt
+    executor_cores: PositiveInt
+    executor_gb: PositiveInt
+    least_executors: PositiveInt
+    most_executors: PositiveInt
+
+
+class DeploySettings(Settings):
+    """How jobs run in an account: `artifacts` holds code and jars, a role is prefix and job."""
+
+    applications: Applications
+    artifacts: Annotated[str, Field(pattern="^s3://[^/ ]+(/[^ ]+)?[^/ ]$")]
+    config: Annotated[str, Field(pattern=r"^[\w.-]+\.yaml$")]
+    role_prefix: Annotated[str, Field(pattern="^arn:aws[a-z-]*:iam::[^ ]+$")]
+    log_group: str
+    alerts_topic_arn: str
+    batch_minutes: PositiveInt
+    jars: tuple[str, ...]
+    sizes: dict[Literal["streaming", "batch"], JobSize]
+    spark: dict[str, Annotated[str, Field(pattern=r"^[^\s'\"]+$")]]
+
+
 class Config(BaseSettings):
     """All settings of a run."""
 
@@ -353,6 +386,7 @@ class Config(BaseSettings):
     lease: LeaseSettings
     rules: RuleFiles
     services: Services | None
+    deploy: DeploySettings | None
 
     @classmethod
     def settings_customise_sources(
