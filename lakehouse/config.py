@@ -15,7 +15,6 @@ from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
@@ -35,7 +34,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from lakehouse.endpoints import checked_address
 from lakehouse.errors import ConfigError
+from lakehouse.secret_stores import STORES, names_a_stored_secret, stored_secret
 
 ENV_PREFIX = "LAKEHOUSE__"
 DEFAULT_CONFIG = Path("conf/local.yaml")
@@ -69,25 +70,16 @@ def _resolve_reference(reference: str) -> str:
         return reference
     if scheme == "generated-file" and name:
         return f"generated-file:{_beside_config(name)}"
-    raise ValueError("a secret is named, never written: expected env:NAME or generated-file:PATH")
+    if scheme in STORES and names_a_stored_secret(name):
+        return reference
+    expected = "env:NAME, secretsmanager:NAME, secretsmanager:NAME#KEY, ssm:NAME or generated-file:PATH"
+    raise ValueError(f"a secret is named, never written: expected {expected}")
 
 
 SecretRef = Annotated[str, AfterValidator(_resolve_reference)]
 
 
-def _http_address(value: str) -> str:
-    try:
-        address = urlsplit(value)
-        is_complete = bool(address.scheme in ("http", "https") and address.hostname)
-        is_complete &= address.port != 0 and not re.search(r"\s", value)
-    except ValueError:
-        is_complete = False
-    if not is_complete:
-        raise ValueError("expected an address such as http://HOST:PORT/PATH")
-    return value
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_address)]
+HttpUrl = Annotated[str, AfterValidator(checked_address)]
 
 
 class LakeSettings(Settings):
@@ -476,9 +468,11 @@ def secret(reference: str) -> str:
     """Look up the value that a `SecretRef` names; a `generated-file:` is made on first use.
 
     Raises:
-        ConfigError: the environment variable is not set.
+        ConfigError: the environment variable is not set, or the account does not give the secret.
     """
     scheme, _, name = reference.partition(":")
+    if scheme in STORES:
+        return stored_secret(reference)
     if scheme == "env":
         if not os.environ.get(name):
             raise ConfigError(reference, ["the environment variable is not set"])
