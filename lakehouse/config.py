@@ -72,7 +72,9 @@ def _resolve_reference(reference: str) -> str:
         return f"generated-file:{_beside_config(name)}"
     if scheme in STORES and names_a_stored_secret(name):
         return reference
-    expected = "env:NAME, secretsmanager:NAME, secretsmanager:NAME#KEY, ssm:NAME or generated-file:PATH"
+    expected = (
+        "env:NAME, secretsmanager:NAME, secretsmanager:NAME#KEY, ssm:NAME or generated-file:PATH"
+    )
     raise ValueError(f"a secret is named, never written: expected {expected}")
 
 

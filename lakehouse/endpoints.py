@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 # Amazon's metadata service by IPv6: in a range of private networks, not in the link-local one
 _METADATA = frozenset({ip_address("fd00:ec2::254")})
-_METADATA_NAMES = frozenset({"metadata.google.internal", "instance-data", "instance-data.ec2.internal"})
+_METADATA_NAMES = frozenset(
+    {"metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
+)
 
 
 def checked_address(value: str) -> str:
@@ -30,11 +32,15 @@ def checked_address(value: str) -> str:
         raise ValueError("expected an address such as https://HOST:PORT/PATH, or http://HOST:PORT"
                          " on this machine")  # fmt: skip
     if address.username is not None or address.password is not None:
-        raise ValueError("an address holds no user and no password: secrets are named, never written")
+        raise ValueError(
+            "an address holds no user and no password: secrets are named, never written"
+        )
     host = (address.hostname or "").rstrip(".").lower()
     number = _number_of(host)
     if host in _METADATA_NAMES or (number is not None and _is_forbidden(number)):
-        raise ValueError("a link-local address is refused: there a cloud gives away the role's keys")
+        raise ValueError(
+            "a link-local address is refused: there a cloud gives away the role's keys"
+        )
     is_here = host == "localhost" or (number is not None and number.is_loopback)
     if address.scheme != "https" and not is_here:
         raise ValueError("http:// only on this machine: expected https://HOST:PORT/PATH")

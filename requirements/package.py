@@ -65,7 +65,9 @@ def make_movable(folder: Path) -> None:
 def without(requirements: str, names: tuple[str, ...]) -> str:
     """A lock file without these packages and their hashes."""
     entries = re.split(r"(?m)^(?=[A-Za-z0-9])", requirements)
-    return "".join(entry for entry in entries if not entry.startswith(tuple(f"{n}==" for n in names)))
+    return "".join(
+        entry for entry in entries if not entry.startswith(tuple(f"{n}==" for n in names))
+    )
 
 
 def main() -> int:

@@ -40,7 +40,9 @@ _PARAMETERS = {
 }
 _TOPIC_PLACE = {"ingest_transactions": 0, "ingest_fraud_scores": 1}
 _LAKE = "arn:${AWS::Partition}:s3:::${LakeBucket}"
-_HEADER = "# Made by `lakehouse deploy roles`; change lakehouse/deployment/access.py, not this file.\n"
+_HEADER = (
+    "# Made by `lakehouse deploy roles`; change lakehouse/deployment/access.py, not this file.\n"
+)
 
 
 def roles_template() -> str:
@@ -140,7 +142,9 @@ def _tables(job: str, access: Access) -> list[Statement]:
     # S3A asks with and without the slash, and whether a folder above is there
     prefixes = ["lakehouse", "lakehouse/", *(end for each in listed for end in (each, f"{each}/*"))]
     found.append(
-        _allow("ListTables", ["s3:ListBucket"], [_sub(_LAKE)], {"StringLike": {"s3:prefix": prefixes}})
+        _allow(
+            "ListTables", ["s3:ListBucket"], [_sub(_LAKE)], {"StringLike": {"s3:prefix": prefixes}}
+        )
     )
     return found
 

@@ -58,7 +58,9 @@ def test_a_request_runs_its_job_by_its_role_with_what_lies_in_the_archive(job: s
 
 
 def test_settings_of_spark_survive_the_shell_and_each_has_its_reason() -> None:
-    words = shlex.split(REQUESTS["consolidate"]["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"])
+    words = shlex.split(
+        REQUESTS["consolidate"]["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
+    )
     settings = dict(each.split("=", 1) for each in words[1::2])
     assert set(words[::2]) == {"--conf"}
     assert settings["spark.hadoop.fs.s3a.directory.marker.retention"] == "keep"
@@ -133,7 +135,9 @@ def test_a_day_ends_where_the_rest_would_build_on_a_failure() -> None:
 def test_requests_of_machines_are_those_of_the_service_in_its_spelling() -> None:
     def lowered(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k[0].lower() + k[1:]: v if k == "Tags" else lowered(v) for k, v in value.items()}
+            return {
+                k[0].lower() + k[1:]: v if k == "Tags" else lowered(v) for k, v in value.items()
+            }
         return value
 
     for job in DAY:
@@ -151,7 +155,10 @@ def test_a_definition_is_below_the_limit_of_the_service(name: str) -> None:
 def test_the_command_prints_what_the_service_takes_and_names_what_it_does_not_know() -> None:
     printed = CliRunner().invoke(app, ["deploy", "jobs", "consolidate", "--config", str(AWS)])
     assert json.loads(printed.stdout) == REQUESTS["consolidate"]
-    for words, told in ((["nope", "--config", str(AWS)], "nope"), (["--config", str(LOCAL)], "is null")):
+    for words, told in (
+        (["nope", "--config", str(AWS)], "nope"),
+        (["--config", str(LOCAL)], "is null"),
+    ):
         failed = CliRunner().invoke(app, ["deploy", "jobs", *words])
         assert failed.exit_code and told in str(failed.exception)
 

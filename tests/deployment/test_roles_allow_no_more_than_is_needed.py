@@ -9,8 +9,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from gold.maintain import MAINTAINED
 
+from gold.maintain import MAINTAINED
 from lakehouse.deployment.access import ACCESS, read_by, written_by
 from lakehouse.deployment.roles import roles_template
 from lakehouse.tables import TABLES
@@ -90,8 +90,14 @@ def test_a_checkpoint_is_changed_by_its_own_job_alone(job: str) -> None:
 
 def test_a_prefix_is_listed_by_who_reads_it() -> None:
     role = ROLES["ingest_transactions"]
-    assert role.allows("s3:ListBucket", "arn:aws:s3:::lake", prefix="lakehouse/tables/bronze/transactions/_delta_log/")
-    assert not role.allows("s3:ListBucket", "arn:aws:s3:::lake", prefix="lakehouse/tables/gold/transactions/")
+    assert role.allows(
+        "s3:ListBucket",
+        "arn:aws:s3:::lake",
+        prefix="lakehouse/tables/bronze/transactions/_delta_log/",
+    )
+    assert not role.allows(
+        "s3:ListBucket", "arn:aws:s3:::lake", prefix="lakehouse/tables/gold/transactions/"
+    )
     assert not role.allows("s3:ListBucket", "arn:aws:s3:::lake")  # fmt: skip
 
 

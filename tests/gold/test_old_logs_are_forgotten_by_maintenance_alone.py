@@ -9,7 +9,6 @@ from pathlib import Path
 
 from gold.create_tables import create_tables
 from gold.maintain import maintain
-
 from lakehouse.context import Lakehouse
 from lakehouse.delta import path_of, stored_properties
 from lakehouse.tables import BRONZE_TRANSACTIONS, TABLES

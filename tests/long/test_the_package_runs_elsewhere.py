@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -25,16 +24,17 @@ def test_a_layer_runs_from_the_wheel_alone(tmp_path: Path) -> None:
     make_movable(made)
     # an archive is unpacked elsewhere than it was made
     moved = made.rename(tmp_path / "environment")
-    # what the lock names is here already; the project itself is not, but as a link that no .pth of a .pth follows
+    # what the lock names is installed here; the project is too, but nothing follows a .pth's own .pth
     packages = moved / "lib" / "python3.11" / "site-packages"
     (packages / "locked.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
-    shutil.copy2(ROOT / "deploy" / "run_job.py", tmp_path / "run_job.py")
+    # what is submitted says whose code it ran: this machine has the project a second time
+    tell = f"import lakehouse; open({str(tmp_path / 'ran')!r}, 'w').write(lakehouse.__file__)"
+    entry = (ROOT / "deploy" / "run_job.py").read_text()
+    (tmp_path / "run_job.py").write_text(entry.replace("import sys\n", f"import sys\n\n{tell}\n"))
     python = moved / "bin" / "python"
     landing = tmp_path / "landing"
     deliver(str(landing), "part-1.csv", csv("e1,10,EUR,a", "e2,20,EUR,b"))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
-        "PYSPARK_PYTHON": str(python),
-        "PYSPARK_DRIVER_PYTHON": str(python),
         "LAKEHOUSE__LAKE__ROOT": str(tmp_path / "lake"),
         "LAKEHOUSE__LAKE__LANDING": str(landing),
         "LAKEHOUSE__LEASE__LOCATION": str(tmp_path / "leases"),
@@ -42,20 +42,35 @@ def test_a_layer_runs_from_the_wheel_alone(tmp_path: Path) -> None:
     }
     where = "import lakehouse, bronze, sys; print(lakehouse.__file__, bronze.__file__, sys.prefix)"
     found = subprocess.run(
-        [python, "-c", where], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+        [python, "-c", where],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert found.stdout.count(str(moved)) == 3 and str(ROOT / "lakehouse") not in found.stdout
-    submit = [Path(sys.executable).parent / "spark-submit", tmp_path / "run_job.py", "load_drops"]
+    pythons = (f"--conf=spark.pyspark.{whose}={python}" for whose in ("python", "driver.python"))
+    submit = [
+        Path(sys.executable).parent / "spark-submit", *pythons, tmp_path / "run_job.py", "load_drops",
+    ]  # fmt: skip
     config = moved / "share" / "lakehouse" / "conf" / "local.yaml"
     run = subprocess.run(
         [*submit, "--config", config, "--trigger", "once"],
         cwd=tmp_path, env=environment, check=False, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert run.returncode == 0, run.stderr[-2000:]
-    rows = DeltaTable(tmp_path / "lake" / "tables" / "bronze" / "drops_money_events").to_pyarrow_table()
+    assert run.returncode == 0, run.stdout[-1000:] + run.stderr[-1000:]
+    assert (tmp_path / "ran").read_text().startswith(str(moved))
+    rows = DeltaTable(
+        tmp_path / "lake" / "tables" / "bronze" / "drops_money_events"
+    ).to_pyarrow_table()
     assert rows.num_rows == 2
     nameless = subprocess.run(
-        [python, tmp_path / "run_job.py"], env=environment, check=False, capture_output=True, text=True
+        [python, tmp_path / "run_job.py"],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert nameless.returncode and "which job?" in nameless.stderr
 
