@@ -1,4 +1,4 @@
-"""`python -m bench.cost`: what a million transactions cost, from list prices and stated assumptions.
+"""`python -m bench.cost`: what a million transactions cost, by list prices and assumptions.
 
 Pure arithmetic over `bench/prices.yaml`, no measurement: `docs/deploy.md` has the table that it
 prints, and a test compares the two. All sums are USD for a month of 730 hours, without tax.

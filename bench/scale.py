@@ -1,7 +1,8 @@
 """`python -m bench.scale`: how the large tables grow; docs/scale.md has what it prints.
 
-Bytes per row are those of the largest Parquet files that the tests leave (11 to 2,000 rows): footers
-weigh more there than in files of 500,000 rows, so they are upper bounds. Rates of rows are assumptions.
+Bytes per row are those of the largest Parquet files that the tests leave (11 to 2,000 rows):
+footers weigh more there than in files of 500,000 rows, so they are upper bounds. Rates of rows are
+assumptions.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ DAYS = 3 * 365
 
 
 class Growth(NamedTuple):
-    """Rows per transaction, and bytes per row; `largest` is the number of rows it was measured on."""
+    """Rows per transaction, and bytes per row, as measured on a file of `largest` rows."""
 
     table: str
     rows: float
@@ -38,7 +39,8 @@ MEASURED = (
 def table() -> str:
     """The Markdown table of docs/scale.md."""
     lines = [
-        "| table | rows per transaction | bytes per row (of a file of so many) | rows a day | GB a day | TB in three years |",
+        "| table | rows per transaction | bytes per row (of a file of so many) | rows a day "
+        "| GB a day | TB in three years |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name, rows, size, largest in MEASURED:

@@ -118,7 +118,7 @@ def maintain(
 
 
 def _forget_old_logs(lake: Lakehouse) -> None:
-    """Shorten every table's log, those of streams too: it needs no lease, as no version is added."""
+    """Shorten every table's log, those of streams too: it adds no version, so needs no lease."""
     for table in TABLES.values():
         path = path_of(lake.config, table)
         if exists(lake.spark, path):

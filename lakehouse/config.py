@@ -1,6 +1,6 @@
 """The one configuration of a run: a complete YAML file, then `LAKEHOUSE__SECTION__KEY` overrides.
 
-Loaded once, frozen, and the only place that reads the process environment.
+Loaded once, frozen; beside `secret_stores` the only place that reads the process environment.
 """
 
 from __future__ import annotations
@@ -8,10 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -36,7 +33,6 @@ from pydantic_settings import (
 
 from lakehouse.endpoints import checked_address
 from lakehouse.errors import ConfigError
-from lakehouse.secret_stores import STORES, names_a_stored_secret, stored_secret
 
 ENV_PREFIX = "LAKEHOUSE__"
 DEFAULT_CONFIG = Path("conf/local.yaml")
@@ -64,13 +60,18 @@ def _beside_config(value: str) -> str:
 Location = Annotated[str, AfterValidator(_beside_config)]
 
 
+ACCOUNT_STORES = ("secretsmanager", "ssm")
+"""Where an account keeps secrets: `secretsmanager:NAME`, `secretsmanager:NAME#KEY`, `ssm:NAME`."""
+_STORED_NAME = re.compile(r"[\w/+=.@:-]{1,2048}(#\w{1,128})?", re.ASCII)
+
+
 def _resolve_reference(reference: str) -> str:
     scheme, _, name = reference.partition(":")
     if scheme == "env" and name:
         return reference
     if scheme == "generated-file" and name:
         return f"generated-file:{_beside_config(name)}"
-    if scheme in STORES and names_a_stored_secret(name):
+    if scheme in ACCOUNT_STORES and _STORED_NAME.fullmatch(name):
         return reference
     expected = (
         "env:NAME, secretsmanager:NAME, secretsmanager:NAME#KEY, ssm:NAME or generated-file:PATH"
@@ -328,7 +329,7 @@ class Applications(Settings):
 
 
 class JobSize(Settings):
-    """Spark on EMR Serverless: cores and GB of one driver and one executor, and how many of those."""
+    """Spark on EMR Serverless: cores and GB of a driver and of an executor, how many of those."""
 
     driver_cores: PositiveInt
     driver_gb: PositiveInt
@@ -464,35 +465,6 @@ def _instead(fault: Mapping[str, Any]) -> str:
     # a check of our own says what it wants, and never repeats a secret that was written out
     untold = ("missing", "extra_forbidden", "value_error")
     return "" if fault["type"] in untold else f", got {fault['input']!r}"
-
-
-def secret(reference: str) -> str:
-    """Look up the value that a `SecretRef` names; a `generated-file:` is made on first use.
-
-    Raises:
-        ConfigError: the environment variable is not set, or the account does not give the secret.
-    """
-    scheme, _, name = reference.partition(":")
-    if scheme in STORES:
-        return stored_secret(reference)
-    if scheme == "env":
-        if not os.environ.get(name):
-            raise ConfigError(reference, ["the environment variable is not set"])
-        return os.environ[name]
-    path = Path(name)
-    if not path.exists():
-        _generate_secret(path)
-    return path.read_text(encoding="ascii").strip()
-
-
-def _generate_secret(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as partial:
-        partial.write(secrets.token_hex(32))
-        partial.flush()
-        # a link never replaces: of all who race, the first one's secret is everybody's
-        with suppress(FileExistsError):
-            os.link(partial.name, path)
 
 
 def _named_by_origin(source: Path, error: ValidationError) -> ConfigError:

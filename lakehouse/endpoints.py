@@ -1,4 +1,4 @@
-"""Which addresses a config may name: encrypted ones, or this machine; never its metadata service."""
+"""Which addresses a config may name: encrypted ones, or this machine; no metadata service."""
 
 from __future__ import annotations
 

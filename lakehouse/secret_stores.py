@@ -1,39 +1,68 @@
-"""Secrets that an account keeps: Secrets Manager and SSM parameters, by the role of the job.
+"""The values that secret references name: environment, this machine's files, an account's stores.
 
-Region and credentials are the process's own, as for every client of Amazon's.
+Secrets Manager and SSM are asked by the role of the job; region and credentials are the process's
+own, as for every client of Amazon's.
 """
 
 from __future__ import annotations
 
 import json
-import re
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
+from lakehouse.config import ACCOUNT_STORES
 from lakehouse.errors import ConfigError
 
-STORES = ("secretsmanager", "ssm")
-_NAME = re.compile(r"[\w/+=.@:-]{1,2048}(#\w{1,128})?", re.ASCII)
+
+def secret(reference: str) -> str:
+    """Look up the value that a `SecretRef` names; a `generated-file:` is made on first use.
+
+    Raises:
+        ConfigError: the environment variable is not set, or the account does not give the secret.
+    """
+    scheme, _, name = reference.partition(":")
+    if scheme in ACCOUNT_STORES:
+        return _of_account(reference)
+    if scheme == "env":
+        if not os.environ.get(name):
+            raise ConfigError(reference, ["the environment variable is not set"])
+        return os.environ[name]
+    path = Path(name)
+    if not path.exists():
+        _generate_secret(path)
+    return path.read_text(encoding="ascii").strip()
 
 
-def names_a_stored_secret(name: str) -> bool:
-    """Whether it can be the name (or ARN) of one, and `#KEY` where the secret is a JSON object."""
-    return _NAME.fullmatch(name) is not None
+def _generate_secret(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as partial:
+        partial.write(secrets.token_hex(32))
+        partial.flush()
+        # a link never replaces: of all who race, the first one's secret is everybody's
+        with suppress(FileExistsError):
+            os.link(partial.name, path)
 
 
-def stored_secret(reference: str) -> str:
-    """Fetch what `secretsmanager:NAME`, `secretsmanager:NAME#KEY` or `ssm:NAME` names, as it is now.
+def _of_account(reference: str) -> str:
+    """Fetch what `secretsmanager:NAME`, `secretsmanager:NAME#KEY` or `ssm:NAME` names.
+
+    The value is as it stands now: nothing is remembered.
 
     Raises:
         ConfigError: it is not there, may not be read, is empty, or has no such key. The value is in
             no message.
     """
+    # half a second to import, and a laptop has no use for it
+    from botocore.exceptions import BotoCoreError, ClientError
+
     store, _, rest = reference.partition(":")
     name, _, key = rest.partition("#")
     try:
-        value = _secrets_manager(name) if store == "secretsmanager" else _parameter(name)
+        value = _asked(store, name)
     except ClientError as fault:
         code = fault.response["Error"]["Code"]
         raise ConfigError(reference, [f"cannot be read: {code}. Is it there, and may the role of "
@@ -46,14 +75,13 @@ def stored_secret(reference: str) -> str:
     return value
 
 
-def _secrets_manager(name: str) -> str:
+def _asked(store: str, name: str) -> str:
+    import boto3
+
     # stubs of these are no part of the lock
-    client: Any = boto3.client("secretsmanager")
-    return str(client.get_secret_value(SecretId=name).get("SecretString", ""))
-
-
-def _parameter(name: str) -> str:
-    client: Any = boto3.client("ssm")
+    client: Any = boto3.client(store)
+    if store == "secretsmanager":
+        return str(client.get_secret_value(SecretId=name).get("SecretString", ""))
     return str(client.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])
 
 

@@ -9,8 +9,9 @@ import pytest
 import yaml
 from pytest import param
 
-from lakehouse.config import Config, secret
+from lakehouse.config import Config
 from lakehouse.errors import ConfigError
+from lakehouse.secret_stores import secret
 from tests.conftest import LOCAL, ROOT
 
 

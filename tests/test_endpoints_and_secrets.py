@@ -10,9 +10,10 @@ import pytest
 from moto import mock_aws
 from pytest import param
 
-from lakehouse.config import Config, secret
+from lakehouse.config import Config
 from lakehouse.endpoints import checked_address
 from lakehouse.errors import ConfigError
+from lakehouse.secret_stores import secret
 from tests.conftest import LOCAL, ROOT
 
 

@@ -18,7 +18,7 @@ JobName = Annotated[str | None, typer.Argument(metavar="JOB", help="Only this jo
 
 @app.command()
 def jobs(job: JobName = None, config: ConfigPath = DEFAULT_CONFIG) -> None:
-    """Print EMR Serverless StartJobRun requests, by job; of one job, as --cli-input-json takes it."""
+    """Print EMR Serverless StartJobRun requests by job; one as --cli-input-json takes it."""
     settings = Config.load(config)
     from lakehouse.deployment.requests import job_requests
     from lakehouse.errors import UnknownJobError

@@ -1,7 +1,7 @@
 """What each job may touch, once: roles, documents and tests are made from it.
 
-Tables that a job writes are those whose declaration names it. What it reads beside them, and what is
-no table, is said here; `tests/deployment/` compares it with what the job's modules import.
+Tables that a job writes are those whose declaration names it. What it reads beside them, and what
+is no table, is said here; `tests/deployment/` compares it with what the job's modules import.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ _TOLD = "$.fault"
 
 
 def day_machine(config: Config) -> State:
-    """The jobs of a day one after another; a failure is told, and ends the day unless it may fail."""
+    """The jobs of a day one after another; a failure is told, and mostly ends the day."""
     requests, topic = job_requests(config), deploy_settings(config).alerts_topic_arn
     states: dict[str, State] = {}
     for place, job in enumerate(DAY):
@@ -63,7 +63,7 @@ def day_machine(config: Config) -> State:
 
 
 def streams_machine(config: Config) -> State:
-    """Look whether each stream is there, and start it where it is not; scheduled every few minutes."""
+    """Look whether each stream is there, and start it where it is not; for every few minutes."""
     requests, settings = job_requests(config), deploy_settings(config)
     branches = [_kept_up(job, requests[job], settings.alerts_topic_arn) for job in STREAMS]
     return {

@@ -65,7 +65,8 @@ def _request(settings: DeploySettings, job: str) -> Request:
         "tags": {"lakehouse:job": job},
     }
     if access.streaming:
-        # the service starts it anew, in another zone if need be; five failures in an hour are no accident
+        # the service starts it anew, in another zone if need be; five failures an hour are none
+        # that pass: then it stays down, and is told of
         request |= {"mode": "STREAMING", "retryPolicy": {"maxFailedAttemptsPerHour": 5}}
     else:
         request |= {"mode": "BATCH", "executionTimeoutMinutes": settings.batch_minutes}

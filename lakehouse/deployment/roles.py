@@ -191,10 +191,13 @@ def _kafka(job: str) -> list[Statement]:
     def part(kind: str, name: str) -> dict[str, Any]:
         # arn:...:cluster/NAME/UUID -> arn:...:topic/NAME/UUID/...
         pieces = {"Fn::Split": [":cluster/", {"Ref": "ClusterArn"}]}
-        return {"Fn::Sub": [f"${{Account}}:{kind}/${{Cluster}}/{name}", {
-            "Account": {"Fn::Select": [0, pieces]}, "Cluster": {"Fn::Select": [1, pieces]},
-            **({"Topic": {"Fn::Select": [_TOPIC_PLACE[job], {"Ref": "Topics"}]}} if kind == "topic" else {}),
-        }]}  # fmt: skip
+        names: dict[str, Any] = {
+            "Account": {"Fn::Select": [0, pieces]},
+            "Cluster": {"Fn::Select": [1, pieces]},
+        }
+        if kind == "topic":
+            names["Topic"] = {"Fn::Select": [_TOPIC_PLACE[job], {"Ref": "Topics"}]}
+        return {"Fn::Sub": [f"${{Account}}:{kind}/${{Cluster}}/{name}", names]}
 
     return [
         _allow("Cluster", ["kafka-cluster:Connect"], [{"Ref": "ClusterArn"}]),
@@ -242,7 +245,7 @@ def _read_heads(_: str) -> list[Statement]:
 
 def _index(_: str) -> list[Statement]:
     table = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${IndexTable}"
-    # items are pushed by PartiQL, 25 new ones a request, and by conditional updates; none is deleted
+    # new items are pushed by PartiQL, 25 at once, others by conditional updates; none is deleted
     actions = [
         "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:UpdateItem",
         "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate",

@@ -1,4 +1,4 @@
-"""`lakehouse deploy`: requests by boto3's own model, state machines that reach each of their states."""
+"""`lakehouse deploy`: requests by boto3's own model, machines that reach each of their states."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def test_a_layer_runs_from_the_wheel_alone(tmp_path: Path) -> None:
     make_movable(made)
     # an archive is unpacked elsewhere than it was made
     moved = made.rename(tmp_path / "environment")
-    # what the lock names is installed here; the project is too, but nothing follows a .pth's own .pth
+    # of what is installed here it gets the packages, not the project: nobody reads a .pth's .pth
     packages = moved / "lib" / "python3.11" / "site-packages"
     (packages / "locked.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     # what is submitted says whose code it ran: this machine has the project a second time
@@ -52,7 +52,8 @@ def test_a_layer_runs_from_the_wheel_alone(tmp_path: Path) -> None:
     assert found.stdout.count(str(moved)) == 3 and str(ROOT / "lakehouse") not in found.stdout
     pythons = (f"--conf=spark.pyspark.{whose}={python}" for whose in ("python", "driver.python"))
     submit = [
-        Path(sys.executable).parent / "spark-submit", *pythons, tmp_path / "run_job.py", "load_drops",
+        Path(sys.executable).parent / "spark-submit", *pythons,
+        tmp_path / "run_job.py", "load_drops",
     ]  # fmt: skip
     config = moved / "share" / "lakehouse" / "conf" / "local.yaml"
     run = subprocess.run(
