@@ -18,7 +18,15 @@ _DECIDED = ("silver.live_transactions", "silver.fraud_scores")
 _CHAIN = ("gold.transactions", "gold.transaction_history", "gold.history_chain")
 
 Need = Literal[
-    "kafka", "landing", "card_key", "history_key", "write_heads", "read_heads", "index", "scoring"
+    "kafka",
+    "landing",
+    "card_key",
+    "history_key",
+    "write_heads",
+    "read_heads",
+    "index",
+    "read_index",
+    "scoring",
 ]
 
 
@@ -81,6 +89,12 @@ ACCESS: Mapping[str, Access] = {
     "sync_dynamodb": Access(
         reads=("gold.transactions",), needs=_needs("index"), has_checkpoint=True
     ),
+    "compare_serving": Access(
+        reads=("gold.transactions",),
+        # by --repair it pushes what drifts
+        needs=_needs("index", "read_index"),
+        positions_of=("sync_dynamodb",),
+    ),
     "audit": Access(reads=tuple(TABLES)),
     "reconcile": Access(
         reads=(
@@ -88,7 +102,10 @@ ACCESS: Mapping[str, Access] = {
             "silver.corrections", "silver.fx_rates", "silver.money_events",
             "silver.offline_scores", "silver.policies", "silver.quality_batches",
             "silver.quarantine_batch", "silver.quarantine_live", "gold.transactions",
-        )
+        ),
+        # the senders' totals lie beside what they delivered; what a job has not read excuses a gap
+        needs=_needs("landing"),
+        positions_of=("consolidate", "enrich_live", "build_batch"),
     ),
     "prove_history": Access(reads=_CHAIN, needs=_needs("history_key", "read_heads")),
     "maintain": Access(

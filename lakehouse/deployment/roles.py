@@ -183,6 +183,7 @@ def _services(job: str, access: Access) -> list[Statement]:
         "write_heads": _write_heads,
         "read_heads": _read_heads,
         "index": _index,
+        "read_index": _read_index,
     }
     return [each for need in sorted(access.needs) if need in made for each in made[need](job)]
 
@@ -251,6 +252,12 @@ def _index(_: str) -> list[Statement]:
         "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate",
     ]  # fmt: skip
     return [_allow("Index", actions, [_sub(table)])]
+
+
+def _read_index(_: str) -> list[Statement]:
+    table = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${IndexTable}"
+    actions = ["dynamodb:DescribeTable", "dynamodb:BatchGetItem", "dynamodb:Scan"]
+    return [_allow("ReadIndex", actions, [_sub(table)])]
 
 
 def _folders(names: Iterable[str]) -> list[dict[str, str]]:

@@ -114,7 +114,8 @@ def test_secrets_heads_topics_and_the_index_are_for_those_that_need_them(job: st
     for forbidden in ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"):
         assert not role.allows(forbidden, head)
     assert role.allows("dynamodb:UpdateItem", INDEX) == ("index" in needs)
-    for forbidden in ("dynamodb:DeleteItem", "dynamodb:DeleteTable", "dynamodb:Scan"):
+    assert role.allows("dynamodb:Scan", INDEX) == ("read_index" in needs)
+    for forbidden in ("dynamodb:DeleteItem", "dynamodb:DeleteTable", "dynamodb:UpdateTable"):
         assert not role.allows(forbidden, INDEX)
     assert role.allows("kafka-cluster:Connect", CLUSTER) == ("kafka" in needs)
     assert not role.allows("kafka-cluster:WriteData", CLUSTER)
