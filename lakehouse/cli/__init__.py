@@ -14,6 +14,7 @@ import typer
 from lakehouse.cli import (
     audit,
     demo,
+    deploy,
     drops,
     explain,
     generate,
@@ -42,6 +43,7 @@ app.add_typer(drops.app, name="drops")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(quality.app, name="quality")
 app.add_typer(prove.app, name="prove")
+app.add_typer(deploy.app, name="deploy")
 app.command("query")(query.query)
 app.command("status")(status.status)
 
