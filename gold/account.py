@@ -91,12 +91,9 @@ class Account:
     def opened(cls, lake: Lakehouse) -> Account:
         """Pin the tables, the last of the flow first: what one has, those before it have too."""
         lake.read(GOLD_TRANSACTIONS)  # creates it where no job has written yet
-        silver = dict.fromkeys(
-            [step.target for step in STEPS]
-            + [SILVER_QUARANTINE_LIVE, SILVER_QUARANTINE_BATCH, SILVER_CORRECTIONS]
-        )
-        bronze = dict.fromkeys([SILVER_QUALITY_BATCHES, BRONZE_DROP_FILES])
-        bronze |= dict.fromkeys(step.source for step in STEPS)
+        silver = [step.target for step in STEPS]
+        silver += [SILVER_QUARANTINE_LIVE, SILVER_QUARANTINE_BATCH, SILVER_CORRECTIONS]
+        bronze = [SILVER_QUALITY_BATCHES, BRONZE_DROP_FILES, *(step.source for step in STEPS)]
         paths = {table.name: path_of(lake.config, table)
                  for table in (GOLD_TRANSACTIONS, *silver, *bronze)}  # fmt: skip
         found = {name: latest_version(lake.spark, path) for name, path in paths.items()}
