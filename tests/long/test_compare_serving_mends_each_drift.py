@@ -119,17 +119,21 @@ def test_the_command_fails_for_what_drifts_and_mends_it(
 
     drifting = _asked()
     assert isinstance(drifting.exception, ServingDriftError) and drifting.exit_code != 0
-    told = json.loads(drifting.stdout)
+    told = _document(drifting)
     assert (told["compared"], told["named"], told["holds"]) == (2, {"missing": ["gone"]}, False)
     mended = _asked("--repair")
     assert mended.exit_code == 0, mended.exception
-    assert json.loads(mended.stdout)["repaired"] == 1
+    assert _document(mended)["repaired"] == 1
     assert _amount(config.dynamodb, "gone") == 1200
 
 
 def _asked(*words: str) -> Result:
     rest = ["--all", "--json", "--config", str(LOCAL)]
     return CliRunner().invoke(app, ["prove", "serving", *words, *rest])
+
+
+def _document(asked: Result) -> Any:
+    return json.loads(asked.stdout[asked.stdout.index("{\n") :])  # behind log lines
 
 
 def test_without_a_push_that_ended_there_is_nothing_to_compare(
