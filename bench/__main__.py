@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bench.audits import audits
 from bench.backlog import fill
 from bench.batch import batch_index, one_day_of_thirty
 from bench.consolidation import larger_table, merges
@@ -32,6 +33,7 @@ class Figure(StrEnum):
     SYNC = "sync"
     GOLD = "gold"
     LARGER_GOLD = "larger-gold"
+    AUDITS = "audits"
 
 
 def bench(
@@ -69,6 +71,9 @@ def bench(
     if Figure.LARGER_GOLD in wanted:
         with own_lake() as config:
             larger_table(config, larger_gold, rounds)
+    if Figure.AUDITS in wanted:
+        with own_place() as config:
+            audits(config)
     if not {Figure.INGESTION, Figure.ENRICHMENT, Figure.GROWTH, Figure.FRESHNESS} & set(wanted):
         return
     with own_place() as config:

@@ -85,9 +85,11 @@ def live_files(spark: SparkSession, path: str) -> DataFrame:
 
 
 def table_id(spark: SparkSession, path: str) -> str:
-    """Delta's id of this very table: another one after it was dropped and created again."""
-    detail = DeltaTable.forPath(spark, path).detail().select("id").first()
-    return str(detail["id"]) if detail else ""
+    """Delta's id of this very table: another one after it was dropped and created again.
+
+    Runs no query.
+    """
+    return str(_snapshot(spark, path).metadata().id())
 
 
 def stored_properties(spark: SparkSession, path: str) -> dict[str, str]:
@@ -119,11 +121,10 @@ def _parameters(jvm: Any) -> int:
     return max(int(m.getParameterCount()) for m in methods if m.getName() == "update")
 
 
-def version_as_of(spark: SparkSession, path: str, moment: datetime) -> int | None:
-    """The newest version committed at or before `moment` (UTC, by in-commit timestamps)."""
+def commit_times(spark: SparkSession, path: str) -> dict[int, datetime]:
+    """When each version that the log still has was committed (UTC, by in-commit timestamps)."""
     commits = DeltaTable.forPath(spark, path).history().select("version", "timestamp").collect()
-    known = [row.version for row in commits if row.timestamp.astimezone(UTC) <= moment]
-    return max(known, default=None)
+    return {row.version: row.timestamp.astimezone(UTC) for row in sorted(commits)}
 
 
 def register(spark: SparkSession, config: Config, names: list[str]) -> None:

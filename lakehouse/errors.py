@@ -22,6 +22,7 @@ LakehouseError                      anything below; the command line prints it i
 ├── UserNotFoundError               no payment of that user is known
 ├── BeyondKnownHistoryError         an as-of question later than the follower has read
 ├── VersionNotFoundError            a table has no such version, or no longer
+├── BeforeFirstVersionError         an as-of question about a time before anything was known
 ├── FollowerAheadError              a follower of Gold has read versions that Gold does not have
 ├── FollowerBehindError             VACUUM would delete what a follower of a table has still to read
 ├── RetentionTooShortError          VACUUM was asked to keep less than the audit horizon
@@ -30,6 +31,8 @@ LakehouseError                      anything below; the command line prints it i
 ├── HeadContradictsError            the chain is not the one whose head was signed
 ├── HistoryBrokenError              the chain, its heads, the files or the history contradict
 ├── DecisionsDifferError            a recorded decision does not follow from its evidence
+├── NotDecidedError                 nothing had been decided of a transaction by then
+├── LineageBrokenError              a link between the records of one transaction is missing
 ├── PathsDifferError                live and batch differ on payments, and no cause explains it
 ├── PolicyIntervalsError            versions of a policy overlap, or leave a gap between them
 ├── RecordsLostError                a topic let go of records before they landed
@@ -273,6 +276,23 @@ class VersionNotFoundError(LakehouseError):
         )
 
 
+class BeforeFirstVersionError(LakehouseError):
+    """Nothing was known yet, or nobody can tell any more what was."""
+
+    def __init__(self, table: str, asked: str, first: int | None, committed_at: str | None) -> None:
+        self.table, self.asked, self.first = table, asked, first
+        if first is None:
+            told = f"{table} has no version yet. Run `lakehouse run consolidate` first"
+        elif first == 0:
+            told = f"{table} was created at {committed_at}: before that nothing was known"
+        else:
+            told = (
+                f"the oldest version of {table} that its log and gold.history_chain tell of is "
+                f"{first}, of {committed_at}: what was before is not recorded"
+            )
+        super().__init__(f"nothing is known as of {asked}: {told}.")
+
+
 class FollowerAheadError(LakehouseError):
     """Gold was replaced by an older or a new table behind the follower's back."""
 
@@ -359,9 +379,30 @@ class DecisionsDifferError(LakehouseError):
     def __init__(self, checked: int, different: int) -> None:
         self.checked, self.different = checked, different
         super().__init__(
-            f"{different} of {checked} decisions do not follow from their recorded evidence; the "
-            "report above names each field."
+            f"{different} of {checked} decisions do not follow from their recorded evidence, or "
+            "from what was known then; the report above names each field."
         )
+
+
+class NotDecidedError(LakehouseError):
+    """The gateway had been told nothing of the transaction by then."""
+
+    def __init__(self, transaction_id: str, asked: str, first_decided_at: str) -> None:
+        self.transaction_id, self.asked = transaction_id, asked
+        super().__init__(
+            f"nothing had been decided of {transaction_id} as of {asked}: its first decision was "
+            f"taken at {first_decided_at}. Ask about a later time."
+        )
+
+
+class LineageBrokenError(LakehouseError):
+    """Some record should be there by what others say, and is not; the lineage was shown before."""
+
+    def __init__(self, transaction_id: str, missing: Sequence[str]) -> None:
+        self.transaction_id, self.missing = transaction_id, tuple(missing)
+        more = len(missing) - 3
+        named = "; ".join(missing[:3]) + (f"; and {more} more" if more > 0 else "")
+        super().__init__(f"the lineage of {transaction_id} has missing links: {named}.")
 
 
 class PathsDifferError(LakehouseError):

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli import (
+    audit,
     demo,
     drops,
     explain,
@@ -36,6 +37,7 @@ app.command("generate")(generate.generate)
 app.add_typer(jobs.app, name="run")
 app.command("lookup")(lookup.lookup)
 app.command("explain")(explain.explain)
+app.add_typer(audit.app, name="audit")
 app.add_typer(drops.app, name="drops")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(quality.app, name="quality")

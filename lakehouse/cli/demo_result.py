@@ -101,8 +101,9 @@ def show_result(
         [[getattr(step, name) for name in _COUNTS] for step in counts],
     )
     if example:
-        show_lineage(example, [*lineage(spark, config, example), *served(config, example)])
-        _show_before_and_after(before.get(example), lookup(config.dynamodb, example))
+        item = lookup(config.dynamodb, example)
+        show_lineage(example, [*lineage(spark, config, example), *served(item)])
+        _show_before_and_after(before.get(example), item)
     else:
         say("\nNo fraud of this week has reached Gold: there is none to explain.")
     _show_summaries(spark, config, live_version)

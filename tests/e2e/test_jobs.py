@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import entry_points
 
 import pytest
+from pyspark.sql import functions as F
 
+from lakehouse.cli.lineage import traced
+from lakehouse.cli.links import Progress, Served, broken_links
+from lakehouse.cli.streams import versions_behind
 from lakehouse.serving import lookup
 from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.conftest import ROOT
@@ -67,6 +72,18 @@ def test_the_audit_by_spark_submit_found_every_decision_equal(platform: Platform
 
 def test_the_history_of_the_week_was_proven_by_spark_submit(platform: Platform) -> None:
     assert "everything holds" in platform.submitted["prove_history"].process.stdout
+
+
+def test_no_link_of_a_transaction_is_missing(platform: Platform) -> None:
+    richest = F.size("contributions").desc()
+    some = platform.read(GOLD_TRANSACTIONS).orderBy(richest, "transaction_id").limit(2).collect()
+    for row in some:
+        found = traced(platform.spark, platform.config, row["transaction_id"])
+        item = lookup(platform.config.dynamodb, row["transaction_id"])
+        store = Served(item, True, timedelta(days=platform.config.dynamodb.retention_days))
+        progress = Progress(versions_behind(platform.spark, platform.config))
+        assert broken_links(found, progress, store, datetime.now(UTC))[0] == []
+        assert {win.group for win in found.wins} >= {"payment_facts", "transaction_status"}
 
 
 def test_every_job_file_is_a_job_of_that_name_and_is_run_here() -> None:
