@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from pyspark.sql import SparkSession
+from typer.testing import CliRunner
 
+from lakehouse.cli import app
 from lakehouse.config import Config
 from lakehouse.delta import path_of
 from lakehouse.errors import NotAccountedForError
-from lakehouse.job import execute, job_named
 from lakehouse.tables import (
     DROPS,
     GOLD_RECONCILIATION,
@@ -22,7 +24,7 @@ from lakehouse.tables import (
     Table,
 )
 from tests.bronze.landing_folder import deliver
-from tests.conftest import NOON
+from tests.conftest import LOCAL, NOON
 from tests.gold.accounted_week import (
     CONTROL,
     FOREIGN,
@@ -169,8 +171,12 @@ def test_each_break_between_files_and_gold_is_named_down_to_its_transactions(
                 line.accepted + line.duplicates + line.quarantined + line.held + missing
             )
 
-    with pytest.raises(NotAccountedForError) as error:
-        execute(job_named("reconcile"), config)
-    assert f"{LOG}: 1 ALTERED, 999 USD ({payment(11)})" in error.value.differences
+    asked = CliRunner().invoke(app, ["prove", "money", "--json", "--config", str(LOCAL)])
+    assert asked.exit_code != 0 and isinstance(asked.exception, NotAccountedForError)
+    assert f"{LOG}: 1 ALTERED, 999 USD ({payment(11)})" in asked.exception.differences
+    told = json.loads(asked.stdout[asked.stdout.index("{\n") :])  # behind log lines
+    assert told["holds"] is False
+    unexplained = {step["step"]: step["unexplained"] for step in told["steps"]}
+    assert (unexplained[LOG], unexplained[TOTALS]) == (1, 1)
     runs = spark.read.format("delta").load(path_of(config, GOLD_RECONCILIATION))
     assert runs.select("run_id").distinct().count() == 2

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from pyspark.sql import SparkSession
+from typer.testing import CliRunner, Result
 
 from gold.compare_serving import ServingReport, compare_serving
 from gold.drift import is_equal
 from gold.following import Span, changes_in
 from gold.serving import latest_rows, pushed_items
 from gold.sync_dynamodb import sync_dynamodb
-from lakehouse.config import DynamoDbSettings
-from lakehouse.context import Lakehouse
+from lakehouse.cli import app
+from lakehouse.config import Config, DynamoDbSettings
+from lakehouse.context import Lakehouse, Trigger
 from lakehouse.dynamodb import client, lookup, push
 from lakehouse.errors import NotSyncedError, ServingDriftError
+from lakehouse.lease import held_lease
 from lakehouse.tables import GOLD_TRANSACTIONS
+from tests.conftest import LOCAL, NOON, override
 from tests.gold.rows import a_gold_row, append, merge_gold
 
 Opener = Callable[[str], Lakehouse]
@@ -95,6 +102,38 @@ def test_a_sample_is_a_share_of_all_and_the_same_by_its_seed(
     assert 0 < one.compared < 60
     assert one.drift["differing"] == one.compared
     assert one.named == same.named != other.named
+
+
+def test_the_command_fails_for_what_drifts_and_mends_it(
+    served: Config, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    override(monkeypatch, {"DYNAMODB__TABLE": f"compared-{uuid4().hex[:8]}"})
+    config = Config.load(LOCAL)
+    with held_lease(config, "consolidate") as lease:
+        gold = Lakehouse(config, spark, "consolidate", Trigger("once", 1), lease, lambda: NOON)
+        append(gold, GOLD_TRANSACTIONS, a_gold_row("sound"), a_gold_row("gone"))
+    pushed = CliRunner().invoke(app, ["run", "sync_dynamodb", "--config", str(LOCAL)])
+    assert pushed.exit_code == 0, pushed.exception
+    key: Any = {"transaction_id": {"S": "gone"}}
+    client(config.dynamodb, 1).delete_item(TableName=config.dynamodb.table, Key=key)
+
+    drifting = _asked()
+    assert isinstance(drifting.exception, ServingDriftError) and drifting.exit_code != 0
+    told = _document(drifting)
+    assert (told["compared"], told["named"], told["holds"]) == (2, {"missing": ["gone"]}, False)
+    mended = _asked("--repair")
+    assert mended.exit_code == 0, mended.exception
+    assert _document(mended)["repaired"] == 1
+    assert _amount(config.dynamodb, "gone") == 1200
+
+
+def _asked(*words: str) -> Result:
+    rest = ["--all", "--json", "--config", str(LOCAL)]
+    return CliRunner().invoke(app, ["prove", "serving", *words, *rest])
+
+
+def _document(asked: Result) -> Any:
+    return json.loads(asked.stdout[asked.stdout.index("{\n") :])  # behind log lines
 
 
 def test_without_a_push_that_ended_there_is_nothing_to_compare(
