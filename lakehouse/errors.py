@@ -46,6 +46,9 @@ LakehouseError                      anything below; the command line prints it i
 ├── BatchNotHeldError               no delivered batch of this name is held
 ├── BatchStillHeldError             a delivered batch was released, and is held all the same
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
+├── CatalogError                    the catalog does not answer, refuses, or cannot be registered to
+│   ├── CatalogNameTakenError       something else has the name of a table or view in the catalog
+│   └── CatalogDiffersError         the catalog is not what is declared
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
 
@@ -543,6 +546,41 @@ class CountsDoNotCloseError(LakehouseError):
         super().__init__(
             f"the counts do not close, unexplained: {steps}. More than 0 is missing, less is "
             "counted twice; `lakehouse explain` follows one transaction."
+        )
+
+
+class CatalogError(LakehouseError):
+    """Glue or Athena does not answer, or refuses; what was registered before the fault stands."""
+
+    def __init__(self, place: str, fault: str) -> None:
+        self.place = place
+        super().__init__(
+            f"{place}: {fault}. Correct catalog.* in the config, or what the role may do; then run "
+            "`lakehouse catalog register` again: it goes on with what is missing."
+        )
+
+
+class CatalogNameTakenError(CatalogError):
+    """Tables or views of these names are in the catalog, and others registered them: none is touched."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        LakehouseError.__init__(
+            self,
+            f"the catalog has {', '.join(names)} from somebody else. Nothing was changed. Remove "
+            "them there, or choose another catalog.database_prefix.",
+        )
+
+
+class CatalogDiffersError(CatalogError):
+    """Some tables or views are missing in the catalog, or are otherwise than declared."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        LakehouseError.__init__(
+            self,
+            f"the catalog is not what is declared: {', '.join(names)}. Run `lakehouse catalog "
+            "register` (`--prune` removes what is left over).",
         )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli import (
+    catalog,
     demo,
     drops,
     explain,
@@ -41,6 +42,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(quality.app, name="quality")
 app.add_typer(prove.app, name="prove")
 app.command("query")(query.query)
+app.add_typer(catalog.app, name="catalog")
 app.command("status")(status.status)
 
 
