@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _POLL_SECONDS = 0.2
+_BEING_MADE = "being made"  # the print of no view
 _LAYERS = ("bronze", "silver", "gold")
 
 
@@ -219,6 +220,8 @@ def _register_view(catalog: Catalog, view: View) -> None:
     """Let Athena make a view, and keep the print of what it made."""
     database, short = _place(catalog, view.name)
     settings = catalog.settings
+    # a run that dies behind the statement must know the view for its own
+    _keep_mark(catalog, view.name, _BEING_MADE)
     with _named(catalog, f"Athena view {database}.{short}"):
         asked: dict[str, Any] = {
             "QueryString": create_view(view, settings.database_prefix),

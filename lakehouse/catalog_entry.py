@@ -86,10 +86,15 @@ def table_input(table: Table, root: str) -> dict[str, Any]:
 
 
 def standing_of(wanted: Mapping[str, Any], found: Mapping[str, Any] | None) -> Standing:
-    """Compare a TableInput with what Glue holds under its name; what others added counts for naught."""
+    """Compare a TableInput with what Glue holds under its name; what others added does not count.
+
+    What others registered for the very same place is the same table, and is taken over.
+    """
     if found is None:
         return Standing.MISSING
-    if found.get("Parameters", {}).get(OWNER) != OURS:
+    is_ours = found.get("Parameters", {}).get(OWNER) == OURS
+    place = found.get("StorageDescriptor", {}).get("Location", "").rstrip("/")
+    if not is_ours and place != wanted["StorageDescriptor"]["Location"]:
         return Standing.TAKEN
     return Standing.REGISTERED if _within(wanted, found) else Standing.DIFFERS
 
@@ -132,7 +137,7 @@ def marked_views(parameters: Mapping[str, str]) -> list[str]:
 
 
 def view_print(statement: str, read: Sequence[Table], stored: Mapping[str, Any]) -> str:
-    """A SHA-256 that changes with a view's SQL, with columns that it reads, and with what is stored.
+    """A SHA-256 that changes with a view's SQL, the columns that it reads, or what is stored.
 
     Athena keeps its own rendering of the SQL, so the text alone could not be compared; and a view
     with `*` must be made anew when a table below it gets a column.

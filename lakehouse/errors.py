@@ -561,7 +561,7 @@ class CatalogError(LakehouseError):
 
 
 class CatalogNameTakenError(CatalogError):
-    """Tables or views of these names are in the catalog, and others registered them: none is touched."""
+    """Others registered tables or views of these names: none is touched."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
