@@ -77,7 +77,7 @@ def open_catalog(config: Config) -> Catalog:
     if not config.lake.root.startswith(("s3a://", "s3://")):
         raise ConfigError("lake.root", [f"is {config.lake.root}: Athena reads S3 only"])
     opened: dict[str, Any] = {
-        name: boto3.client(  # type: ignore[call-overload]  # a client for each name
+        name: boto3.client(  # type: ignore[call-overload]  # its overloads want literals
             name, endpoint_url=settings.endpoint_url, region_name=settings.region
         )
         for name in ("glue", "athena", "s3")
@@ -267,14 +267,10 @@ def _keep_mark(catalog: Catalog, view: str, kept: str | None) -> None:
         if kept is not None:
             parameters[view_mark(view)] = kept
         # an update replaces all: what is not said again is gone
-        same: Any = {
-            key: held[key]  # type: ignore[literal-required]
-            for key in ("Name", "Description", "LocationUri", "CreateTableDefaultPermissions")
-            if held.get(key) is not None
-        }
-        catalog.glue.update_database(
-            Name=database, DatabaseInput={**same, "Parameters": parameters}
-        )
+        kept_too = ("Description", "LocationUri", "CreateTableDefaultPermissions")
+        told: Any = {key: value for key, value in held.items() if key in kept_too and value}
+        told |= {"Name": database, "Parameters": parameters}
+        catalog.glue.update_database(Name=database, DatabaseInput=told)
 
 
 def _remove(catalog: Catalog, entry: Entry) -> None:

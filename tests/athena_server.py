@@ -10,7 +10,6 @@ from typing import Any
 
 import sqlglot
 from moto.athena.models import AthenaBackend
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.glue.models import glue_backends
 from moto.server import ThreadedMotoServer
 from pytest import MonkeyPatch
@@ -44,7 +43,7 @@ def _make_view(backend: Any, query: str, _context: Any) -> None:
     assert name is not None
     rendered = {"originalSql": statement.expression.sql(dialect="athena", pretty=True)}
     text = base64.b64encode(json.dumps(rendered).encode()).decode()
-    tables = glue_backends[DEFAULT_ACCOUNT_ID][backend.region_name]
+    tables = glue_backends[backend.account_id][backend.region_name]
     database = tables.get_database(name.db)
     database.tables.pop(name.name, None)
     view = {

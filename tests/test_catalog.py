@@ -42,7 +42,7 @@ def endpoint() -> Iterator[str]:
 def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A bucket of this test alone, and databases that begin with its name."""
     name = f"lake{uuid4().hex[:8]}"
-    s3 = boto3.client("s3", endpoint_url=endpoint, region_name=REGION)
+    s3: Any = boto3.client("s3", endpoint_url=endpoint, region_name=REGION)
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     settings = {
         "region": REGION, "endpoint_url": endpoint, "database_prefix": f"{name}_",
