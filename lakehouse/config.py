@@ -277,6 +277,21 @@ class DynamoDbSettings(Settings):
     read_attempts: PositiveInt
 
 
+class CatalogSettings(Settings):
+    """Where analysts find tables and views: Glue databases, asked by Athena.
+
+    A database is `database_prefix` and a layer. `results: null` leaves the place of answers to the
+    workgroup. `endpoint_url: null` is the services of the region.
+    """
+
+    region: str
+    endpoint_url: HttpUrl | None
+    database_prefix: Annotated[str, Field(pattern="^([a-z][a-z0-9_]{0,63})?$")]
+    workgroup: str
+    results: Annotated[str, Field(pattern="^s3://")] | None
+    view_seconds: PositiveInt
+
+
 class LeaseSettings(Settings):
     """The single-writer lease: files on one machine, a DynamoDB table in a cloud account."""
 
@@ -390,6 +405,7 @@ class Config(BaseSettings):
     history: HistorySettings
     maintenance: MaintenanceSettings
     dynamodb: DynamoDbSettings
+    catalog: CatalogSettings | None
     lease: LeaseSettings
     rules: RuleFiles
     services: Services | None

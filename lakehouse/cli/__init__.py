@@ -13,6 +13,7 @@ import typer
 
 from lakehouse.cli import (
     audit,
+    catalog,
     demo,
     deploy,
     drops,
@@ -45,6 +46,7 @@ app.add_typer(quality.app, name="quality")
 app.add_typer(prove.app, name="prove")
 app.add_typer(deploy.app, name="deploy")
 app.command("query")(query.query)
+app.add_typer(catalog.app, name="catalog")
 app.command("status")(status.status)
 
 
