@@ -105,8 +105,8 @@ def _within(wanted: Any, found: Any) -> bool:
         there = found if isinstance(found, Mapping) else {}
         return all(_within(value, there.get(key)) for key, value in wanted.items())
     if isinstance(wanted, list):
-        there = found or []
-        return len(wanted) == len(there) and all(map(_within, wanted, there))
+        listed = found or []
+        return len(wanted) == len(listed) and all(map(_within, wanted, listed))
     return bool(wanted == found)
 
 

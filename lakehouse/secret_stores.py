@@ -79,7 +79,8 @@ def _asked(store: str, name: str) -> str:
     import boto3
 
     # stubs of these are no part of the lock
-    client: Any = boto3.client(store)
+    unstubbed: Any = boto3
+    client = unstubbed.client(store)
     if store == "secretsmanager":
         return str(client.get_secret_value(SecretId=name).get("SecretString", ""))
     return str(client.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])

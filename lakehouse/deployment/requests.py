@@ -36,7 +36,6 @@ def job_requests(config: Config) -> dict[str, Request]:
 
 def _request(settings: DeploySettings, job: str) -> Request:
     access = ACCESS[job]
-    kind = "streaming" if access.streaming else "batch"
     applications = settings.applications
     arguments = [job, "--config", f"{_ARCHIVE}/share/lakehouse/conf/{settings.config}",
                  "--trigger", "continuous" if access.streaming else "once"]  # fmt: skip
@@ -48,7 +47,9 @@ def _request(settings: DeploySettings, job: str) -> Request:
             "sparkSubmit": {
                 "entryPoint": f"{settings.artifacts}/run_job.py",
                 "entryPointArguments": arguments,
-                "sparkSubmitParameters": _submit(settings, settings.sizes[kind]),
+                "sparkSubmitParameters": _submit(
+                    settings, settings.sizes["streaming" if access.streaming else "batch"]
+                ),
             }
         },
         "configurationOverrides": {

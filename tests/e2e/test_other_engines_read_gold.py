@@ -66,7 +66,8 @@ def _by_duckdb(stored: DeltaTable, table: Table) -> list[dict[str, Any]]:
         engine.execute("SET TimeZone = 'UTC'")
         files = stored.file_uris()
         found = engine.execute(f"SELECT {columns} FROM read_parquet($1{options})", [files])
-        return list(found.to_arrow_table().to_pylist())
+        rows: Any = found.to_arrow_table()
+        return list(rows.to_pylist())
 
 
 def _comparable(rows: Any) -> list[str]:
