@@ -19,7 +19,14 @@ def test_a_layer_runs_from_the_wheel_alone(tmp_path: Path) -> None:
     wheel = build_wheel(tmp_path / "dist")
     made = tmp_path / "made"
     subprocess.run([sys.executable, "-m", "venv", "--copies", "--without-pip", made], check=True)
-    pip = [sys.executable, "-m", "pip", "--quiet", "--python", made / "bin" / "python"]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--quiet",
+        "--python",
+        made / "bin" / "python",
+    ]
     subprocess.run([*pip, "install", "--no-deps", "--no-index", wheel], check=True)
     make_movable(made)
     # an archive is unpacked elsewhere than it was made
@@ -51,7 +58,7 @@ def test_a_layer_runs_from_the_wheel_alone(tmp_path: Path) -> None:
     )
     assert found.stdout.count(str(moved)) == 3 and str(ROOT / "lakehouse") not in found.stdout
     pythons = (f"--conf=spark.pyspark.{whose}={python}" for whose in ("python", "driver.python"))
-    submit = [
+    submit: list[str | Path] = [
         Path(sys.executable).parent / "spark-submit", *pythons,
         tmp_path / "run_job.py", "load_drops",
     ]  # fmt: skip
