@@ -31,6 +31,7 @@ MACHINES = {"day": day_machine(Config.load(AWS)), "streams": streams_machine(Con
 def _faults(service: str, operation: str, request: Mapping[str, Any]) -> str:
     model = botocore.session.get_session().get_service_model(service)
     shape = model.operation_model(operation).input_shape
+    assert shape is not None
     report: str = ParamValidator().validate(request, shape).generate_report()
     return report
 
