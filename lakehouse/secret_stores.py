@@ -79,10 +79,10 @@ def _asked(store: str, name: str) -> str:
     import boto3
 
     # stubs of these are no part of the lock
-    unstubbed: Any = boto3
-    client = unstubbed.client(store)
     if store == "secretsmanager":
-        return str(client.get_secret_value(SecretId=name).get("SecretString", ""))
+        keeper: Any = boto3.client("secretsmanager")
+        return str(keeper.get_secret_value(SecretId=name).get("SecretString", ""))
+    client: Any = boto3.client("ssm")
     return str(client.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])
 
 

@@ -45,7 +45,7 @@ def make_environment(folder: Path, wheel: Path) -> None:
     python = folder / "bin" / "python"
     locked = folder / "locked.txt"
     locked.write_text(without(RUNTIME.read_text(), OF_THE_CLUSTER))
-    install = [*_PIP, "--python", python, "install", "--no-deps"]
+    install: list[str | Path] = [*_PIP, "--python", python, "install", "--no-deps"]
     subprocess.run([*install, "--require-hashes", "--only-binary=:all:", "-r", locked], check=True)
     subprocess.run([*install, "--no-index", wheel], check=True)
     locked.unlink()

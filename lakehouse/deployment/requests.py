@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from lakehouse.config import Config, DeploySettings, JobSize
 from lakehouse.deployment.access import ACCESS
@@ -36,6 +36,7 @@ def job_requests(config: Config) -> dict[str, Request]:
 
 def _request(settings: DeploySettings, job: str) -> Request:
     access = ACCESS[job]
+    kind: Literal["streaming", "batch"] = "streaming" if access.streaming else "batch"
     applications = settings.applications
     arguments = [job, "--config", f"{_ARCHIVE}/share/lakehouse/conf/{settings.config}",
                  "--trigger", "continuous" if access.streaming else "once"]  # fmt: skip
@@ -47,9 +48,7 @@ def _request(settings: DeploySettings, job: str) -> Request:
             "sparkSubmit": {
                 "entryPoint": f"{settings.artifacts}/run_job.py",
                 "entryPointArguments": arguments,
-                "sparkSubmitParameters": _submit(
-                    settings, settings.sizes["streaming" if access.streaming else "batch"]
-                ),
+                "sparkSubmitParameters": _submit(settings, settings.sizes[kind]),
             }
         },
         "configurationOverrides": {

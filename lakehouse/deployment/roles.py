@@ -8,7 +8,7 @@ the job's own scratch: S3A renames there by copying and deleting.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -175,7 +175,7 @@ def _leases(job: str, access: Access) -> list[Statement]:
 
 
 def _services(job: str, access: Access) -> list[Statement]:
-    made = {
+    made: Mapping[str, Callable[[str], list[Statement]]] = {
         "kafka": _kafka,
         "landing": _landing,
         "card_key": lambda _: _secret("CardKey", "CardKeySecretArn"),
