@@ -19,6 +19,8 @@ _PUBLISHED = {
     "delta.enableInCommitTimestamps": "true",
     "delta.enableDeletionVectors": "false",
     "delta.checkpointPolicy": "classic",
+    # else any writer deletes old log files as it writes a checkpoint; `maintain` alone may delete
+    "delta.enableExpiredLogCleanup": "false",
 }
 
 
@@ -98,12 +100,28 @@ def stored_properties(spark: SparkSession, path: str) -> dict[str, str]:
     return dict(detail["properties"]) if detail else {}
 
 
+def forget_old_log(spark: SparkSession, path: str) -> None:
+    """Delete log files that are older than the table's log retention and in a checkpoint since.
+
+    Whole UTC days go. Other writers may be at work: none of them needs what is deleted here.
+    """
+    log = _log(spark, path)
+    # Delta's own defaults: the retention of the table, cut to days
+    options = (getattr(log, f"cleanUpExpiredLogs$default${place}")() for place in (2, 3))
+    log.cleanUpExpiredLogs(_snapshot(spark, path), *options)
+
+
 def _snapshot(spark: SparkSession, path: str) -> Any:
     jvm: Any = spark.sparkContext._jvm
-    log = _log_class(jvm).forTable(spark._jsparkSession, path)
+    log = _log(spark, path)
     # Delta's own defaults
     defaults = [getattr(log, f"update$default${place + 1}")() for place in range(_parameters(jvm))]
     return log.update(*defaults)
+
+
+def _log(spark: SparkSession, path: str) -> Any:
+    jvm: Any = spark.sparkContext._jvm
+    return _log_class(jvm).forTable(spark._jsparkSession, path)
 
 
 @cache

@@ -52,6 +52,9 @@ LakehouseError                      anything below; the command line prints it i
 ├── NotAccountedForError            records or money differ between two steps, unexplained
 ├── NotSyncedError                  the serving store cannot be compared with any version of Gold
 ├── ServingDriftError               items of the serving store are not what Gold says
+├── CatalogError                    the catalog does not answer, refuses, or cannot be registered to
+│   ├── CatalogNameTakenError       something else has the name of a table or view in the catalog
+│   └── CatalogDiffersError         the catalog is not what is declared
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
 
@@ -637,6 +640,41 @@ class ServingDriftError(LakehouseError):
         super().__init__(
             f"DynamoDB table {table} is not what Gold says: {told}. "
             f"`lakehouse prove serving --repair` writes it anew.{going_back}"
+        )
+
+
+class CatalogError(LakehouseError):
+    """Glue or Athena does not answer, or refuses; what was registered before the fault stands."""
+
+    def __init__(self, place: str, fault: str) -> None:
+        self.place = place
+        super().__init__(
+            f"{place}: {fault}. Correct catalog.* in the config, or what the role may do; then run "
+            "`lakehouse catalog register` again: it goes on with what is missing."
+        )
+
+
+class CatalogNameTakenError(CatalogError):
+    """Others registered tables or views of these names: none is touched."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        LakehouseError.__init__(
+            self,
+            f"the catalog has {', '.join(names)} from somebody else. Nothing was changed. Remove "
+            "them there, or choose another catalog.database_prefix.",
+        )
+
+
+class CatalogDiffersError(CatalogError):
+    """Some tables or views are missing in the catalog, or are otherwise than declared."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        LakehouseError.__init__(
+            self,
+            f"the catalog is not what is declared: {', '.join(names)}. Run `lakehouse catalog "
+            "register` (`--prune` removes what is left over).",
         )
 
 

@@ -13,7 +13,9 @@ import typer
 
 from lakehouse.cli import (
     audit,
+    catalog,
     demo,
+    deploy,
     drops,
     explain,
     generate,
@@ -42,7 +44,9 @@ app.add_typer(drops.app, name="drops")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(quality.app, name="quality")
 app.add_typer(prove.app, name="prove")
+app.add_typer(deploy.app, name="deploy")
 app.command("query")(query.query)
+app.add_typer(catalog.app, name="catalog")
 app.command("status")(status.status)
 
 
