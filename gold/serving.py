@@ -68,22 +68,8 @@ def items_of(gold: DataFrame, config: Config, now: datetime) -> DataFrame:
 
 def contents_of(gold: DataFrame, config: Config, now: datetime) -> DataFrame:
     """The same of any Gold rows, hot or not."""
-    horizon = timedelta(days=config.gold.dispute_horizon_days)
-    return (
-        gold.withColumn("paid_at", paid_at())
-        .withColumns(
-            {
-                "recommended_action": F.col("decision.recommended_action"),
-                "withdrawn": F.when(F.col("timestamp").isNull(), True),
-                "as_of": F.coalesce("updated_at", "paid_at"),
-                "event_as_of": newest_event(lambda c: is_of_payment(c) & ~c["withdrawn"]),
-                "finality": finality(now, horizon),
-                "final_from": final_from(horizon),
-                "expires_at": F.unix_seconds(remembered_until(config, now)),
-                "cooled": F.lit(None).cast("boolean"),
-            }
-        )
-        .select("transaction_id", "version", "expires_at", *ATTRIBUTES)
+    return _with_contents(gold, config, now).select(
+        "transaction_id", "version", "expires_at", *ATTRIBUTES
     )
 
 
@@ -93,12 +79,11 @@ def tombstones_of(rows: DataFrame, config: Config, now: datetime) -> DataFrame:
     `rows` have `transaction_id` and `version`. It stays longer than a replay can reach back, and
     so an older version never comes back in its place.
     """
-    expires_at = int((now + timedelta(days=config.audit.horizon_days)).timestamp())
     nothing = {name: F.lit(None) for name in ATTRIBUTES} | {"cooled": F.lit(True)}
     return rows.select(
         "transaction_id",
         "version",
-        F.lit(expires_at).cast("long").alias("expires_at"),
+        _forgotten_at(config, now).alias("expires_at"),
         *[value.alias(name) for name, value in nothing.items()],
     )
 
@@ -108,9 +93,40 @@ def pushed_items(rows: DataFrame, config: Config, now: datetime) -> DataFrame:
 
     `rows` have `lasts_until`: what cannot have left an item that still lies there leaves none.
     """
-    is_cold, may_lie_there = ~is_hot(config.dynamodb.hot, now), F.col("lasts_until") > F.lit(now)
-    cold = rows.where(is_cold & may_lie_there)
-    return items_of(rows, config, now).unionByName(tombstones_of(cold, config, now))
+    hot, may_lie_there = F.col("is_hot"), F.col("lasts_until") > F.lit(now)
+    # in one pass: a union of the two would read the change feed twice
+    told = rows.withColumn("is_hot", is_hot(config.dynamodb.hot, now)).where(hot | may_lie_there)
+    expires_at = F.when(hot, F.col("expires_at")).otherwise(_forgotten_at(config, now))
+    attributes = [F.when(hot, F.col(name)).alias(name) for name in ATTRIBUTES if name != "cooled"]
+    return _with_contents(told, config, now).select(
+        "transaction_id",
+        "version",
+        expires_at.alias("expires_at"),
+        *attributes,
+        F.when(~hot, True).alias("cooled"),
+    )
+
+
+def _with_contents(gold: DataFrame, config: Config, now: datetime) -> DataFrame:
+    horizon = timedelta(days=config.gold.dispute_horizon_days)
+    return gold.withColumn("paid_at", paid_at()).withColumns(
+        {
+            "recommended_action": F.col("decision.recommended_action"),
+            "withdrawn": F.when(F.col("timestamp").isNull(), True),
+            "as_of": F.coalesce("updated_at", "paid_at"),
+            "event_as_of": newest_event(lambda c: is_of_payment(c) & ~c["withdrawn"]),
+            "finality": finality(now, horizon),
+            "final_from": final_from(horizon),
+            "expires_at": F.unix_seconds(remembered_until(config, now)),
+            "cooled": F.lit(None).cast("boolean"),
+        }
+    )
+
+
+def _forgotten_at(config: Config, now: datetime) -> Column:
+    """When a tombstone that is written now may go, in epoch seconds."""
+    reach = timedelta(days=config.audit.horizon_days)
+    return F.lit(int((now + reach).timestamp())).cast("long")
 
 
 def finality(now: datetime, dispute_horizon: timedelta) -> Column:
