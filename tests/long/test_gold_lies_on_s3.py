@@ -39,7 +39,7 @@ def test_gold_is_made_followed_audited_and_maintained_on_s3(
 
     assert found["before"] == {
         "t-1": ["1100.00", None, "2026-03-08"], "t-2": ["1200.00", None, "2026-03-08"],
-        "early": ["None", "SETTLED", str(WAITING_DAY)],
+        "early": ["None", None, str(WAITING_DAY)],
     }  # fmt: skip
     assert found["after"]["t-1"][0] == "900.00"
     assert found["after"]["early"][1:] == ["SETTLED", "2026-03-08"]
