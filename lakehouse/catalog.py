@@ -77,9 +77,7 @@ def open_catalog(config: Config) -> Catalog:
     if not config.lake.root.startswith(("s3a://", "s3://")):
         raise ConfigError("lake.root", [f"is {config.lake.root}: Athena reads S3 only"])
     opened: dict[str, Any] = {
-        name: boto3.client(  # type: ignore[call-overload]  # its overloads want literals
-            name, endpoint_url=settings.endpoint_url, region_name=settings.region
-        )
+        name: boto3.client(name, endpoint_url=settings.endpoint_url, region_name=settings.region)
         for name in ("glue", "athena", "s3")
     }
     root = f"s3://{config.lake.tables.partition('://')[2]}"
