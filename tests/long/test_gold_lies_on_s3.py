@@ -49,6 +49,8 @@ def test_gold_is_made_followed_audited_and_maintained_on_s3(
     assert {"gold.transactions", "gold.transaction_history"} <= set(found["maintained"])
     # nothing is older than the audit horizon, so nothing is deleted
     assert found["maintained"]["gold.transactions"][1] is False
+    # two runs of record_history, two small files
+    assert found["maintained"]["gold.transaction_history"] == [1, False]
     assert found["history_is_time_travel"]
     assert found["complete_through"] == found["version"]
     assert found["after_maintenance"] == found["after"]
