@@ -102,8 +102,8 @@ def standing_of(wanted: Mapping[str, Any], found: Mapping[str, Any] | None) -> S
 def _within(wanted: Any, found: Any) -> bool:
     """Whether all that is wanted is there; an empty value may be left out."""
     if isinstance(wanted, Mapping):
-        there = found if isinstance(found, Mapping) else {}
-        return all(_within(value, there.get(key)) for key, value in wanted.items())
+        held = found if isinstance(found, Mapping) else {}
+        return all(_within(value, held.get(key)) for key, value in wanted.items())
     if isinstance(wanted, list):
         listed = found or []
         return len(wanted) == len(listed) and all(map(_within, wanted, listed))

@@ -65,9 +65,9 @@ def _by_duckdb(stored: DeltaTable, table: Table) -> list[dict[str, Any]]:
     with duckdb.connect() as engine:
         engine.execute("SET TimeZone = 'UTC'")
         files = stored.file_uris()
-        found = engine.execute(f"SELECT {columns} FROM read_parquet($1{options})", [files])
-        rows: Any = found.to_arrow_table()
-        return list(rows.to_pylist())
+        query = f"SELECT {columns} FROM read_parquet($1{options})"
+        found: Any = engine.sql(query, params=[files])
+        return list(found.to_arrow_table().to_pylist())
 
 
 def _comparable(rows: Any) -> list[str]:
@@ -80,7 +80,7 @@ def _plain(value: Any) -> Any:
         value = value.asDict()
     if isinstance(value, dict):
         return sorted((key, _plain(each)) for key, each in value.items())
-    if isinstance(value, list) and value and isinstance(value[0], tuple):
+    if isinstance(value, list) and value and type(value[0]) is tuple:
         return sorted((key, _plain(each)) for key, each in value)  # a map of Arrow
     if isinstance(value, list):
         return [_plain(each) for each in value]
