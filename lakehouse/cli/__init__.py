@@ -23,6 +23,7 @@ from lakehouse.cli import (
     quality,
     quarantine,
     query,
+    report,
     services,
     status,
     up,
@@ -43,6 +44,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(quality.app, name="quality")
 app.add_typer(prove.app, name="prove")
 app.command("query")(query.query)
+app.command("report")(report.report)
 app.command("status")(status.status)
 
 
