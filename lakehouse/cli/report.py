@@ -27,7 +27,7 @@ def report(
     ] = DEFAULT_OUT,
     config: ConfigPath = DEFAULT_CONFIG,
 ) -> None:
-    """Write the analyst's page: transactions, fraud, money, quarantine, parity, lag, reconciliation."""
+    """Write the analyst's page: payments, fraud, money, quarantine, parity, lag, and counts."""
     settings = Config.load(config)
     if not out.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {out.parent}", param_hint="--out")

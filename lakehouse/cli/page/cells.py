@@ -14,7 +14,7 @@ Show = Callable[[Any, Row], str]
 NOTHING = "–"
 
 
-def as_it_is(value: Any, row: Row) -> str:
+def as_it_is(value: Any, _row: Row) -> str:
     """Texts, days and instants (UTC); whole numbers with groups of three digits."""
     if isinstance(value, bool) or value is None:
         return NOTHING if value is None else str(value)
@@ -25,17 +25,17 @@ def as_it_is(value: Any, row: Row) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def percent(value: Any, row: Row) -> str:
+def percent(value: Any, _row: Row) -> str:
     """A rate from 0 to 1."""
     return NOTHING if value is None else f"{100 * value:.2f} %"
 
 
-def hours(value: Any, row: Row) -> str:
+def hours(value: Any, _row: Row) -> str:
     """A number of hours."""
     return NOTHING if value is None else f"{value:,.1f} h".replace(",", " ")
 
 
-def score(value: Any, row: Row) -> str:
+def score(value: Any, _row: Row) -> str:
     """The tenth of the scores that begins here."""
     if value is None:
         return "no score"
@@ -65,7 +65,7 @@ def in_units(smallest: Any, currency: str | None) -> Decimal | int | None:
 
 
 def exact(value: Any) -> str:
-    """A value for programs: as JSON has it, instants as ISO 8601 in UTC, nothing as an empty text."""
+    """A value for programs: instants as ISO 8601 in UTC, nothing as an empty text."""
     if value is None:
         return ""
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""The page as one file: numbers, plots, plotly's script and styles; it asks the network for nothing."""
+"""The page as one file, with plotly's script and all styles: it asks the network for nothing."""
 
 from __future__ import annotations
 

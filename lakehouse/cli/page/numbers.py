@@ -1,4 +1,4 @@
-"""What the analyst's page asks of the lake. Its Gold is one version, and its SQL is that of the views.
+"""What the analyst's page asks of the lake: one version of Gold, by the SQL of the views.
 
 Nobody's payment leaves by it: answers are counts and sums, and the Gold that is asked has no payer.
 """
@@ -16,8 +16,8 @@ from pyspark.sql import functions as F
 
 from lakehouse import delta
 from lakehouse.cli.freshness import table_statuses
-from lakehouse.cli.questions import answered, named_faults
 from lakehouse.cli.quarantined import BrokenRule, broken_rules
+from lakehouse.cli.questions import answered, named_faults
 from lakehouse.cli.rows import rows_of
 from lakehouse.cli.streams import StreamStatus, stream_statuses
 from lakehouse.config import Config
@@ -46,7 +46,7 @@ _STAND_INS = {GOLD_TRANSACTIONS.name: "gold_then", GOLD_RECONCILIATION.name: "co
 class Standing:
     """The version of Gold that is shown. It stood from `known_from` until `known_until` (UTC).
 
-    Null: nobody knows when it was committed; it stands still. `answered_by` tells who gave its rows.
+    Null: nobody knows when it was committed; it stands still. `answered_by` gave its rows.
     """
 
     version: int

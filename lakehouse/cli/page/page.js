@@ -11,7 +11,7 @@
     const layout = {
       ...figure.layout,
       autosize: true,
-      height: Math.max(320, figure.layout.height || 0),
+      height: figure.layout.height || 320,
       margin: { l: 50, r: 20, t: 10, b: 50 },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
@@ -21,7 +21,9 @@
       hovermode: "closest",
       dragmode: false,
       showlegend: figure.data.length > 1,
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+      legend: { orientation: "h", traceorder: "normal", x: 0, y: 1.02, yanchor: "bottom" },
+      separators: ". ",
+      bargap: 0.3,
     };
     for (const axis of ["xaxis", "yaxis", "yaxis2"]) {
       if (axis in layout) {

@@ -18,6 +18,7 @@ from lakehouse.cli.page.numbers import Answer
 
 Draw = Callable[[Answer], go.Figure | None]
 _DAY = {"type": "date", "tickformat": "%d %b", "hoverformat": "%Y-%m-%d"}
+_FEW = 5
 _PERCENT = {"ticksuffix": " %", "rangemode": "tozero", "title": {"text": "%"}}
 
 
@@ -34,7 +35,13 @@ def bars_and_rate(counts: str, rate: str, count_name: str, rate_name: str) -> Dr
             figure.add_scatter(x=days, y=_percents(rates), name=f"{rate_name} (%, right)", yaxis="y2",
                                mode="lines+markers", hovertemplate="%{y:.2f} %")  # fmt: skip
             figure.update_layout(
-                yaxis2={**_PERCENT, "overlaying": "y", "side": "right", "showgrid": False}
+                yaxis2={
+                    **_PERCENT,
+                    "overlaying": "y",
+                    "side": "right",
+                    "showgrid": False,
+                    "tickmode": "auto",
+                }
             )
         figure.update_layout(xaxis=_DAY, yaxis={"title": {"text": count_name}})
         return figure
@@ -195,17 +202,28 @@ def _lying(
     places = list(range(len(labels)))
     if ordered:
         places.sort(key=lambda place: (-totals[place], labels[place]))
-    figure = go.Figure([
-        go.Bar(y=[labels[p] for p in places], x=[values[p] for p in places], name=escape(name), orientation="h")
-        for name, values in columns.items()
-    ])  # fmt: skip
+    figure = go.Figure()
+    for name, values in columns.items():
+        figure.add_bar(
+            y=[labels[place] for place in places],
+            x=[values[place] for place in places],
+            name=escape(name),
+            orientation="h",
+        )
+    beside = 1 if stacked else len(columns)
     figure.update_layout(
         barmode="stack" if stacked else "group",
-        height=110 + len(labels) * (30 if stacked or len(columns) == 1 else 46),
-        xaxis={"title": {"text": escape(unit)}, "rangemode": "tozero"},
+        height=110 + len(labels) * (16 + 18 * beside),
+        xaxis={"title": {"text": escape(unit)}, "rangemode": "tozero", **_whole(totals)},
         yaxis={"type": "category", "autorange": "reversed"},
     )
     return figure
+
+
+def _whole(totals: Sequence[Any]) -> dict[str, int]:
+    # plotly would part a count of two into tenths
+    are_few = all(isinstance(total, int) and total <= _FEW for total in totals)
+    return {"dtick": 1} if are_few else {}
 
 
 def _labels(values: Iterable[Any]) -> list[str]:

@@ -12,7 +12,8 @@ from lakehouse.cli.page.plots import Draw
 
 @dataclass(frozen=True)
 class Section:
-    """One question of an analyst. `answer` names its numbers; of Gold's version shown, or of now."""
+    """One question of an analyst. `answer` names its numbers; of Gold's version shown, or of "
+    "now."""
 
     key: str
     title: str
@@ -38,7 +39,8 @@ _EFFECT = (
 
 SECTIONS = (
     Section(
-        "fraud", "Transactions and fraud rate", "Payments per UTC day, and of labelled ones (settled, "
+        "fraud", "Transactions and fraud rate", "Payments per UTC day, and of labelled ones "
+        "(settled, "
         "older than the dispute horizon of 180 days) how many were fraud: charged back for good.",
         "gold.fraud_by_day",
         plots.bars_and_rate("transactions", "fraud_rate", "transactions", "fraud rate"),
@@ -46,13 +48,16 @@ SECTIONS = (
     ),
     Section(
         "rates", "Decline, dispute and flag rates", "Per UTC day of payment: declined of answered, "
-        "charged back of settled (of recent days it still grows), and advised to REVIEW or BLOCK of decided.",
+        "charged back of settled (of recent days it still grows), and advised to REVIEW or BLOCK "
+        "of decided.",
         "gold.rates_by_day",
-        plots.rates({"decline_rate": "declined", "dispute_rate": "disputed", "flag_rate": "flagged"}),
+        plots.rates({"decline_rate": "declined", "dispute_rate": "disputed", "flag_rate":
+        "flagged"}),
         _NO_PAYMENT, "No payment has been answered, settled or decided.", _RATES,
     ),
     Section(
-        "scores", "Fraud scores by outcome", "How the scores of payments with one outcome are spread: "
+        "scores", "Fraud scores by outcome", "How the scores of payments with one outcome are "
+        "spread: "
         "each outcome adds up to 100 %. The legend counts its scored payments.",
         "gold.score_distribution", plots.scores, _NO_PAYMENT, "No payment has a score.",
         {"score_from": score},
@@ -76,16 +81,19 @@ SECTIONS = (
         _NO_PAYMENT, shown_as=_RATES,
     ),
     Section(
-        "currencies", "Currencies", "What was paid in each currency: plotted in the base currency (of "
+        "currencies", "Currencies", "What was paid in each currency: plotted in the base currency "
+        "(of "
         "payments that have a rate), and in the table in its own units.",
         "gold.money_by_currency", plots.money_in_base, _NO_PAYMENT,
-        "No payment has an amount in the base currency: the plot waits for the daily log and its rates.",
+        "No payment has an amount in the base currency: the plot waits for the daily log and its "
+        "rates.",
         {**dict.fromkeys(("amount", "settled_amount", "refunded_amount", "chargeback_amount",
                           "chargeback_reversed_amount"), money_in("currency")),
          "amount_base": money_in("base_currency")},
     ),
     Section(
-        "ageing", "Settlement ageing", "Authorised payments that have not settled, by UTC days since the "
+        "ageing", "Settlement ageing", "Authorised payments that have not settled, by UTC days "
+        "since the "
         "payment. Amounts in units of the currency.",
         "gold.settlement_ageing", plots.ageing, "Every authorised payment has settled.",
         shown_as={"amount": money_in("currency")},
@@ -93,35 +101,41 @@ SECTIONS = (
     Section(
         "exceptions", "What should not have happened", "Transactions that break a rule of "
         "conf/transitions.yaml; one that breaks several counts for each.",
-        "gold.exceptions", plots.counts("rule_id", {"transactions": "transactions"}, "transactions"),
+        "gold.exceptions", plots.counts("rule_id", {"transactions": "transactions"},
+        "transactions"),
         "No transaction breaks a rule.",
     ),
     Section(
-        "reconciliation", "Reconciliation", "Of the records that each step was delivered, where they "
+        "reconciliation", "Reconciliation", "Of the records that each step was delivered, where "
+        "they "
         "went. What is unexplained must be 0.",
         "gold.reconciled", plots.reconciliation,
         "Nothing was counted up to this version of Gold; `lakehouse run reconcile` does.",
         "No step was delivered a record.",
     ),
     Section(
-        "quarantine", "Quarantine by rule", "Records that could not go on, by the rule that they broke; "
+        "quarantine", "Quarantine by rule", "Records that could not go on, by the rule that they "
+        "broke; "
         "one that broke several counts for each. Open: no correction has resolved it.",
         "silver.quarantine", plots.quarantine, "No record is in quarantine.", is_of_now=True,
     ),
     Section(
-        "parity", "Parity of live and batch", "Payments on which the live decision and the daily log "
+        "parity", "Parity of live and batch", "Payments on which the live decision and the daily "
+        "log "
         "differ, by proven cause. UNEXPLAINED must not be there.",
         "silver.parity_by_cause", plots.counts("cause", {"payments": "payments"}, "payments"),
         "Live and batch differ on no payment.", is_of_now=True,
     ),
     Section(
-        "freshness", "Freshness", "Hours since the newest event in each table, by the clock of this "
+        "freshness", "Freshness", "Hours since the newest event in each table, by the clock of "
+        "this "
         "machine; below 0 it lies ahead.",
         "freshness", plots.freshness, "There is no table.", "No table has a row with a time.",
         {"age_hours": hours}, is_of_now=True,
     ),
     Section(
-        "lag", "Lag", "What waits for each stream: records of a Kafka topic, or versions of the tables "
+        "lag", "Lag", "What waits for each stream: records of a Kafka topic, or versions of the "
+        "tables "
         "that it reads.",
         "lag", plots.lag, "There is no stream.", "Nobody can tell what waits.", is_of_now=True,
     ),
