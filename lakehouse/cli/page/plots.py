@@ -19,6 +19,8 @@ from lakehouse.cli.page.numbers import Answer
 Draw = Callable[[Answer], go.Figure | None]
 _DAY = {"type": "date", "tickformat": "%d %b", "hoverformat": "%Y-%m-%d"}
 _FEW = 5
+# ticks of its own: those of the counts would be odd rates
+_ON_THE_RIGHT = {"overlaying": "y", "side": "right", "showgrid": False, "tickmode": "auto"}
 _PERCENT = {"ticksuffix": " %", "rangemode": "tozero", "title": {"text": "%"}}
 
 
@@ -32,17 +34,15 @@ def bars_and_rate(counts: str, rate: str, count_name: str, rate_name: str) -> Dr
         days = answer.column("event_date")
         figure = go.Figure(go.Bar(x=days, y=answer.column(counts), name=count_name))
         if any(value is not None for value in rates):
-            figure.add_scatter(x=days, y=_percents(rates), name=f"{rate_name} (%, right)", yaxis="y2",
-                               mode="lines+markers", hovertemplate="%{y:.2f} %")  # fmt: skip
-            figure.update_layout(
-                yaxis2={
-                    **_PERCENT,
-                    "overlaying": "y",
-                    "side": "right",
-                    "showgrid": False,
-                    "tickmode": "auto",
-                }
+            figure.add_scatter(
+                x=days,
+                y=_percents(rates),
+                name=f"{rate_name} (%, right)",
+                yaxis="y2",
+                mode="lines+markers",
+                hovertemplate="%{y:.2f} %",
             )
+            figure.update_layout(yaxis2={**_PERCENT, **_ON_THE_RIGHT})
         figure.update_layout(xaxis=_DAY, yaxis={"title": {"text": count_name}})
         return figure
 
@@ -61,10 +61,11 @@ def rates(columns: dict[str, str]) -> Draw:
         }
         if not known:
             return None
-        figure = go.Figure([
-            go.Scatter(x=days, y=values, name=name, mode="lines+markers", hovertemplate="%{y:.2f} %")
-            for name, values in known.items()
-        ])  # fmt: skip
+        figure = go.Figure()
+        for name, values in known.items():
+            figure.add_scatter(
+                x=days, y=values, name=name, mode="lines+markers", hovertemplate="%{y:.2f} %"
+            )
         figure.update_layout(xaxis=_DAY, yaxis=_PERCENT)
         return figure
 
