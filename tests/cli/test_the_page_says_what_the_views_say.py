@@ -86,7 +86,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def now(lake: Lakehouse, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:  # fmt: skip
+def now(
+    lake: Lakehouse, browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Seen]:
     """The page of now."""
     with _shown(lake, browser, tmp_path_factory.mktemp("now"), None) as seen:
         yield seen

@@ -169,7 +169,7 @@ def freshness(answer: Answer) -> go.Figure | None:
 def lag(answer: Answer) -> go.Figure | None:
     """What waits for each stream: records of a topic, or versions of tables."""
     known = [row for row in answer.rows if row[2] is not None]
-    if not known:
+    if not any(row[2] for row in known):
         return None
     return _lying(_labels(row[0] for row in known), {"behind": [row[2] for row in known]},
                   "records or versions", False)  # fmt: skip

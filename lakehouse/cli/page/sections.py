@@ -137,6 +137,7 @@ SECTIONS = (
         "lag", "Lag", "What waits for each stream: records of a Kafka topic, or versions of the "
         "tables "
         "that it reads.",
-        "lag", plots.lag, "There is no stream.", "Nobody can tell what waits.", is_of_now=True,
+        "lag", plots.lag, "There is no stream.", "Nothing waits where anybody can tell; the table "
+        "names every stream.", is_of_now=True,
     ),
 )  # fmt: skip
