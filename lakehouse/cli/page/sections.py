@@ -135,8 +135,7 @@ SECTIONS = (
     ),
     Section(
         "lag", "Lag", "What waits for each stream: records of a Kafka topic, or versions of the "
-        "tables "
-        "that it reads.",
+        "tables that it reads.",
         "lag", plots.lag, "There is no stream.", "Nothing waits where anybody can tell; the table "
         "names every stream.", is_of_now=True,
     ),
