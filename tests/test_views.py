@@ -38,17 +38,19 @@ def test_a_view_over_views_reads_their_tables() -> None:
 
 
 def test_a_question_is_one_statement_over_what_stands_in_by_a_day() -> None:
-    asked = question("gold.fraud_by_day", VIEWS, {"gold.transactions": "then"}, date(2026, 3, 9))
+    asked = question(
+        "gold.fraud_by_day", VIEWS, {"gold.transactions": "gold_then"}, date(2026, 3, 9)
+    )
     (statement,) = sqlglot.parse(asked, read="spark")
     read = {table.sql() for table in statement.find_all(sqlglot.exp.Table)}
     own = {"gold__current_transactions", "gold__outcomes", "gold__fraud_by_day"}
-    assert read == {"then", *own}
+    assert read == {"gold_then", *own}
     assert "'2026-03-09'" in asked and "CURRENT_DATE" not in asked.upper()
 
 
 def test_a_question_keeps_what_is_joined_to_what_stands_in() -> None:
-    asked = question("gold.exceptions", VIEWS, {"gold.transactions": "then"}, date(2026, 3, 9))
-    assert "FROM then AS t LATERAL VIEW EXPLODE(t.exceptions)" in asked
+    asked = question("gold.exceptions", VIEWS, {"gold.transactions": "gold_then"}, date(2026, 3, 9))
+    assert "FROM gold_then AS t LATERAL VIEW EXPLODE(t.exceptions)" in asked
 
 
 def test_a_question_about_no_view_is_refused() -> None:

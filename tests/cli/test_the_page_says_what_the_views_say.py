@@ -161,7 +161,7 @@ def _differs(
     name: str, revision: int, withdrawn: bool, causes: list[str], unexplained: list[str]
 ) -> Row:
     return {"identity": name, "transaction_id": name, "revision": revision, "withdrawn": withdrawn,
-            "differences": [], "causes": causes, "unexplained": unexplained,
+            "differences": [], "causes": causes, "unexplained": unexplained, "read_versions": {},
             "event_date": NEW.date(), "compared_at": NOW}  # fmt: skip
 
 

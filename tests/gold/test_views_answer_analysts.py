@@ -194,6 +194,7 @@ def test_a_cause_counts_the_payments_that_still_differ(
     append(lake, SILVER_PARITY, *[
         {"identity": id_, "transaction_id": id_, "revision": revision, "withdrawn": withdrawn,
          "differences": [], "causes": causes, "unexplained": unexplained, "event_date": TODAY,
+         "read_versions": {},
          "compared_at": datetime.now(UTC)}
         for id_, revision, withdrawn, causes, unexplained in revisions
     ])  # fmt: skip
