@@ -61,7 +61,10 @@ def in_units(smallest: Any, currency: str | None) -> Decimal | int | None:
     if smallest is None:
         return None
     digits = minor_digits().get(currency or "")
-    return int(smallest) if digits is None else Decimal(smallest).scaleb(-digits)
+    if digits is None:
+        return int(smallest)
+    # sums have decimals of their own
+    return Decimal(int(smallest)).scaleb(-digits)
 
 
 def exact(value: Any) -> str:
