@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -218,6 +219,15 @@ class AuditSettings(Settings):
     working_days: PositiveInt
 
 
+class HotSettings(Settings):
+    """Which payments Gold serves, in days of event time: any one of the three is enough."""
+
+    days: PositiveInt  # since it was made
+    score_from: Annotated[Decimal, Field(ge=0, le=1)]
+    scored_days: PositiveInt  # since it was made, for one with such a score
+    disputed_days: PositiveInt  # since its money moved last, while a dispute of it is open
+
+
 class FolderOfHeads(Settings):
     """Signed heads as files that are never overwritten, on this machine."""
 
@@ -257,6 +267,7 @@ class MaintenanceSettings(Settings):
 class DynamoDbSettings(Settings):
     """The serving store; `endpoint_url: null` is the service of the region.
 
+    The live group keeps an item for `retention_days`, Gold as long as it is `hot`.
     Attempts are those of one request: `push_attempts` of a job, for which throttling may pass,
     `read_attempts` while a person waits.
     """
@@ -265,6 +276,7 @@ class DynamoDbSettings(Settings):
     region: str
     table: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{3,255}$")]
     retention_days: PositiveInt
+    hot: HotSettings
     writers: PositiveInt
     push_attempts: PositiveInt
     read_attempts: PositiveInt

@@ -49,6 +49,9 @@ LakehouseError                      anything below; the command line prints it i
 ├── BatchNotHeldError               no delivered batch of this name is held
 ├── BatchStillHeldError             a delivered batch was released, and is held all the same
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
+├── NotAccountedForError            records or money differ between two steps, unexplained
+├── NotSyncedError                  the serving store cannot be compared with any version of Gold
+├── ServingDriftError               items of the serving store are not what Gold says
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
 
@@ -59,6 +62,7 @@ from pathlib import Path
 
 USAGE_EXIT_CODE = 2
 FAILURE_EXIT_CODE = 1
+_MOST_TOLD = 5
 
 
 class LakehouseError(Exception):
@@ -582,8 +586,57 @@ class CountsDoNotCloseError(LakehouseError):
         self.unexplained = dict(unexplained)
         steps = ", ".join(f"{step} ({count:+d})" for step, count in self.unexplained.items())
         super().__init__(
-            f"the counts do not close, unexplained: {steps}. More than 0 is missing, less is "
-            "counted twice; `lakehouse explain` follows one transaction."
+            f"the counts do not close, unexplained: {steps}. `lakehouse prove money` names each "
+            "difference, `lakehouse explain` follows one transaction."
+        )
+
+
+class NotAccountedForError(LakehouseError):
+    """The account is published; what differs in it is named there."""
+
+    def __init__(self, differences: Sequence[str]) -> None:
+        self.differences = tuple(differences)
+        named = "; ".join(self.differences[:_MOST_TOLD])
+        more = len(self.differences) - _MOST_TOLD
+        rest = f"; and {more} more" if more > 0 else ""
+        super().__init__(
+            f"not every record and every cent is accounted for: {named}{rest}. The newest run in "
+            "gold.reconciliation has them all; `lakehouse explain ID` follows one transaction."
+        )
+
+
+class NotSyncedError(LakehouseError):
+    """Nothing to compare with: no version of Gold was pushed wholly, or it is not kept."""
+
+    def __init__(self, table: str, why: str) -> None:
+        self.table = table
+        super().__init__(
+            f"DynamoDB table {table} cannot be compared with Gold: {why}. "
+            "Run `lakehouse run sync_dynamodb`."
+        )
+
+
+class ServingDriftError(LakehouseError):
+    """A reader of the serving store is told something else than a reader of Gold."""
+
+    def __init__(
+        self, table: str, drift: Mapping[str, int], named: Mapping[str, Sequence[str]]
+    ) -> None:
+        self.drift, self.named = dict(drift), dict(named)
+        told = "; ".join(
+            f"{count} {kind} ({', '.join(named.get(kind, ())[:3])})"
+            for kind, count in drift.items()
+            if count
+        )
+        going_back = (
+            " What is backwards has a version that Gold has not: Gold was restored. Delete the "
+            "table, and the checkpoint of sync_dynamodb, and push anew."
+            if drift.get("backwards")
+            else ""
+        )
+        super().__init__(
+            f"DynamoDB table {table} is not what Gold says: {told}. "
+            f"`lakehouse prove serving --repair` writes it anew.{going_back}"
         )
 
 

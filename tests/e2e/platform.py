@@ -45,6 +45,7 @@ JOB_FILES = {
     "consolidate": "gold/consolidate.py",
     "record_history": "gold/record_history.py",
     "sync_dynamodb": "gold/sync_dynamodb.py",
+    "compare_serving": "gold/compare_serving.py",
     "reconcile": "gold/reconcile.py",
     "audit": "gold/audit.py",
     "prove_history": "gold/prove_history.py",
@@ -160,7 +161,7 @@ def deliver(platform: Platform, process: Process) -> None:
     process("build_batch")
     process("consolidate")
     process("record_history", "sync_dynamodb")
-    last = ("reconcile", "audit", "correct_record", "compare_paths")
+    last = ("reconcile", "audit", "correct_record", "compare_paths", "compare_serving")
     process(*last, correct_record=platform.a_correction())
     # behind the others: it takes the lease of each job whose tables it maintains
     process("maintain", "prove_history")
