@@ -1,12 +1,16 @@
--- The counts of each step of the flow, as last taken. One row: a step.
--- delivered = accepted + duplicates + quarantined + held + unexplained
+-- The counts of each step of the flow, as last taken. One row: a step in the newest run of reconcile.
+-- `unexplained` counts the records of all differences that nobody explains, and is never less than
+-- 0; `gold_version` is what Gold stood at, `run_at` is UTC.
 SELECT
-  step, gold_version, delivered, accepted, duplicates, quarantined, held, unexplained
-FROM (
-  SELECT
-    *,
-    -- of two counts at one version the later has seen no less
-    row_number() OVER (PARTITION BY step ORDER BY gold_version DESC, delivered DESC) AS place
-  FROM gold.reconciliation
-) AS counts
-WHERE place = 1
+  step,
+  gold_version,
+  run_at,
+  sum(delivered) AS delivered,
+  sum(accepted) AS accepted,
+  sum(duplicates) AS duplicates,
+  sum(quarantined) AS quarantined,
+  sum(held) AS held,
+  sum(unexplained) AS unexplained
+FROM (SELECT *, max(run_at) OVER () AS newest FROM gold.reconciliation) AS lines
+WHERE run_at = newest
+GROUP BY step, gold_version, run_at

@@ -169,14 +169,18 @@ def test_money_is_added_up_by_currency_alone(asked, rows) -> None:  # type: igno
 
 def test_a_step_counts_as_it_was_last_counted(lake_for: Callable[[str], Lakehouse]) -> None:
     lake = lake_for("reconcile")
-    nothing = {"duplicates": 0, "quarantined": 0, "held": 0, "unexplained": 0}
+    nothing = {"duplicates": 0, "quarantined": 0, "held": 0, "unexplained": 1, "inputs": [],
+               "differences": []}  # fmt: skip
+    runs = [datetime(2026, 3, 8, hour, tzinfo=UTC) for hour in (9, 10)]
+    lines = (("a", 0, 9), ("c", 0, 1), ("a", 1, 3), ("a", 1, 5), ("b", 1, 5))
     append(lake, GOLD_RECONCILIATION, *[
-        {"step": step, "gold_version": version, "delivered": count, "accepted": count, **nothing}
-        for step, version, count in (("a", 1, 9), ("a", 2, 7), ("a", 2, 8), ("b", 1, 5))
+        {"run_id": f"{run}", "run_at": runs[run], "step": step, "gold_version": 2,
+         "delivered": count, "accepted": count - 1, **nothing}
+        for step, run, count in lines
     ])  # fmt: skip
     rows = answered(lake.spark, lake.config, "SELECT * FROM gold.reconciled").collect()
-    assert {row.step: (row.gold_version, row.delivered) for row in rows} == {
-        "a": (2, 8), "b": (1, 5),
+    assert {row.step: (row.delivered, row.accepted, row.unexplained) for row in rows} == {
+        "a": (8, 6, 2), "b": (5, 4, 1),
     }  # fmt: skip
 
 
