@@ -73,8 +73,7 @@ _ANSWERS = {
     "gold.exceptions": Answer(("rule_id", "transactions"), [["MONEY_ON_DECLINED", 2]]),
     "gold.reconciled": Answer(
         ("step", "gold_version", "run_at", "delivered", "accepted", "duplicates", "quarantined",
-        "held",
-        "unexplained"),
+         "held", "unexplained"),
         [["bronze.transactions -> silver.live_transactions", 3, NOW, 1267, 1232, 20, 15, 0, 0],
          ["silver -> gold.transactions", 3, NOW, 4859, 4858, 0, 0, 0, 1]],
     ),
