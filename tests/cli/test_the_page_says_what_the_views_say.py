@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from playwright.sync_api import Browser
 from pyspark.sql import SparkSession
 
+from gold.record_history import record_history
 from lakehouse.cli.page.cells import exact
 from lakehouse.cli.page.document import page
-from lakehouse.cli.page.numbers import GOLD_VIEWS, numbers_of
+from lakehouse.cli.page.numbers import GOLD_VIEWS, numbers_of, rows_then
 from lakehouse.cli.questions import answered
 from lakehouse.cli.rows import rows_of
 from lakehouse.config import Config
@@ -22,6 +24,7 @@ from lakehouse.errors import BeforeFirstVersionError
 from lakehouse.lease import held_lease
 from lakehouse.tables import (
     GOLD_RECONCILIATION,
+    GOLD_TRANSACTION_HISTORY,
     GOLD_TRANSACTIONS,
     SILVER_PARITY,
     SILVER_QUARANTINE_LIVE,
@@ -32,6 +35,7 @@ from tests.gold.rows import Row, a_decision, a_gold_row, append, merge_gold
 
 NOW = datetime.now(UTC)
 OLD, NEW = (NOW - timedelta(days=days) for days in (300, 2))
+COLUMNS = [name for name in GOLD_TRANSACTIONS.columns if name not in ("contributions", "winners")]
 PAYER = "payer whose name is on no page"
 
 
@@ -151,6 +155,18 @@ def test_a_label_is_as_old_as_it_was_then(lake: Lakehouse) -> None:
     known = numbers_of(lake.spark, lake.config, None, OLD + timedelta(days=181))
     labelled = [sum(n.answers["gold.fraud_by_day"].column("labelled")) for n in (early, known)]
     assert labelled == [0, 2]
+
+
+def test_history_answers_as_time_travel_does(lake: Lakehouse) -> None:
+    with held_lease(lake.config, "record_history") as lease:
+        record_history(replace(lake, job="record_history", lease=lease))
+    for version in (1, 2):
+        rows = [
+            rows_then(lake.spark, lake.config, version, by).select(*COLUMNS).collect()
+            for by in ("time travel", GOLD_TRANSACTION_HISTORY.name)
+        ]
+        assert sorted(map(str, rows[0])) == sorted(map(str, rows[1]))
+        assert {row.user_id for row in rows[0]} == {None}
 
 
 def _counted(version: int, rows: int) -> Row:

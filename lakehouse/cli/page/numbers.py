@@ -130,7 +130,7 @@ def _gold_then(spark: SparkSession, config: Config, found: Any) -> Iterator[date
     """Name that Gold's rows and counts in the session; gives the newest event among its rows."""
     version = found.standing.version
     with keeping() as keep, named_faults():
-        gold = keep(_rows_then(spark, config, version, found.answered_by))
+        gold = keep(rows_then(spark, config, version, found.answered_by))
         gold.createOrReplaceTempView(_STAND_INS[GOLD_TRANSACTIONS.name])
         if _is_there(spark, config, GOLD_RECONCILIATION):
             counts = _read(spark, config, GOLD_RECONCILIATION)
@@ -144,7 +144,7 @@ def _gold_then(spark: SparkSession, config: Config, found: Any) -> Iterator[date
                 spark.catalog.dropTempView(name)
 
 
-def _rows_then(spark: SparkSession, config: Config, version: int, answered_by: str) -> DataFrame:
+def rows_then(spark: SparkSession, config: Config, version: int, answered_by: str) -> DataFrame:
     """Gold at a version, one row per transaction: no view that is asked reads contributions."""
     if answered_by == GOLD_TRANSACTION_HISTORY.name:
         history = _read(spark, config, GOLD_TRANSACTION_HISTORY)
