@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.options import DEFAULT_CONFIG, ConfigPath
+from lakehouse.cli.options import DEFAULT_CONFIG, ConfigPath, some_moment
 from lakehouse.cli.terminal import say, step
 from lakehouse.config import Config
 
@@ -19,7 +19,9 @@ def report(
     as_of: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME|VERSION", help="Gold as it stood: a version, an instant, or a day (UTC)."
+            parser=some_moment,
+            metavar="TIME|VERSION",
+            help="Gold as it stood: a version, an instant, or a day (UTC).",
         ),
     ] = None,
     out: Annotated[
