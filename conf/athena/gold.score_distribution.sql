@@ -9,7 +9,11 @@ SELECT
     WHEN settled_amount > 0 THEN 'SETTLED'
     ELSE 'WAITING'
   END AS outcome,
-  least(floor(fraud_score * 10), 9) / CAST(10 AS double) AS score_from,
+  -- not least(): of a null and 9 it is 9 in Spark, and null in Athena
+  CASE
+    WHEN fraud_score >= 1 THEN CAST(9 AS double) / 10
+    ELSE CAST(floor(fraud_score * 10) AS double) / 10
+  END AS score_from,
   count(*) AS transactions
 FROM gold.current_transactions
 GROUP BY 1, 2
