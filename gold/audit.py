@@ -54,8 +54,9 @@ def audit(
     version: Annotated[int | None, typer.Option(help="... as of this version.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="Rows to show.")] = SHOWN,
     as_json: Annotated[bool, typer.Option("--json", help="A report for programs.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only the exit code.")] = False,
 ) -> Report:
-    """Answer one question of an auditor, and show the answer.
+    """Answer one question of an auditor, and show the answer, unless `quiet`.
 
     Raises:
         DecisionsDifferError: a decision comes out otherwise; the report was shown before.
@@ -80,7 +81,8 @@ def audit(
         report = rows_as_of(lake, _moment(as_of, "--as-of"), selection, limit)
     else:
         report = decisions_by_evidence(lake, ids, limit)
-    show(report, as_json)
+    if not quiet:
+        show(report, as_json)
     _check_decisions(report)
     return report
 

@@ -25,6 +25,7 @@ from lakehouse.cli import (
     quality,
     quarantine,
     query,
+    report,
     services,
     status,
     up,
@@ -47,6 +48,7 @@ app.add_typer(prove.app, name="prove")
 app.add_typer(deploy.app, name="deploy")
 app.command("query")(query.query)
 app.add_typer(catalog.app, name="catalog")
+app.command("report")(report.report)
 app.command("status")(status.status)
 
 

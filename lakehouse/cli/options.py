@@ -34,6 +34,17 @@ def _instant(text: str) -> datetime:
         raise typer.BadParameter(str(error)) from None
 
 
+def some_moment(text: str) -> str:
+    """A version of Gold, or an instant or day (UTC), as it was typed.
+
+    Raises:
+        BadParameter: it is none of them.
+    """
+    if not text.strip().isdecimal():
+        _instant(text.strip())
+    return text.strip()
+
+
 def some_text(text: str) -> str:
     """A text that says something, without the blanks around it."""
     if not text.strip():
@@ -65,5 +76,6 @@ __all__ = [
     "SomeTransactionId",
     "SomeUserId",
     "TransactionId",
+    "some_moment",
     "some_uuid",
 ]
