@@ -41,8 +41,7 @@ def test_a_question_is_one_statement_over_what_stands_in_by_a_day() -> None:
     asked = question(
         "gold.fraud_by_day", VIEWS, {"gold.transactions": "gold_then"}, date(2026, 3, 9)
     )
-    (statement,) = sqlglot.parse(asked, read="spark")
-    assert statement is not None
+    statement = sqlglot.parse_one(asked, read="spark")
     read = {table.sql() for table in statement.find_all(sqlglot.exp.Table)}
     own = {"gold__current_transactions", "gold__outcomes", "gold__fraud_by_day"}
     assert read == {"gold_then", *own}
