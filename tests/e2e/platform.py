@@ -35,6 +35,7 @@ from tests.conftest import LOCAL, ROOT, SHORT_LIFE, addresses, in_folder, overri
 TIMEOUT_SECONDS = 900  # the first test of a run waits for the whole week
 SEED = int(os.environ.get("LAKEHOUSE_TEST_SEED", "20260302"))
 JOB_FILES = {
+    "create_tables": "gold/create_tables.py",
     "load_drops": "bronze/load_drops.py",
     "build_batch": "silver/build_batch.py",
     "ingest_transactions": "bronze/ingest_transactions.py",
@@ -149,6 +150,7 @@ def empty_platform(services: Config, spark: SparkSession, folder: Path) -> Itera
 
 def deliver(platform: Platform, process: Process) -> None:
     """Policies and rates first, then the live half, then the drops."""
+    process("create_tables")
     landing = Path(platform.config.lake.landing)
     reference = [d for d in platform.world.drops if d.path.startswith(REFERENCE_KINDS)]
     write_drops(reference, landing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import entry_points
 
@@ -12,7 +13,7 @@ from lakehouse.cli.lineage import traced
 from lakehouse.cli.links import Progress, Served, broken_links
 from lakehouse.cli.streams import versions_behind
 from lakehouse.serving import lookup
-from lakehouse.tables import GOLD_TRANSACTIONS
+from lakehouse.tables import GOLD_TRANSACTIONS, TABLES
 from tests.conftest import ROOT
 from tests.e2e.platform import JOB_FILES, TIMEOUT_SECONDS, Platform
 
@@ -37,7 +38,8 @@ WRITES = {
     "consolidate": {"gold.transactions"},
     "record_history": {"gold.transaction_history", "gold.history_chain"},
     "reconcile": {"gold.reconciliation"},
-    # their work is not in tables: see the tests below
+    # their work is in no table of their own: see the tests below
+    "create_tables": set(),
     "sync_dynamodb": set(),
     "compare_serving": set(),
     "audit": set(),
@@ -51,6 +53,12 @@ def test_the_job_runs_by_spark_submit_and_does_its_work(platform: Platform, job:
     run = platform.submitted[job]
     assert run.process.returncode == 0, run.process.stderr[-3000:]
     assert WRITES[job] <= run.wrote
+
+
+def test_every_table_was_created_before_anything_was_delivered(platform: Platform) -> None:
+    told = platform.submitted["create_tables"].process.stderr
+    (created,) = [line for line in told.splitlines() if '"event": "created"' in line]
+    assert json.loads(created)["counts"] == {"tables": len(TABLES)}
 
 
 def test_what_was_synced_by_spark_submit_is_in_dynamodb(platform: Platform) -> None:
