@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import typer
@@ -118,7 +120,14 @@ def differences_between(
     )
 
     def report(one: GoldThen, other: GoldThen) -> DifferenceReport:
-        is_meant = has_values(selection.values, "before.") | has_values(selection.values, "after.")
+        # of a row that was not there nothing is unset either
+        is_meant = reduce(
+            or_,
+            [
+                F.col(of).isNotNull() & has_values(selection.values, f"{of}.")
+                for of in ("before", "after")
+            ],
+        )
         pairs = _pairs(one, other, F.coalesce(is_meant, F.lit(False)))
         texts = pairs.orderBy("transaction_id").limit(limit + 1).collect()
         shown = [

@@ -65,6 +65,7 @@ class Run:
 
     process: subprocess.CompletedProcess[str]
     wrote: frozenset[str]
+    grown: frozenset[str]  # to which anybody did meanwhile
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Platform:
         grown = {name for name, count in after.items() if count > before[name]}
         for job, process in zip(jobs, processes, strict=True):
             written = {name for name in grown if TABLES[name].written_by == job}
-            self.submitted[job] = Run(process, frozenset(written))
+            self.submitted[job] = Run(process, frozenset(written), frozenset(grown))
 
     def a_correction(self) -> Options:
         """Of a quarantined record that named nobody: it was one of the others, sent again."""

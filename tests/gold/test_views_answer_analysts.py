@@ -238,6 +238,11 @@ def test_what_was_known_at_a_time_is_one_row_of_each(
         ("a", 1, hours[0], "PENDING"),
         ("a", 3, hours[2], "AUTHORIZED"),
         ("b", 2, hours[1], "DECLINED"),
+        ("c", 2, hours[1], None),
+        ("c", 3, hours[2], "AUTHORIZED"),
+        # its payment was withdrawn
+        ("d", 1, hours[0], "PENDING"),
+        ("d", 2, hours[1], None),
     ]
     without = ("user_id",)
     append(lake, GOLD_TRANSACTION_HISTORY, *[
@@ -245,6 +250,7 @@ def test_what_was_known_at_a_time_is_one_row_of_each(
          if key not in without}
         | {"gold_version": version, "known_from": at, "known_date": at.date(),
            "changed_groups": [], "contributions": []}
+        | ({"event_date": WAITING_DAY} if status is None else {})
         for id_, version, at, status in states
     ])  # fmt: skip
 
@@ -257,9 +263,9 @@ def test_what_was_known_at_a_time_is_one_row_of_each(
         return {row[0]: row[1] for row in answered(lake.spark, lake.config, sql).collect()}
 
     assert as_of("2026-03-08 08:59:59") == {}
-    assert as_of("2026-03-08 09:00:00") == {"a": "PENDING"}
+    assert as_of("2026-03-08 09:00:00") == {"a": "PENDING", "d": "PENDING"}
     assert as_of("2026-03-08 14:59:59") == {"a": "PENDING", "b": "DECLINED"}
-    assert as_of("2026-03-08 15:00:00") == {"a": "AUTHORIZED", "b": "DECLINED"}
+    assert as_of("2026-03-08 15:00:00") == {"a": "AUTHORIZED", "b": "DECLINED", "c": "AUTHORIZED"}
 
 
 def _row(number: int, chance: random.Random) -> Row:
