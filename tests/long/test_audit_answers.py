@@ -17,6 +17,7 @@ from gold.deciding import DecisionReport
 from gold.differences import TransactionChange
 from gold.questions import AsOfReport, DifferenceReport
 from lakehouse.cli import app
+from lakehouse.config import Config
 from lakehouse.context import Lakehouse
 from lakehouse.delta import path_of
 from lakehouse.errors import (
@@ -35,6 +36,7 @@ from lakehouse.tables import (
     GOLD_TRANSACTIONS,
     SILVER_LIVE_TRANSACTIONS,
 )
+from tests.conftest import addresses, on_free_ports, override
 from tests.gold.audited import PLAIN as PLAIN_RECORD
 from tests.gold.audited import PLAIN_SCORE, Audited, audited
 from tests.silver.live_records import an_id, records_of
@@ -306,11 +308,21 @@ def test_the_command_line_answers_people_and_programs(past: Audited, tmp_path: P
         assert type(refused.exception).__name__ == "BadParameter", words
 
 
-def test_explain_tells_who_won_and_names_what_is_missing_until_it_is_there(past: Audited) -> None:
+def test_explain_tells_who_won_and_names_what_is_missing_until_it_is_there(
+    past: Audited, monkeypatch: pytest.MonkeyPatch, services: Config
+) -> None:
     spark, lake = past.gold.spark, past.paths.live
+    override(monkeypatch, on_free_ports())
+    silent = CliRunner().invoke(app, ["explain", PLAIN, "--json"])
+    assert isinstance(silent.exception, LineageBrokenError)
+    assert "DynamoDB was not asked" in "".join(
+        json.loads(silent.stdout[silent.stdout.index("{") :])["missing"]
+    )
+    override(monkeypatch, addresses(services))
     unexplained = CliRunner().invoke(app, ["explain", PLAIN])
     assert isinstance(unexplained.exception, LineageBrokenError)
     assert "MISSING: silver.live_transactions" in unexplained.stdout  # nothing came by Kafka
+    assert "DynamoDB was not asked" not in unexplained.stdout
 
     records = records_of(spark, PLAIN_RECORD, PLAIN_SCORE)
     lake.append(records.where("offset = 0"), BRONZE_TRANSACTIONS)
