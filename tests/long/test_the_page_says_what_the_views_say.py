@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from gold.record_history import record_history
 from lakehouse.cli.page.cells import exact
 from lakehouse.cli.page.document import page
-from lakehouse.cli.page.numbers import GOLD_VIEWS, numbers_of, rows_then
+from lakehouse.cli.page.numbers import COUNT_VIEWS, GOLD_VIEWS, numbers_of, rows_then
 from lakehouse.cli.questions import answered
 from lakehouse.cli.rows import rows_of
 from lakehouse.config import Config
@@ -98,7 +98,7 @@ def now(
         yield seen
 
 
-@pytest.mark.parametrize("view", [*GOLD_VIEWS, "gold.reconciled", "silver.parity_by_cause"])
+@pytest.mark.parametrize("view", [*GOLD_VIEWS, *COUNT_VIEWS, "silver.parity_by_cause"])
 def test_a_table_of_the_page_is_the_view(lake: Lakehouse, now: Seen, view: str) -> None:
     rows = rows_of(answered(lake.spark, lake.config, f"SELECT * FROM {view}"))
     assert sorted(now.table(view)) == sorted([exact(value) for value in row] for row in rows)
@@ -172,7 +172,8 @@ def test_history_answers_as_time_travel_does(lake: Lakehouse) -> None:
 def _counted(version: int, rows: int) -> Row:
     return {"run_id": f"run {version}", "run_at": NOW + timedelta(seconds=version), "inputs": [],
             "gold_version": version, "step": "a -> b", "delivered": rows, "accepted": rows,
-            "duplicates": 0, "quarantined": 0, "held": 0, "unexplained": 0,
+            "duplicates": 0, "quarantined": 0, "held": 0, "unexplained": 0, "currency": "JPY",
+            "delivered_amount": "5000", "accepted_amount": "5000",
             "differences": []}  # fmt: skip
 
 
