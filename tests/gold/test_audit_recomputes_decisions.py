@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,14 +13,18 @@ import typer
 from gold.audit import audit
 from gold.questions import DecisionsReport, RowsReport
 from lakehouse.context import Lakehouse
+from lakehouse.delta import commit_times, path_of
 from lakehouse.errors import (
     DecisionsDifferError,
+    FutureTimeError,
     TableNotFoundError,
     TransactionNotFoundError,
+    VersionGoneError,
     VersionNotFoundError,
 )
-from lakehouse.tables import SILVER_LIVE_TRANSACTIONS, SILVER_POLICIES
-from tests.gold.rows import MORNING, append
+from lakehouse.tables import GOLD_TRANSACTIONS, SILVER_LIVE_TRANSACTIONS, SILVER_POLICIES
+from tests.gold.horizon import shortened, vacuumed
+from tests.gold.rows import MORNING, a_contribution, a_decision, a_gold_row, append, merge_gold
 
 Opener = Callable[[str], Lakehouse]
 
@@ -100,10 +104,66 @@ def test_any_table_is_shown_as_of_any_version(
     assert (report.version, report.rows) == (1, 1)
     assert report.shown[0]["effective_date"] == "2026-01-01T00:00:00.000000Z"
     assert json.loads(capsys.readouterr().out)["shown"] == report.shown
-    with pytest.raises(VersionNotFoundError, match="the newest is 2"):
-        audit(lake, table="silver.policies", version=3)
+    for beyond in (-1, 3):
+        with pytest.raises(VersionNotFoundError, match="the newest is 2"):
+            audit(lake, table="silver.policies", version=beyond)
     with pytest.raises(typer.BadParameter):
         audit(lake, table="silver.policies", transaction_id=["t-1"])
+
+
+def test_a_version_that_is_kept_no_longer_is_told_from_one_that_never_was(
+    lake_for: Opener,
+) -> None:
+    silver, gold, lake = lake_for("build_batch"), lake_for("consolidate"), lake_for("audit")
+    append(silver, SILVER_POLICIES, GEO_BLOCK)
+    append(silver, SILVER_POLICIES, GEO_BLOCK | {"version": 2})
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("t-1"))
+    merge_gold(gold, a_gold_row("t-1", amount="5"))
+    shortened(lake, SILVER_POLICIES, through=1)
+    vacuumed(lake, GOLD_TRANSACTIONS)
+
+    with pytest.raises(VersionGoneError, match="no history is kept"):
+        audit(lake, table="silver.policies", version=1)
+    with pytest.raises(VersionGoneError, match="`lakehouse audit as-of 1` shows"):
+        audit(lake, table="gold.transactions", version=1)
+    # nobody has followed this Gold
+    with pytest.raises(VersionGoneError, match=r"gold\.transaction_history would answer"):
+        audit(lake, as_of="1")
+    assert audit(lake, as_of="2").transactions == 1
+
+
+def test_a_time_that_has_not_come_is_refused(lake_for: Opener) -> None:
+    gold, lake = lake_for("consolidate"), lake_for("audit")
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("t-1"))
+    append(lake_for("enrich_live"), SILVER_LIVE_TRANSACTIONS, a_live_row("1"))
+    path = path_of(lake.config, GOLD_TRANSACTIONS)
+    committed = max(commit_times(lake.spark, path).values())
+    later = (committed + timedelta(seconds=1)).isoformat()
+    for question in ({"as_of": later}, {"diff_from": "1", "diff_to": later}):
+        with pytest.raises(FutureTimeError, match="has not come: it is 2026-03-09T12:00:00Z now"):
+            audit(lake, **question)
+    with pytest.raises(FutureTimeError):
+        audit(lake, decision="t-1", as_of=later)
+    # what was committed has come, whatever the clock of this machine says
+    assert audit(lake, as_of=committed.isoformat()).standing.version == 1
+
+
+def test_gold_that_goes_by_another_event_than_the_first_is_found(
+    lake_for: Opener, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silver, gold, lake = lake_for("enrich_live"), lake_for("consolidate"), lake_for("audit")
+    append(silver, SILVER_POLICIES, GEO_BLOCK)
+    append(silver, SILVER_LIVE_TRANSACTIONS, a_live_row("1"))
+    other = a_gold_row(
+        "t-1", contributions=[a_contribution("2")], decision=a_decision(event_id="2")
+    )
+    append(gold, GOLD_TRANSACTIONS, other, a_gold_row("t-2"))
+    with pytest.raises(DecisionsDifferError, match="are not what Gold says"):
+        audit(lake, decision="t-1")
+    assert "DIFFERS gold.decision.event_id: recorded 2, " in capsys.readouterr().out
+    # one that has no decision yet waits for it
+    merge_gold(gold, a_gold_row("t-1", contributions=[], decision=None))
+    assert audit(lake, decision="t-1").gold is None
 
 
 def test_a_version_without_a_table_is_refused(lake_for: Opener) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from lakehouse.errors import (
     BeforeFirstVersionError,
     BeyondKnownHistoryError,
     DecisionsDifferError,
+    DecisionsNotToldError,
     LineageBrokenError,
     NotDecidedError,
     TransactionNotFoundError,
@@ -34,11 +35,15 @@ from lakehouse.tables import (
     BRONZE_FRAUD_SCORES,
     BRONZE_TRANSACTIONS,
     GOLD_TRANSACTIONS,
+    SILVER_FRAUD_SCORES,
     SILVER_LIVE_TRANSACTIONS,
+    SILVER_POLICIES,
+    Table,
 )
 from tests.conftest import addresses, on_free_ports, override
 from tests.gold.audited import PLAIN as PLAIN_RECORD
 from tests.gold.audited import PLAIN_SCORE, Audited, audited
+from tests.gold.horizon import shortened, vacuumed
 from tests.silver.live_records import an_id, records_of
 
 PLAIN, BLOCKED, RISKY = an_id("plain"), an_id("blocked"), an_id("risky")
@@ -191,7 +196,7 @@ def test_beyond_time_travel_history_answers_and_says_so(past: Audited, tmp_path:
     by_travel = gold_as_of(past.gold, decided)
     changes = difference(past.gold, decided, settled).shown
     lake = past.copied(tmp_path)
-    vacuumed(lake)
+    vacuumed(lake, GOLD_TRANSACTIONS)
 
     by_history = gold_as_of(lake, decided)
     assert by_history.answered_by == BEYOND
@@ -210,31 +215,10 @@ def test_beyond_time_travel_history_answers_and_says_so(past: Audited, tmp_path:
     assert gold_as_of(lake, past.versions["disputed"]).answered_by == "time travel"
 
     # a log that was cleaned, too: then the chain tells which version a time means
-    shortened(lake, through=settled)
+    shortened(lake, GOLD_TRANSACTIONS, through=settled)
     moment = then(past, "decided", timedelta(microseconds=1))
     assert gold_as_of(lake, moment, transaction_id=[PLAIN]).standing.version == decided
     assert statuses(gold_as_of(lake, moment)) == statuses(by_travel)
-
-
-def vacuumed(lake: Lakehouse) -> None:
-    """Delete all files but those of the newest version."""
-    check = "spark.databricks.delta.retentionDurationCheck.enabled"
-    path = path_of(lake.config, GOLD_TRANSACTIONS)
-    lake.spark.conf.set(check, "false")
-    try:
-        lake.spark.sql(f"VACUUM delta.`{path}` RETAIN 0 HOURS")
-    finally:
-        lake.spark.conf.unset(check)
-
-
-def shortened(lake: Lakehouse, through: int) -> None:
-    """Let the log begin with a checkpoint of its newest version."""
-    path, jvm = path_of(lake.config, GOLD_TRANSACTIONS), lake.spark.sparkContext._jvm
-    log: Any = jvm.org.apache.spark.sql.delta.DeltaLog  # type: ignore[union-attr]
-    log.forTable(lake.spark._jsparkSession, path).checkpoint()
-    for version in range(through + 1):
-        (Path(path) / "_delta_log" / f"{version:020d}.json").unlink()
-    log.clearCache()
 
 
 def without_payer(row: Any) -> Any:
@@ -267,6 +251,33 @@ def test_honest_decisions_follow_from_evidence_and_from_what_was_known(past: Aud
         assert not decision.notes
         assert report.gold is not None
         assert report.gold.version == past.versions["disputed"]
+
+
+@pytest.mark.parametrize("lost", [vacuumed, lambda lake, table: shortened(lake, table, through=1)])
+def test_a_decision_of_before_the_policies_left_is_not_called_wrong(
+    past: Audited, tmp_path: Path, lost: Callable[[Lakehouse, Table], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    lake = past.copied(tmp_path)
+    lost(lake, SILVER_POLICIES)
+    # what is left has the policy that came later, and forbids the payment's country
+    with pytest.raises(
+        DecisionsNotToldError, match="of 1 of 1 decisions it cannot be told"
+    ) as told:
+        audit(lake, decision=PLAIN)
+    assert told.value.exit_code == 3
+    shown = capsys.readouterr().out
+    assert "CANNOT BE TOLD policy_flag: recorded NONE, the oldest policies left give" in shown
+    assert "is beyond time travel" in shown
+    assert "DIFFERS" not in shown
+    # of what does not depend on policies it can be told
+    lake.spark.sql(
+        f"UPDATE delta.`{path_of(lake.config, SILVER_FRAUD_SCORES)}` SET fraud_score = 0.9 "
+        f"WHERE transaction_id = '{PLAIN}'"
+    )
+    with pytest.raises(DecisionsDifferError):
+        audit(lake, decision=PLAIN)
+    assert "DIFFERS fraud_score" in capsys.readouterr().out
 
 
 def test_what_the_gateway_saw_goes_by_when_it_was_decided(past: Audited) -> None:
