@@ -95,7 +95,7 @@ def traced(spark: SparkSession, config: Config, transaction_id: str) -> Lineage:
         gold,
         rows[0]["timestamp"] if rows else None,
         wins_of(transaction_id, known, precedence, transitions),
-        _set_aside(spark, config, sightings),
+        set_aside(spark, config, sightings),
     )
 
 
@@ -148,7 +148,7 @@ def _rows(rows: DataFrame, rank: int, name: str, trace: Trace) -> DataFrame:
     )
 
 
-def _set_aside(
+def set_aside(
     spark: SparkSession, config: Config, sightings: Sequence[Sighting]
 ) -> dict[str, str | None]:
     """Rows of files that Silver has not, where a later revision or a gate is why."""
@@ -157,8 +157,9 @@ def _set_aside(
     if not rows:
         return {}
     paths = {path_in(row.coordinates) for row in rows}
-    newest = _loaded_revisions(spark, config, paths)
     held = _held_back(spark, config)
+    # what a held revision would supersede stands; of equal keys a dictionary keeps the last
+    newest = dict(sorted(_loaded(spark, config, paths) - held))
     aside: dict[str, str | None] = {}
     for row in rows:
         path, revision = path_in(row.coordinates), row.revision or 0
@@ -174,13 +175,12 @@ def path_in(coordinates: str) -> str:
     return coordinates.removeprefix("file:").rpartition("@")[0]
 
 
-def _loaded_revisions(spark: SparkSession, config: Config, paths: Iterable[str]) -> dict[str, int]:
-    """The greatest revision that was loaded of each file."""
+def _loaded(spark: SparkSession, config: Config, paths: Iterable[str]) -> set[Content]:
     if not exists(spark, path_of(config, BRONZE_DROP_FILES)):
-        return {}
+        return set()
     is_loaded = F.col("path").isin([*paths]) & (F.col("verdict") == str(Verdict.LOADED))
     loaded = _read(spark, config, BRONZE_DROP_FILES).where(is_loaded)
-    return {row[0]: row[1] for row in rows_of(loaded.groupBy("path").agg(F.max("file_revision")))}
+    return {(row[0], row[1]) for row in rows_of(loaded.select("path", "file_revision"))}
 
 
 def _held_back(spark: SparkSession, config: Config) -> frozenset[Content]:

@@ -197,10 +197,14 @@ def _fates(answer: Answer, suffix: str, label: Callable[[dict[str, Any]], str]) 
     steps = [row for row in rows if row[f"delivered{suffix}"]]
     if not steps:
         return None
+
+    def share(row: dict[str, Any], fate: str) -> float:
+        return float(100 * (row[f"{fate}{suffix}"] or 0) / row[f"delivered{suffix}"])
+
     shares = {
-        fate: [float(100 * (row[name] or 0) / row[f"delivered{suffix}"]) for row in steps]
+        fate: [share(row, fate) for row in steps]
         for fate in FATES
-        if any(row[name := f"{fate}{suffix}"] for row in steps)
+        if any(row[f"{fate}{suffix}"] for row in steps)
     }
     labels = _labels(map(label, steps))
     figure = _lying(labels, shares, "% of delivered", True, ordered=False)
