@@ -423,18 +423,36 @@ def test_a_forged_decision_is_found(
     assert not report["is_equal"]
 
 
+FORGED = (
+    "named_struct('event_id', {event_id}, 'decided_at', decision.decided_at, "
+    "'fraud_score', decision.fraud_score, 'fraud_reason_code', decision.fraud_reason_code, "
+    "'score_source', decision.score_source, 'score_id', decision.score_id, "
+    "'model_version', decision.model_version, 'policy_flag', decision.policy_flag, "
+    "'policy_flags', decision.policy_flags, 'recommended_action', 'BLOCK')"
+)
+
+
 def test_a_decision_forged_in_gold_is_found_and_the_command_fails(past: Audited) -> None:
-    past.forge(
-        GOLD_TRANSACTIONS, "often 1",
-        decision="named_struct('event_id', decision.event_id, 'decided_at', decision.decided_at, "
-        "'fraud_score', decision.fraud_score, 'fraud_reason_code', decision.fraud_reason_code, "
-        "'score_source', decision.score_source, 'score_id', decision.score_id, "
-        "'model_version', decision.model_version, 'policy_flag', decision.policy_flag, "
-        "'policy_flags', decision.policy_flags, 'recommended_action', 'BLOCK')",
-    )  # fmt: skip
+    decision = FORGED.format(event_id="decision.event_id")
+    past.forge(GOLD_TRANSACTIONS, "often 1", decision=decision)
     failed = CliRunner().invoke(app, ["audit", "decision", an_id("often 1")])
     assert isinstance(failed.exception, DecisionsDifferError)
     assert "DIFFERS gold.decision.recommended_action: recorded BLOCK" in failed.stdout
+
+
+def test_a_gold_that_goes_by_another_event_does_not_wait_for_the_first(
+    past: Audited, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = "filter(contributions, c -> c.source <> 'LIVE_EVENT')"
+    past.forge(
+        GOLD_TRANSACTIONS, "often 1", contributions=nothing,
+        decision=FORGED.format(event_id="'another'"),
+    )  # fmt: skip
+    with pytest.raises(DecisionsDifferError, match="are not what Gold says"):
+        audit(past.gold, decision=an_id("often 1"))
+    assert "DIFFERS gold.decision.event_id: recorded another, " in capsys.readouterr().out
+    past.forge(GOLD_TRANSACTIONS, "often 1", decision="null")
+    assert decisions(past.gold, "often 1").gold is None
 
 
 def fields_of(differences: list[dict[str, str]]) -> set[str]:

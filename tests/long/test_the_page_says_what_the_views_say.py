@@ -20,7 +20,7 @@ from lakehouse.cli.rows import rows_of
 from lakehouse.config import Config
 from lakehouse.context import Lakehouse, Trigger
 from lakehouse.delta import commit_times, path_of
-from lakehouse.errors import BeforeFirstVersionError
+from lakehouse.errors import BeforeFirstVersionError, FutureTimeError
 from lakehouse.lease import held_lease
 from lakehouse.tables import (
     GOLD_RECONCILIATION,
@@ -151,6 +151,8 @@ def test_as_of_a_time_gold_is_what_it_was(
 def test_a_label_is_as_old_as_it_was_then(lake: Lakehouse) -> None:
     with pytest.raises(BeforeFirstVersionError):
         numbers_of(lake.spark, lake.config, "2020-01-01", NOW)
+    with pytest.raises(FutureTimeError):
+        numbers_of(lake.spark, lake.config, "2999-01-01", NOW)
     early = numbers_of(lake.spark, lake.config, None, OLD + timedelta(days=179))
     known = numbers_of(lake.spark, lake.config, None, OLD + timedelta(days=181))
     labelled = [sum(n.answers["gold.fraud_by_day"].column("labelled")) for n in (early, known)]
