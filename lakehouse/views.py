@@ -134,7 +134,7 @@ def _read(path: Path) -> View:
     return View(path.stem, about, text.strip(), tuple(sorted(_reads(found[0]))))
 
 
-def _reads(query: exp.Expression) -> set[str]:
+def _reads(query: exp.Query) -> set[str]:
     """The tables and views that a query reads; what it names itself, by WITH, is none."""
     own = {part.alias for part in query.find_all(exp.CTE)}
     tables = [table for table in query.find_all(exp.Table) if table.db or table.name not in own]

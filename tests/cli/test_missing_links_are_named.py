@@ -143,7 +143,7 @@ def test_a_store_that_does_not_answer_is_a_missing_link(job: str | None) -> None
 def booked(place: str, days: int = 0, **more: object) -> Sighting:
     """A delivered row that says who FILE is, so many days after it."""
     usual = {"identity": "settled", "revision": 0, "content": "1100"}
-    row = seen("bronze.drops_money_events", place, **usual | more)  # type: ignore[arg-type]
+    row = seen("bronze.drops_money_events", place, **usual | more)
     return replace(row, at=NINE + timedelta(days=days))
 
 

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from gold.audit import audit
-from gold.questions import DecisionsReport, RowsReport
+from gold.questions import AsOfReport, DecisionsReport, RowsReport
 from lakehouse.context import Lakehouse
 from lakehouse.delta import commit_times, path_of
 from lakehouse.errors import (
@@ -129,7 +129,9 @@ def test_a_version_that_is_kept_no_longer_is_told_from_one_that_never_was(
     # nobody has followed this Gold
     with pytest.raises(VersionGoneError, match=r"gold\.transaction_history would answer"):
         audit(lake, as_of="1")
-    assert audit(lake, as_of="2").transactions == 1
+    still = audit(lake, as_of="2")
+    assert isinstance(still, AsOfReport)
+    assert still.transactions == 1
 
 
 def test_a_time_that_has_not_come_is_refused(lake_for: Opener) -> None:
@@ -139,13 +141,16 @@ def test_a_time_that_has_not_come_is_refused(lake_for: Opener) -> None:
     path = path_of(lake.config, GOLD_TRANSACTIONS)
     committed = max(commit_times(lake.spark, path).values())
     later = (committed + timedelta(seconds=1)).isoformat()
-    for question in ({"as_of": later}, {"diff_from": "1", "diff_to": later}):
+    questions: list[dict[str, Any]] = [{"as_of": later}, {"diff_from": "1", "diff_to": later}]
+    for question in questions:
         with pytest.raises(FutureTimeError, match="has not come: it is 2026-03-09T12:00:00Z now"):
             audit(lake, **question)
     with pytest.raises(FutureTimeError):
         audit(lake, decision="t-1", as_of=later)
     # what was committed has come, whatever the clock of this machine says
-    assert audit(lake, as_of=committed.isoformat()).standing.version == 1
+    then = audit(lake, as_of=committed.isoformat())
+    assert isinstance(then, AsOfReport)
+    assert then.standing.version == 1
 
 
 def test_a_version_without_a_table_is_refused(lake_for: Opener) -> None:
