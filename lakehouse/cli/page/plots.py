@@ -179,7 +179,7 @@ def lag(answer: Answer) -> go.Figure | None:
 
 def reconciliation(answer: Answer) -> go.Figure | None:
     """What became of each step's records, in % of what was delivered."""
-    return _fates(answer, "", lambda row: str(row["step"]).replace(" -> ", "\n→ "))
+    return _fates(answer, "", _two_lines)
 
 
 def reconciliation_of_money(answer: Answer) -> go.Figure | None:
@@ -187,9 +187,13 @@ def reconciliation_of_money(answer: Answer) -> go.Figure | None:
 
     def label(row: dict[str, Any]) -> str:
         what = " ".join(each for each in (row["currency"], row["event_type"]) if each)
-        return f"{str(row['step']).replace(' -> ', ' → ')}\n{what}"
+        return f"{_two_lines(row)}: {what}"
 
     return _fates(answer, "_amount", label)
+
+
+def _two_lines(row: dict[str, Any]) -> str:
+    return str(row["step"]).replace(" -> ", "\n→ ")
 
 
 def _fates(answer: Answer, suffix: str, label: Callable[[dict[str, Any]], str]) -> go.Figure | None:
