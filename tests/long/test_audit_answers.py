@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -271,10 +272,7 @@ def test_a_decision_of_before_the_policies_left_is_not_called_wrong(
     assert "is beyond time travel" in shown
     assert "DIFFERS" not in shown
     # of what does not depend on policies it can be told
-    lake.spark.sql(
-        f"UPDATE delta.`{path_of(lake.config, SILVER_FRAUD_SCORES)}` SET fraud_score = 0.9 "
-        f"WHERE transaction_id = '{PLAIN}'"
-    )
+    replace(past, gold=lake).forge(SILVER_FRAUD_SCORES, "plain", fraud_score="0.9")
     with pytest.raises(DecisionsDifferError):
         audit(lake, decision=PLAIN)
     assert "DIFFERS fraud_score" in capsys.readouterr().out
@@ -329,7 +327,8 @@ def test_explain_tells_who_won_and_names_what_is_missing_until_it_is_there(
     assert "DynamoDB was not asked" in "".join(
         json.loads(silent.stdout[silent.stdout.index("{") :])["missing"]
     )
-    override(monkeypatch, addresses(services))
+    # the payment is of long ago
+    override(monkeypatch, addresses(services) | {"DYNAMODB__RETENTION_DAYS": 1})
     unexplained = CliRunner().invoke(app, ["explain", PLAIN])
     assert isinstance(unexplained.exception, LineageBrokenError)
     assert "MISSING: silver.live_transactions" in unexplained.stdout  # nothing came by Kafka
