@@ -13,6 +13,8 @@ from lakehouse.records.codes import Source
 from lakehouse.tables import DROPS
 from lakehouse.texts import csv_cells, instant_of
 
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
 
 def _none() -> Column:
     return F.lit(None)
@@ -83,7 +85,7 @@ def _bronze(of_topic: Column, of_file: Column) -> Mapping[str, Trace]:
 def _fields() -> Column:
     """(name, value) of each field of a delivered row that says something, in order of the names.
 
-    Null: the row is no JSON object.
+    Values are written in one way each. Null: the row is no JSON object.
     """
     cells = F.arrays_zip(csv_cells(F.col("header")).alias("name"), csv_cells(F.col("raw")))
     of_csv = F.transform(cells, lambda cell: _field(cell["name"], cell["1"]))
@@ -94,7 +96,16 @@ def _fields() -> Column:
 
 
 def _field(name: Column, value: Column) -> Column:
-    return F.struct(name.cast("string").alias("name"), value.cast("string").alias("value"))
+    return F.struct(name.cast("string").alias("name"), _one_way(value).alias("value"))
+
+
+def _one_way(value: Column) -> Column:
+    """The same text for an instant, a number or a UUID, however it is written."""
+    number = F.regexp_replace(F.trim(value), r"^(-?[0-9]+[.][0-9]*?)0+$", "$1")
+    text = F.regexp_replace(number, r"^(-?[0-9]+)[.]$", "$1")
+    # of whole numbers too: which of them are epochs is Silver's to say
+    instant = instant_of(text).cast("string")
+    return F.coalesce(instant, F.when(text.rlike(f"(?i)^{_UUID}$"), F.lower(text)), text)
 
 
 def _content() -> Column:
@@ -111,8 +122,7 @@ def _named(name: str) -> Callable[[], Column]:
 
 
 def _score() -> Column:
-    at = _value("inference_time")
-    return F.concat_ws("@", _value("model_version"), F.coalesce(instant_of(at).cast("string"), at))
+    return F.concat_ws("@", _value("model_version"), _value("inference_time"))
 
 
 # what tells a delivered row from its repetition, by kind of drop

@@ -16,6 +16,7 @@ from tests.gold.rows import append
 
 DAY = date(2026, 3, 8)
 MORNING = datetime(2026, 3, 8, 9, tzinfo=UTC)
+ID = "89f0d9d0-6c28-5aaf-a30a-e0f8ae18cec1"
 BATCH = f"money_events/date={DAY}"
 
 
@@ -29,6 +30,12 @@ def test_rows_that_say_the_same_have_one_content_and_one_identity(spark: SparkSe
         "of more": ("csv", "event_id,amount", "A,101"),
         "another": ("csv", "event_id,amount", "B,100"),
         "unreadable": ("json", None, "[1"),
+        "at": ("csv", "event_id,timestamp,rate", f"{ID},2026-03-09T08:00:00Z,1.5"),
+        "at, written otherwise": (
+            "json",
+            None,
+            f'{{"event_id": "{ID.upper()}", "timestamp": 1773043200000, "rate": 1.50}}',
+        ),
     }
     rows = spark.createDataFrame(
         [(name, *row) for name, row in delivered.items()],
@@ -38,6 +45,8 @@ def test_rows_that_say_the_same_have_one_content_and_one_identity(spark: SparkSe
 
     same = [found[name] for name in ("csv", "in another order", "json", "parquet")]
     assert set(same) == {("a", same[0][1])}
+    assert found["at"] == found["at, written otherwise"]
+    assert found["at"][0] == ID
     assert found["of more"][0] == "a"
     assert found["another"][0] == "b"
     assert found["unreadable"][0] is None
