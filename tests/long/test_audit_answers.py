@@ -254,7 +254,11 @@ def test_honest_decisions_follow_from_evidence_and_from_what_was_known(past: Aud
         assert report.gold.version == past.versions["disputed"]
 
 
-@pytest.mark.parametrize("lost", [vacuumed, lambda lake, table: shortened(lake, table, through=1)])
+@pytest.mark.parametrize(
+    "lost",
+    [vacuumed, lambda lake, table: shortened(lake, table, through=1)],
+    ids=["files are gone", "the log is gone"],
+)
 def test_a_decision_of_before_the_policies_left_is_not_called_wrong(
     past: Audited, tmp_path: Path, lost: Callable[[Lakehouse, Table], None],
     capsys: pytest.CaptureFixture[str],
