@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from gold.chain import committed_times
-from gold.evidence import UNREADABLE
+from gold.evidence import UNREADABLE, is_gone
 from gold.history import without_payer
 from gold.record_history import gold_as_of
 from gold.selection import Selection
@@ -20,9 +20,11 @@ from lakehouse.context import Lakehouse
 from lakehouse.delta import commit_times, exists, path_of
 from lakehouse.errors import (
     BeforeFirstVersionError,
+    FutureTimeError,
     TableNotFoundError,
     TransactionNotFoundError,
     UserNotFoundError,
+    VersionGoneError,
     VersionNotFoundError,
 )
 from lakehouse.tables import GOLD_HISTORY_CHAIN, GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS
@@ -31,12 +33,6 @@ Moment = int | datetime
 """A version of Gold, or an instant (UTC): the newest version committed at or before it."""
 
 _Answer = TypeVar("_Answer")
-# how Spark and Delta say that a version's log or files are gone
-_GONE = (
-    "FileNotFound", "FILE_NOT_EXIST", "FILE_NOT_FOUND", "Cannot time travel", "VersionNotFound",
-    "LOG_FILE_NOT_FOUND", "TRUNCATED_TRANSACTION_LOG", "VERSION_NOT_CONTIGUOUS",
-    "VERSIONS_NOT_CONTIGUOUS",
-)  # fmt: skip
 
 
 class AnsweredBy(StrEnum):
@@ -83,14 +79,29 @@ def standing_at(lake: Lakehouse, moment: Moment) -> Standing:
         TableNotFoundError: there is no Gold yet.
         VersionNotFoundError: Gold has not come to that version.
         BeforeFirstVersionError: the time is before all that is recorded.
+        FutureTimeError: the time has not come.
     """
     path = path_of(lake.config, GOLD_TRANSACTIONS)
     # a question creates no table
     if not exists(lake.spark, path):
         raise TableNotFoundError(GOLD_TRANSACTIONS.name, GOLD_TRANSACTIONS.written_by)
     known = dict(sorted((_chained(lake) | commit_times(lake.spark, path)).items()))
+    check_has_come(lake, moment, known.values())
     version = _version(known, moment)
     return Standing(asked_as(moment), version, known.get(version), known.get(version + 1))
+
+
+def check_has_come(lake: Lakehouse, moment: Moment, commits: Iterable[datetime] = ()) -> None:
+    """Refuse a time to come, of which nobody knows what will have been known.
+
+    By the clock of the lake; a commit that another machine's clock has put ahead of it has come.
+
+    Raises:
+        FutureTimeError: the time is later than now.
+    """
+    now = lake.clock()
+    if isinstance(moment, datetime) and moment > max((now, *commits)):
+        raise FutureTimeError(asked_as(moment), asked_as(now))
 
 
 def read_then(
@@ -105,6 +116,7 @@ def read_then(
     `by` says who shall answer, and nobody else. Beyond time travel rows are without the payer.
 
     Raises:
+        VersionGoneError: only history could answer, and there is none.
         BeyondKnownHistoryError: only history could answer, and has not come to that version.
         UserNotFoundError: only history could answer, and no row of now names the user.
         TransactionNotFoundError: no row of that version is of the transaction asked for.
@@ -113,7 +125,7 @@ def read_then(
         try:
             return answer(_travelled(lake, standing, selection))
         except UNREADABLE as fault:
-            if by or not any(sign in str(fault) for sign in _GONE):
+            if by or not is_gone(fault):
                 raise
     return answer(_remembered(lake, standing, selection))
 
@@ -139,8 +151,11 @@ def _travelled(lake: Lakehouse, standing: Standing, selection: Selection) -> Gol
 
 def _remembered(lake: Lakehouse, standing: Standing, selection: Selection) -> GoldThen:
     if not exists(lake.spark, path_of(lake.config, GOLD_TRANSACTION_HISTORY)):
-        raise VersionNotFoundError(
-            GOLD_TRANSACTIONS.name, standing.version, lake.version(GOLD_TRANSACTIONS)
+        raise VersionGoneError(
+            GOLD_TRANSACTIONS.name,
+            standing.version,
+            f"{GOLD_TRANSACTION_HISTORY.name} would answer, and does not exist: `lakehouse run "
+            "record_history` writes it as far back as Gold's change feed reaches",
         )
     then = gold_as_of(lake, standing.version)
     notes = [

@@ -8,13 +8,14 @@ Without them: every live decision, from its recorded evidence.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 import typer
 
 from gold.as_of import Moment
 from gold.audit_report import Report, show
-from gold.deciding import DecisionReport, decided_again
+from gold.deciding import DecisionReport, Outcome, decided_again
 from gold.questions import (
     DecisionsReport,
     decisions_by_evidence,
@@ -24,7 +25,7 @@ from gold.questions import (
 )
 from gold.selection import Selection
 from lakehouse.context import Lakehouse
-from lakehouse.errors import DecisionsDifferError
+from lakehouse.errors import DecisionsDifferError, DecisionsNotToldError
 from lakehouse.job import run
 from lakehouse.tables import table_named
 from lakehouse.texts import typed_instant
@@ -60,6 +61,7 @@ def audit(
 
     Raises:
         DecisionsDifferError: a decision comes out otherwise; the report was shown before.
+        DecisionsNotToldError: none does, but what was known at one is beyond time travel.
         LakehouseError: what was asked for is not there, or nobody can tell any more: see
             `questions` and `deciding`.
     """
@@ -90,9 +92,14 @@ def audit(
 def _check_decisions(report: Report) -> None:
     if isinstance(report, DecisionsReport) and report.equal < report.decisions:
         raise DecisionsDifferError(report.decisions, report.decisions - report.equal)
-    if isinstance(report, DecisionReport) and not report.is_equal:
-        different = sum(not each.is_equal for each in report.decisions)
-        raise DecisionsDifferError(len(report.decisions), max(different, 1))
+    if not isinstance(report, DecisionReport):
+        return
+    found = Counter(each.outcome for each in report.decisions)
+    if report.outcome is Outcome.DIFFERS:
+        # what differs may be what Gold says
+        raise DecisionsDifferError(len(report.decisions), max(found[Outcome.DIFFERS], 1))
+    if report.outcome is Outcome.CANNOT_BE_TOLD:
+        raise DecisionsNotToldError(len(report.decisions), found[Outcome.CANNOT_BE_TOLD])
 
 
 def _check_one_question(

@@ -24,8 +24,10 @@ def show(report: Report, as_json: bool) -> None:
         print("\n".join(_lines(report)))
 
 
-def _verdict(report: Report) -> dict[str, bool]:
-    return {"is_equal": report.is_equal} if isinstance(report, DecisionReport) else {}
+def _verdict(report: Report) -> dict[str, Any]:
+    if not isinstance(report, DecisionReport):
+        return {}
+    return {"is_equal": report.is_equal, "outcome": str(report.outcome)}
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -89,8 +91,13 @@ def _of_one(decision: AuditedDecision) -> Iterator[str]:
         (decision.by_knowledge, "what was known then"),
     ):
         if not found:
-            yield f"  by {source}: equal"
+            yield f"  by {source}: equal{', as far as it can be told' if decision.untold else ''}"
         yield from _differing(found, f"{source} gives", "  ")
+    for each in decision.untold:
+        yield (
+            f"  CANNOT BE TOLD {each.field}: recorded {_word(each.recorded)}, the oldest policies "
+            f"left give {_word(each.recomputed)}"
+        )
 
 
 def _differing(differences: Sequence[Difference], gives: str, before: str = "") -> Iterator[str]:

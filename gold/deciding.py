@@ -8,12 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from gold.as_of import AnsweredBy, GoldThen, Moment, asked_as, read_then, standing_at
+from gold.as_of import (
+    AnsweredBy,
+    GoldThen,
+    Moment,
+    asked_as,
+    check_has_come,
+    read_then,
+    standing_at,
+)
 from gold.auditing import KnownRules, as_json, differences_in, recomputed
 from gold.differences import row_of_json
 from gold.knowledge import (
@@ -45,6 +54,16 @@ _TOLD = (
     "rules_version", "coordinates", "transaction_status",
 )  # fmt: skip
 _IN_GOLD = tuple(Decision.model_fields)
+_BY_POLICIES = {"velocity", "policies", "policy_flags", "policy_flag", "recommended_action"}
+"""What of a decision depends on the policies that were known."""
+
+
+class Outcome(StrEnum):
+    """What the audit says of a decision."""
+
+    EQUAL = "EQUAL"
+    DIFFERS = "DIFFERS"
+    CANNOT_BE_TOLD = "CANNOT_BE_TOLD"
 
 
 @dataclass(frozen=True)
@@ -64,14 +83,17 @@ class AuditedDecision:
     is_first: bool  # the one that the gateway goes by, and Gold's
     by_evidence: list[Difference]  # from the score, velocity, policy versions, rules it recorded
     by_knowledge: list[Difference]  # from what was known then, read again
+    untold: list[Difference]  # from the oldest policies left, where those of then are gone
     policies_in_force: list[str]
     policies_version: int | None  # of the table silver.policies, by which it was decided again
     notes: list[str]
 
     @property
-    def is_equal(self) -> bool:
-        """Whether it follows from both."""
-        return not (self.by_evidence or self.by_knowledge)
+    def outcome(self) -> Outcome:
+        """Whether it follows from both, as far as that can be told."""
+        if self.by_evidence or self.by_knowledge:
+            return Outcome.DIFFERS
+        return Outcome.CANNOT_BE_TOLD if self.untold else Outcome.EQUAL
 
 
 @dataclass(frozen=True)
@@ -94,10 +116,17 @@ class DecisionReport:
     gold: GoldDecision | None  # null: it is not in Gold yet
 
     @property
+    def outcome(self) -> Outcome:
+        """EQUAL: nothing differs anywhere, and all could be told."""
+        found = {each.outcome for each in self.decisions}
+        if Outcome.DIFFERS in found or (self.gold and self.gold.differences):
+            return Outcome.DIFFERS
+        return Outcome.CANNOT_BE_TOLD if Outcome.CANNOT_BE_TOLD in found else Outcome.EQUAL
+
+    @property
     def is_equal(self) -> bool:
-        """Whether nothing differs anywhere."""
-        in_gold = not (self.gold and self.gold.differences)
-        return in_gold and all(each.is_equal for each in self.decisions)
+        """Whether its outcome is EQUAL."""
+        return self.outcome is Outcome.EQUAL
 
 
 def decided_again(lake: Lakehouse, transaction_id: str, moment: Moment | None) -> DecisionReport:
@@ -108,7 +137,10 @@ def decided_again(lake: Lakehouse, transaction_id: str, moment: Moment | None) -
         TransactionNotFoundError: live has decided nothing of this transaction.
         NotDecidedError: it had not by then.
         VersionNotFoundError, BeforeFirstVersionError: there is no such Gold version.
+        FutureTimeError: the time has not come.
     """
+    if moment is not None:
+        check_has_come(lake, moment)
     if not is_there(lake, SILVER_LIVE_TRANSACTIONS):
         raise TableNotFoundError(SILVER_LIVE_TRANSACTIONS.name, SILVER_LIVE_TRANSACTIONS.written_by)
     of_it = lake.read(SILVER_LIVE_TRANSACTIONS).where(F.col("transaction_id") == transaction_id)
@@ -166,14 +198,18 @@ class _Again:
                 "only the one that it used is read again"
             )
         differences, book = self._by_knowledge(row, until)
-        if book and book.is_oldest_left:
+        untold: list[Difference] = []
+        if book and book.is_after_gone:
             notes.append(
-                f"policies are those of version {book.table_version} of silver.policies, the "
-                "oldest left: those of before are beyond time travel"
+                f"policies are those of version {book.table_version} of silver.policies: an "
+                "earlier one, which may have been read, is beyond time travel"
             )
+            # what came after the decision may be why
+            untold = [each for each in differences if each.field in _BY_POLICIES]
         told = {name: _plain(row[name]) for name in _TOLD} | {"committed_at": until}
         return AuditedDecision(
-            told, is_first, self._evidence[row["event_id"]], differences,
+            told, is_first, self._evidence[row["event_id"]],
+            [each for each in differences if each not in untold], untold,
             book.in_force if book else [], book.table_version if book else None, notes,
         )  # fmt: skip
 
@@ -228,7 +264,8 @@ def _in_gold(
         texts = [row_of_json(each["row"]) for each in rows.collect()]
         gold = texts[0] if texts else None
         taken = {c["identity"] for c in (gold["contributions"] if gold else ())}
-        if gold is None or first["event_id"] not in taken:
+        # the decision of another event is no sign that Gold waits for this one
+        if gold is None or (first["event_id"] not in taken and gold["decision"] is None):
             return None
         said = gold["decision"] or {}
         silver = {name: _comparable(first[name]) for name in _IN_GOLD}

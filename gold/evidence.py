@@ -34,8 +34,20 @@ from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS
 UNREADABLE = (PySparkException, Py4JJavaError)
 """What reading a table raises whose log or files are not whole."""
 
+# how Spark and Delta say that a version's log or files are gone
+_GONE = (
+    "FileNotFound", "FILE_NOT_EXIST", "FILE_NOT_FOUND", "Cannot time travel", "VersionNotFound",
+    "LOG_FILE_NOT_FOUND", "TRUNCATED_TRANSACTION_LOG", "VERSION_NOT_CONTIGUOUS",
+    "VERSIONS_NOT_CONTIGUOUS",
+)  # fmt: skip
+
 _MOST_NAMED = 5
 _AT_ONCE = 8  # on S3 each is a matter of waiting
+
+
+def is_gone(fault: Exception) -> bool:
+    """Whether one of `UNREADABLE` says that the log or the files of a version are gone."""
+    return any(sign in str(fault) for sign in _GONE)
 
 
 def commit_breaks(lake: Lakehouse, links: Sequence[ChainLink], since: datetime) -> Iterator[Break]:

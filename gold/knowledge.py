@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from gold.auditing import KnownRules
+from gold.evidence import UNREADABLE, is_gone
 from lakehouse.context import Lakehouse
 from lakehouse.decision import (
     COUNTED,
@@ -41,11 +42,11 @@ _SCORES = (
 
 @dataclass(frozen=True)
 class Book:
-    """silver.policies as of one version; `is_oldest_left`: of before that nothing is left."""
+    """silver.policies as of one version; `is_after_gone`: one that may have been read is gone."""
 
     table_version: int | None  # null: there was no such table
     committed_at: datetime | None  # UTC
-    is_oldest_left: bool
+    is_after_gone: bool
     policies: PolicyBook
     in_force: list[str]  # POLICY_ID version NUMBER, at the payment's time
 
@@ -119,7 +120,10 @@ def books_then(
     """Policies as they can have been read for a decision: each version of the table that stood.
 
     Those between `decided_at` and its commit (`until`, null: not known), oldest first, that differ
-    in what was in force at `paid_at`. Of a time before time travel, the oldest version left.
+    in what was in force at `paid_at`. Where one of them is beyond time travel, the oldest version
+    left is told instead, as that. Its rows of before the decision would prove nothing: they have
+    the day on which their file was delivered, and not when they were published, and lose their
+    intervals to what comes later.
     """
     if not is_there(lake, SILVER_POLICIES):
         empty = lake.spark.createDataFrame([], SILVER_POLICIES.schema)
@@ -132,16 +136,27 @@ def books_then(
         for (version, at), end in zip(commits, [*ends, None], strict=True)
         if (until is None or at <= until) and (end is None or end > decided_at)
     ]
+    wanted = stood or commits[:1]
+    later = [each for each in commits if each > wanted[-1]]
+    is_gone_before = commits[0][0] > 0 and commits[0][1] > decided_at
     seen: set[tuple[str, ...]] = set()
-    for version, at in stood or commits[:1]:
-        rows = lake.read(SILVER_POLICIES, version)
-        in_force = rows.where(_in_force(paid_at)).orderBy("policy_id", "version").collect()
+    for version, at in [*wanted, *later]:
+        if seen and (version, at) in later:
+            return
+        try:
+            rows = lake.read(SILVER_POLICIES, version)
+            in_force = rows.where(_in_force(paid_at)).orderBy("policy_id", "version").collect()
+            policies = PolicyBook.of(rows)
+        except UNREADABLE as fault:
+            if (version, at) == commits[-1] or not is_gone(fault):
+                raise
+            is_gone_before = True
+            continue
         content = tuple(f"{p.policy_id}/{p.version}/{p.policy_data}" for p in in_force)
         if content not in seen:
             seen.add(content)
             names = [f"{p.policy_id} version {p.version}" for p in in_force]
-            is_oldest = version == commits[0][0] > 0 and at > decided_at
-            yield Book(version, at, is_oldest, PolicyBook.of(rows), names)
+            yield Book(version, at, is_gone_before, policies, names)
 
 
 def _in_force(paid_at: datetime) -> Column:

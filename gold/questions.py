@@ -9,7 +9,6 @@ from operator import or_
 from typing import Any
 
 import typer
-from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -25,16 +24,23 @@ from gold.as_of import (
 )
 from gold.auditing import as_json, as_json_texts, recomputed
 from gold.differences import Row, Rules, TransactionChange, changed, row_of_json
+from gold.evidence import UNREADABLE, is_gone
 from gold.history import GOLD_WITHOUT_PAYER
 from gold.knowledge import is_there, rules_known
 from gold.selection import Selection, has_values
 from lakehouse.context import Lakehouse
 from lakehouse.decision import PolicyBook
 from lakehouse.delta import latest_version, path_of
-from lakehouse.errors import TableNotFoundError, TransactionNotFoundError, VersionNotFoundError
+from lakehouse.errors import (
+    TableNotFoundError,
+    TransactionNotFoundError,
+    VersionGoneError,
+    VersionNotFoundError,
+)
 from lakehouse.fold.precedence import load_precedence
 from lakehouse.fold.transitions import load_transitions
 from lakehouse.tables import (
+    GOLD_TRANSACTION_HISTORY,
     GOLD_TRANSACTIONS,
     SILVER_LIVE_TRANSACTIONS,
     SILVER_POLICIES,
@@ -178,20 +184,34 @@ def rows_of_table(
 
     Raises:
         TableNotFoundError, VersionNotFoundError: there is nothing to show.
+        VersionGoneError: there was, and it is kept no longer.
         TransactionNotFoundError: the transaction is not in it.
     """
     stored = _stored(lake, table)
     newest = latest_version(lake.spark, path_of(lake.config, table))
     at = newest if version is None else version
-    if version is not None:
-        try:
-            stored = lake.read(table, version)
-        except AnalysisException:
-            raise VersionNotFoundError(table.name, version, newest) from None
-    rows = _of_transactions(stored, table.name, transactions)
-    count = rows.count()
-    _found(count, f"{table.name} at version {at}", transactions)
-    return RowsReport(table.name, at, count, _shown(rows, limit))
+    if not 0 <= at <= newest:
+        raise VersionNotFoundError(table.name, at, newest)
+    try:
+        stored = stored if version is None else lake.read(table, version)
+        rows = _of_transactions(stored, table.name, transactions)
+        count = rows.count()
+        _found(count, f"{table.name} at version {at}", transactions)
+        return RowsReport(table.name, at, count, _shown(rows, limit))
+    except UNREADABLE as fault:
+        if version is None or not is_gone(fault):
+            raise
+        raise VersionGoneError(table.name, at, _instead(table, at)) from None
+
+
+def _instead(table: Table, version: int) -> str:
+    """Who answers for a version that is gone."""
+    if table is GOLD_TRANSACTIONS:
+        return (
+            f"{GOLD_TRANSACTION_HISTORY.name} has its rows, and `lakehouse audit as-of {version}` "
+            "shows them"
+        )
+    return "no history is kept of this table; ask for a later version"
 
 
 def _pairs(one: GoldThen, other: GoldThen, is_meant: Column) -> DataFrame:

@@ -21,8 +21,10 @@ LakehouseError                      anything below; the command line prints it i
 ├── TransactionNotFoundError        no layer knows the transaction id
 ├── UserNotFoundError               no payment of that user is known
 ├── BeyondKnownHistoryError         an as-of question later than the follower has read
-├── VersionNotFoundError            a table has no such version, or no longer
+├── VersionNotFoundError            a table has not come to such a version
+├── VersionGoneError                a version is beyond its table's time travel
 ├── BeforeFirstVersionError         an as-of question about a time before anything was known
+├── FutureTimeError                 an as-of question about a time that has not come
 ├── FollowerAheadError              a follower of Gold has read versions that Gold does not have
 ├── FollowerBehindError             VACUUM would delete what a follower of a table has still to read
 ├── RetentionTooShortError          VACUUM was asked to keep less than the audit horizon
@@ -31,6 +33,7 @@ LakehouseError                      anything below; the command line prints it i
 ├── HeadContradictsError            the chain is not the one whose head was signed
 ├── HistoryBrokenError              the chain, its heads, the files or the history contradict
 ├── DecisionsDifferError            a recorded decision does not follow from its evidence
+├── DecisionsNotToldError           nobody can tell any more what was known then (exit code 3)
 ├── NotDecidedError                 nothing had been decided of a transaction by then
 ├── LineageBrokenError              a link between the records of one transaction is missing
 ├── PathsDifferError                live and batch differ on payments, and no cause explains it
@@ -65,6 +68,7 @@ from pathlib import Path
 
 USAGE_EXIT_CODE = 2
 FAILURE_EXIT_CODE = 1
+UNTOLD_EXIT_CODE = 3
 _MOST_TOLD = 5
 
 
@@ -269,13 +273,23 @@ class BeyondKnownHistoryError(LakehouseError):
 
 
 class VersionNotFoundError(LakehouseError):
-    """The version is not written yet, or older than the table's time travel."""
+    """The version is not written yet."""
 
     def __init__(self, table: str, version: int, newest: int) -> None:
         self.table, self.version, self.newest = table, version, newest
         super().__init__(
-            f"{table} has no version {version} to read: the newest is {newest}, and the oldest is "
-            "bounded by the audit horizon (audit.* in the config)."
+            f"{table} has no version {version}: the newest is {newest}. Ask for an earlier one."
+        )
+
+
+class VersionGoneError(LakehouseError):
+    """The version was there, and its log or files are kept no longer."""
+
+    def __init__(self, table: str, version: int, instead: str) -> None:
+        self.table, self.version = table, version
+        super().__init__(
+            f"version {version} of {table} is beyond its time travel (audit.* in the config): "
+            f"{instead}."
         )
 
 
@@ -294,6 +308,19 @@ class BeforeFirstVersionError(LakehouseError):
                 f"{first}, of {committed_at}: what was before is not recorded"
             )
         super().__init__(f"nothing is known as of {asked}: {told}.")
+
+
+class FutureTimeError(LakehouseError):
+    """Nobody knows yet what will have been known by then."""
+
+    exit_code = USAGE_EXIT_CODE
+
+    def __init__(self, asked: str, now: str) -> None:
+        self.asked, self.now = asked, now
+        super().__init__(
+            f"{asked} has not come: it is {now} now. Ask about a time up to now, or leave the time "
+            "out for what is known now."
+        )
 
 
 class FollowerAheadError(LakehouseError):
@@ -383,7 +410,21 @@ class DecisionsDifferError(LakehouseError):
         self.checked, self.different = checked, different
         super().__init__(
             f"{different} of {checked} decisions do not follow from their recorded evidence, or "
-            "from what was known then; the report above names each field."
+            "from what was known then, or are not what Gold says; the report above names each "
+            "field."
+        )
+
+
+class DecisionsNotToldError(LakehouseError):
+    """Nothing differs that can be told; the rest of what was known is beyond time travel."""
+
+    exit_code = UNTOLD_EXIT_CODE
+
+    def __init__(self, checked: int, untold: int) -> None:
+        self.checked, self.untold = checked, untold
+        super().__init__(
+            f"of {untold} of {checked} decisions it cannot be told whether they follow from what "
+            "was known then; the report above says why, and names each field."
         )
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import takewhile
 from pathlib import Path
 
 import sqlglot
@@ -122,16 +123,22 @@ def _read(path: Path) -> View:
     if not _NAME.fullmatch(path.stem):
         raise ConfigError(path, ["expected a name such as gold.disputes.sql"])
     text = path.read_text("utf-8")
-    head = text.partition("\nSELECT")[0]
-    about = " ".join(line.removeprefix("--").strip() for line in head.splitlines())
+    head = takewhile(lambda line: line.startswith("--"), text.splitlines())
+    about = " ".join(line.removeprefix("--").strip() for line in head)
     try:
         found = [one for one in sqlglot.parse(text, read="athena") if one is not None]
     except SqlglotError as error:
         raise ConfigError(path, [str(error).splitlines()[0]]) from error
     if len(found) != 1 or not isinstance(found[0], exp.Query):
         raise ConfigError(path, ["expected one SELECT"])
-    reads = {f"{table.db}.{table.name}" for table in found[0].find_all(exp.Table)}
-    return View(path.stem, about, text.strip(), tuple(sorted(reads)))
+    return View(path.stem, about, text.strip(), tuple(sorted(_reads(found[0]))))
+
+
+def _reads(query: exp.Query) -> set[str]:
+    """The tables and views that a query reads; what it names itself, by WITH, is none."""
+    own = {part.alias for part in query.find_all(exp.CTE)}
+    tables = [table for table in query.find_all(exp.Table) if table.db or table.name not in own]
+    return {f"{table.db}.{table.name}" if table.db else table.name for table in tables}
 
 
 def _ordered(views: Mapping[str, View]) -> dict[str, View]:

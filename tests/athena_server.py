@@ -11,9 +11,10 @@ from typing import Any
 import sqlglot
 from moto.athena.models import AthenaBackend
 from moto.glue.models import glue_backends
-from moto.server import ThreadedMotoServer
 from pytest import MonkeyPatch
 from sqlglot import exp
+
+from tests.moto_server import moto_server
 
 REGION = "eu-central-1"
 
@@ -21,17 +22,12 @@ REGION = "eu-central-1"
 @contextmanager
 def athena_server() -> Iterator[str]:
     """Its address. moto takes any statement and runs none: those that make views run here."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     with MonkeyPatch.context() as patch:
         patch.setattr(AthenaBackend, "_process_ddl", _make_view)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "test")
-        server.start()
-        _, port = server.get_host_and_port()
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.stop()
+        with moto_server() as address:
+            yield address
 
 
 def _make_view(backend: Any, query: str, _context: Any) -> None:

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from moto.moto_api._internal.models import moto_api_backend
-from moto.server import ThreadedMotoServer
-
 from lakehouse.local.jars import files_for
+from tests.moto_server import moto_server as s3_server
 
-
-@contextmanager
-def s3_server() -> Iterator[str]:
-    """Its address on loopback, while the block runs."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    # all servers of one process answer from one memory: what an earlier test put there goes
-    moto_api_backend.reset()
-    _, port = server.get_host_and_port()
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.stop()
+__all__ = ["s3_server", "s3a_settings"]
 
 
 def s3a_settings(endpoint: str) -> dict[str, str]:

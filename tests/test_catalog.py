@@ -133,7 +133,7 @@ def test_a_changed_table_is_updated_with_the_views_over_it(catalog: Catalog) -> 
         older = replace(TABLES["silver.offline_scores"], record=TABLES["silver.fx_rates"].record)
         patch.setitem(TABLES, "silver.offline_scores", older)
         changed = {name for name, one in _standings(catalog).items() if one == Standing.DIFFERS}
-        # silver.scores reads its columns by *
+        # silver.scores reads it
         assert changed == {"silver.offline_scores", "silver.scores"}
         assert set(register(catalog, planned(catalog)).values()) == {"updated"}
         columns = _held(catalog, "silver.offline_scores")["StorageDescriptor"]["Columns"]

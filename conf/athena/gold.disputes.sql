@@ -4,11 +4,13 @@ SELECT
   transaction_id, event_date, region, currency, merchant_id, amount,
   chargeback_amount, chargeback_reversed_amount,
   CASE WHEN chargeback_amount > chargeback_reversed_amount THEN 'OPEN' ELSE 'REVERSED' END AS state,
-  array_min(
-    transform(
-      filter(contributions, c -> c.event_type = 'CHARGEBACK' AND NOT c.withdrawn),
-      c -> c.event_time
-    )
+  CAST(
+    array_min(
+      transform(
+        filter(contributions, c -> c.event_type = 'CHARGEBACK' AND NOT c.withdrawn),
+        c -> c.event_time
+      )
+    ) AS timestamp
   ) AS disputed_at
 FROM gold.transactions
 WHERE event_date <> DATE '1970-01-01' AND chargeback_amount > 0

@@ -1,7 +1,8 @@
 -- How well each policy rule tells fraud. One row: a policy flag that fired at a decision.
 --   precision             of labelled payments on which it fired, how many were fraud
---   recall                of all labelled fraud, on how much it fired
---   false_positive_rate   of all labelled payments that were none, on how many it fired
+--   recall                of all decided labelled fraud, on how much it fired
+--   false_positive_rate   of all decided labelled payments that were none, on how many it fired
+-- What only the daily logs tell of was not decided: no rule could fire on it.
 SELECT
   f.policy_flag,
   count(*) AS fired,
@@ -15,8 +16,8 @@ FROM gold.outcomes AS o
 CROSS JOIN UNNEST(o.decision.policy_flags) AS f (policy_flag)
 CROSS JOIN (
   SELECT
-    count_if(is_fraud) AS fraudulent,
-    count_if(is_labelled AND NOT is_fraud) AS genuine
+    count_if(is_fraud AND is_decided) AS fraudulent,
+    count_if(is_labelled AND NOT is_fraud AND is_decided) AS genuine
   FROM gold.outcomes
 ) AS a
 GROUP BY f.policy_flag

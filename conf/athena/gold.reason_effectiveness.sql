@@ -12,8 +12,8 @@ SELECT
 FROM gold.outcomes AS o
 CROSS JOIN (
   SELECT
-    count_if(is_fraud) AS fraudulent,
-    count_if(is_labelled AND NOT is_fraud) AS genuine
+    count_if(is_fraud AND is_decided) AS fraudulent,
+    count_if(is_labelled AND NOT is_fraud AND is_decided) AS genuine
   FROM gold.outcomes
 ) AS a
 WHERE o.decision IS NOT NULL

@@ -4,7 +4,7 @@
 SELECT
   step,
   gold_version,
-  run_at,
+  CAST(run_at AS timestamp) AS run_at,
   sum(delivered) AS delivered,
   sum(accepted) AS accepted,
   sum(duplicates) AS duplicates,

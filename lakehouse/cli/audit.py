@@ -5,6 +5,8 @@ The answers are those of the job `audit`, which is found by its entry point: no 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from inspect import Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +17,7 @@ from lakehouse.cli.options import SomeUserId as User
 from lakehouse.cli.terminal import step
 from lakehouse.config import Config
 
-app = typer.Typer(help="What was known and decided then, and why.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 _MOMENT = "A version of Gold, an instant, or a day (UTC)."
 Moment = Annotated[str, typer.Argument(metavar="TIME|VERSION", help=_MOMENT)]
@@ -39,40 +41,55 @@ Limit = Annotated[int, typer.Option(min=0, help="Transactions to show.")]
 
 @app.callback()
 def audit() -> None:
-    """What was known and decided then, and why; exit code 1 where a decision does not follow."""
+    """What was known and decided then, and why; exit code 1 where a decision does not follow.
+
+    3: nothing differs, but what was known at a decision is beyond time travel.
+    """
+
+
+def _about_some(question: Callable[..., Mapping[str, str]]) -> Callable[..., None]:
+    """A command that asks a question about some transactions: behind its arguments, the options.
+
+    The question's arguments are texts; it gives what the job `audit` is asked by them.
+    """
+
+    def command(
+        transaction: Transactions = None,
+        ids: Ids = None,
+        user: User = None,
+        where: Where = None,
+        limit: Limit = 100,
+        config: ConfigPath = DEFAULT_CONFIG,
+        as_json: AsJson = False,
+        **moments: str,
+    ) -> None:
+        _ask(config, as_json, **question(**moments), transaction_id=_ids(transaction, ids),
+             user=user, where=where, limit=limit)  # fmt: skip
+
+    # evaluated: typer reads this signature as it is
+    own, options = (signature(each, eval_str=True).parameters for each in (question, command))
+    named = [each for each in options.values() if each.kind is not each.VAR_KEYWORD]
+    command.__signature__ = Signature([*own.values(), *named])  # type: ignore[attr-defined]
+    command.__annotations__ |= question.__annotations__
+    command.__doc__ = question.__doc__
+    return command
 
 
 @app.command("as-of")
-def as_of(
-    moment: Moment,
-    transaction: Transactions = None,
-    ids: Ids = None,
-    user: User = None,
-    where: Where = None,
-    limit: Limit = 100,
-    config: ConfigPath = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
+@_about_some
+def as_of(moment: Moment) -> Mapping[str, str]:
     """Show Gold as it stood: by time travel, and beyond its horizon from history."""
-    _ask(config, as_json, as_of=moment, transaction_id=_ids(transaction, ids), user=user,
-         where=where, limit=limit)  # fmt: skip
+    return {"as_of": moment}
 
 
-@app.command()
+@app.command("diff")
+@_about_some
 def diff(
     before: Annotated[str, typer.Argument(metavar="FROM", help=_MOMENT)],
     after: Annotated[str, typer.Argument(metavar="TO", help=_MOMENT)],
-    transaction: Transactions = None,
-    ids: Ids = None,
-    user: User = None,
-    where: Where = None,
-    limit: Limit = 100,
-    config: ConfigPath = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
+) -> Mapping[str, str]:
     """Show what changed, field by field, and which contributions caused it."""
-    _ask(config, as_json, diff_from=before, diff_to=after,
-         transaction_id=_ids(transaction, ids), user=user, where=where, limit=limit)  # fmt: skip
+    return {"diff_from": before, "diff_to": after}
 
 
 @app.command()

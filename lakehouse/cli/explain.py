@@ -102,6 +102,6 @@ def _asked(settings: Config, transaction_id: str) -> Served:
         # it answers: no job has told it anything
         return Served(None, True, retention)
     except ServiceError as fault:
-        # the tables answer without it
+        # the tables answer without it, and what it serves is a missing link
         note(f"DynamoDB is left out: {fault}")
         return Served(None, False, retention)

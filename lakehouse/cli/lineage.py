@@ -18,14 +18,23 @@ from lakehouse.delta import exists, path_of
 from lakehouse.fold.precedence import load_precedence
 from lakehouse.fold.transitions import load_transitions
 from lakehouse.fold.wins import Win, wins_of
+from lakehouse.quality.batches import Content, Ledger, batch_of
+from lakehouse.records.codes import Verdict
 from lakehouse.records.gold import Contribution
-from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS, TABLES, Table
+from lakehouse.tables import (
+    BRONZE_DROP_FILES,
+    GOLD_TRANSACTION_HISTORY,
+    GOLD_TRANSACTIONS,
+    SILVER_QUALITY_BATCHES,
+    TABLES,
+    Table,
+)
 
 _DYNAMODB = "dynamodb"
 _AT_ONCE = 4
 _COLUMNS: Mapping[str, str] = {
     "at": "timestamp", "coordinates": "string", "tells": "string", "identity": "string",
-    "revision": "int", "source": "string", "score_id": "string",
+    "revision": "int", "source": "string", "score_id": "string", "content": "string",
 }  # fmt: skip
 
 
@@ -42,6 +51,7 @@ class Sighting:
     revision: int | None = None  # in Bronze of the file
     source: str | None = None  # codes.Source
     score_id: str | None = None  # of the score that a decision used
+    content: str | None = None  # of a delivered row: a hash of what it says
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,8 @@ class Lineage:
     gold: list[list[Contribution]]  # of each of its rows in Gold: there should be one row
     timestamp: datetime | None  # of the payment, as Gold has it
     wins: list[Win]
+    # why rows of files are set aside, by coordinates: a text where that may end
+    set_aside: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def traced(spark: SparkSession, config: Config, transaction_id: str) -> Lineage:
@@ -83,6 +95,7 @@ def traced(spark: SparkSession, config: Config, transaction_id: str) -> Lineage:
         gold,
         rows[0]["timestamp"] if rows else None,
         wins_of(transaction_id, known, precedence, transitions),
+        set_aside(spark, config, sightings),
     )
 
 
@@ -133,6 +146,47 @@ def _rows(rows: DataFrame, rank: int, name: str, trace: Trace) -> DataFrame:
         F.lit(name).alias("table"),
         *[getattr(trace, column).cast(kind).alias(column) for column, kind in _COLUMNS.items()],
     )
+
+
+def set_aside(
+    spark: SparkSession, config: Config, sightings: Sequence[Sighting]
+) -> dict[str, str | None]:
+    """Rows of files that Silver has not, where a later revision or a gate is why."""
+    taken = {s.coordinates for s in tables_of(sightings, "silver.")}
+    rows = [s for s in tables_of(sightings, "bronze.drops_") if s.coordinates not in taken]
+    if not rows:
+        return {}
+    paths = {path_in(row.coordinates) for row in rows}
+    held = _held_back(spark, config)
+    # what a held revision would supersede stands; of equal keys a dictionary keeps the last
+    newest = dict(sorted(_loaded(spark, config, paths) - held))
+    aside: dict[str, str | None] = {}
+    for row in rows:
+        path, revision = path_in(row.coordinates), row.revision or 0
+        if (path, revision) in held:
+            aside[row.coordinates] = f"a gate holds {batch_of(path)}"
+        elif revision < newest.get(path, revision):
+            aside[row.coordinates] = None
+    return aside
+
+
+def path_in(coordinates: str) -> str:
+    """The path of a file, below landing/, of the coordinates of a row in it."""
+    return coordinates.removeprefix("file:").rpartition("@")[0]
+
+
+def _loaded(spark: SparkSession, config: Config, paths: Iterable[str]) -> set[Content]:
+    if not exists(spark, path_of(config, BRONZE_DROP_FILES)):
+        return set()
+    is_loaded = F.col("path").isin([*paths]) & (F.col("verdict") == str(Verdict.LOADED))
+    loaded = _read(spark, config, BRONZE_DROP_FILES).where(is_loaded)
+    return {(row[0], row[1]) for row in rows_of(loaded.select("path", "file_revision"))}
+
+
+def _held_back(spark: SparkSession, config: Config) -> frozenset[Content]:
+    if not exists(spark, path_of(config, SILVER_QUALITY_BATCHES)):
+        return frozenset()
+    return Ledger.of(_read(spark, config, SILVER_QUALITY_BATCHES)).held_back
 
 
 def _gold_rows(spark: SparkSession, config: Config, transaction_id: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from lakehouse.cli.lineage import Lineage, Sighting, tables_of
+from lakehouse.cli.lineage import Lineage, Sighting, path_in, tables_of
 from lakehouse.records.codes import Source
 
 _SILVER_OF = {
@@ -43,7 +43,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Served:
-    """What DynamoDB has; `is_known` is false where it did not answer."""
+    """What DynamoDB has; `is_known` is false where it did not answer: nobody knows what it has."""
 
     item: Mapping[str, Any] | None
     is_known: bool
@@ -91,18 +91,44 @@ def _bronze_without_silver(found: Lineage, progress: Progress) -> Iterator[Broke
     for row in tables_of(found.sightings, "bronze."):
         if row.coordinates in taken:
             continue
-        job = "enrich_live"
-        if row.table in _SILVER_BEHIND:
-            # equal content adds nothing: what stands has the coordinates of its first delivery
-            is_known = bool(tables_of(found.sightings, _SILVER_BEHIND[row.table]))
-            job = "build_batch"
-        else:
-            is_known = row.identity in known  # a repetition
-        if not is_known:
-            yield Broken(
-                f"{row.table} has {row.coordinates}, which is neither in Silver nor in quarantine",
-                progress.waits_for(job),
-            )
+        what = f"{row.table} has {row.coordinates}, which is neither in Silver nor in quarantine"
+        if row.table not in _SILVER_BEHIND:
+            # a repetition: with other content it would be in quarantine
+            if row.identity not in known:
+                yield Broken(what, progress.waits_for("enrich_live"))
+        elif row.coordinates in found.set_aside:
+            held = found.set_aside[row.coordinates]
+            if held is not None:
+                yield Broken(what, held)
+        elif not _stands_for(_standing(found, row), row):
+            yield Broken(what, progress.waits_for("build_batch"))
+
+
+def _standing(found: Lineage, row: Sighting) -> Sighting | None:
+    """The delivered row that Silver goes by, among those that say who `row` is."""
+    taken = tables_of(found.sightings, _SILVER_BEHIND[row.table])
+    # a row may be revised where it lies: the greatest revision is told last
+    taken.sort(key=lambda s: s.revision or 0)
+    revisions = {s.coordinates: s.revision or 0 for s in taken}
+    rivals = [
+        s for s in tables_of(found.sightings, row.table)
+        if s.coordinates in revisions and s.identity is not None and s.identity == row.identity
+    ]  # fmt: skip
+    return max(rivals, key=lambda s: revisions[s.coordinates], default=None)
+
+
+def _stands_for(standing: Sighting | None, row: Sighting) -> bool:
+    """Whether Silver has no need of a row: what stands says the same, or was delivered after it.
+
+    Of rows of one day their own times decide, unless a later revision of one file brought them.
+    """
+    if standing is None:
+        return False
+    if standing.content == row.content:
+        return True
+    if path_in(standing.coordinates) == path_in(row.coordinates):
+        return (standing.revision or 0) >= (row.revision or 0)
+    return standing.at is not None and row.at is not None and standing.at >= row.at
 
 
 def _decisions_without_score(found: Lineage) -> Iterator[Broken]:
@@ -183,6 +209,7 @@ def _not_served(
 ) -> Iterator[Broken]:
     """What is missing of the item, as long as the store keeps the payment."""
     if not served.is_known:
+        yield Broken("DynamoDB was not asked: it does not answer")
         return
     item = served.item or {}
     live = [s.at for s in tables_of(found.sightings, "silver.live_transactions") if s.at]

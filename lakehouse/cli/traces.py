@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pyspark.sql import Column
@@ -11,6 +11,9 @@ from pyspark.sql import functions as F
 from lakehouse.identity import drop_coordinates, kafka_coordinates
 from lakehouse.records.codes import Source
 from lakehouse.tables import DROPS
+from lakehouse.texts import csv_cells, instant_of
+
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 def _none() -> Column:
@@ -29,6 +32,7 @@ class Trace:
     revision: Column = field(default_factory=_none)
     source: Column = field(default_factory=_none)
     score_id: Column = field(default_factory=_none)
+    content: Column = field(default_factory=_none)
 
 
 def traces_of(transaction_id: str) -> Mapping[str, Trace]:
@@ -57,21 +61,76 @@ def _bronze(of_topic: Column, of_file: Column) -> Mapping[str, Trace]:
         size = F.concat(F.length("value").cast("string"), F.lit(" bytes"))
         return Trace(of_topic, F.col("timestamp"), kafka_coordinates(), size, identity)
 
-    from_file = Trace(
-        of_file,
-        F.col("delivery_date"),
-        drop_coordinates(),
-        F.concat(F.lit("file revision "), F.col("file_revision").cast("string")),
-        revision=F.col("file_revision"),
-    )
+    def from_file(identity: Column) -> Trace:
+        return Trace(
+            of_file,
+            F.col("delivery_date"),
+            drop_coordinates(),
+            F.concat(F.lit("file revision "), F.col("file_revision").cast("string")),
+            identity,
+            revision=F.col("file_revision"),
+            content=_content(),
+        )
+
     told_of_score = ("$.model_version", "$.inference_time")
     return {
         "bronze.transactions": from_kafka(F.lower(F.get_json_object(value, "$.event_id"))),
         "bronze.fraud_scores": from_kafka(
             F.concat_ws("@", *[F.get_json_object(value, name) for name in told_of_score])
         ),
-        **{table.name: from_file for table in DROPS.values()},
+        **{table.name: from_file(_NAMED_BY.get(kind, _none)()) for kind, table in DROPS.items()},
     }
+
+
+def _fields() -> Column:
+    """(name, value) of each field of a delivered row that says something, in order of the names.
+
+    Values are written in one way each. Null: the row is no JSON object.
+    """
+    cells = F.arrays_zip(csv_cells(F.col("header")).alias("name"), csv_cells(F.col("raw")))
+    of_csv = F.transform(cells, lambda cell: _field(cell["name"], cell["1"]))
+    entries = F.map_entries(F.from_json("raw", "map<string,string>"))
+    of_json = F.transform(entries, lambda entry: _field(entry["key"], entry["value"]))
+    found = F.when(F.col("format") == "csv", of_csv).otherwise(of_json)
+    return F.array_sort(F.filter(found, lambda each: F.coalesce(each["value"], F.lit("")) != ""))
+
+
+def _field(name: Column, value: Column) -> Column:
+    return F.struct(name.cast("string").alias("name"), _one_way(value).alias("value"))
+
+
+def _one_way(value: Column) -> Column:
+    """The same text for an instant, a number or a UUID, however it is written."""
+    number = F.regexp_replace(F.trim(value), r"^(-?[0-9]+[.][0-9]*?)0+$", "$1")
+    text = F.regexp_replace(number, r"^(-?[0-9]+)[.]$", "$1")
+    # of whole numbers too: which of them are epochs is Silver's to say
+    instant = instant_of(text).cast("string")
+    return F.coalesce(instant, F.when(text.rlike(f"(?i)^{_UUID}$"), F.lower(text)), text)
+
+
+def _content() -> Column:
+    """A hash of what a delivered row says, in whatever format and order of its fields."""
+    return F.sha2(F.coalesce(F.to_json(_fields()), F.col("raw")), 256)
+
+
+def _value(name: str) -> Column:
+    return F.get(F.filter(_fields(), lambda each: each["name"] == name), F.lit(0))["value"]
+
+
+def _named(name: str) -> Callable[[], Column]:
+    return lambda: F.lower(_value(name))
+
+
+def _score() -> Column:
+    return F.concat_ws("@", _value("model_version"), _value("inference_time"))
+
+
+# what tells a delivered row from its repetition, by kind of drop
+_NAMED_BY: Mapping[str, Callable[[], Column]] = {
+    "transactions": _named("transaction_id"),
+    "money_events": _named("event_id"),
+    "fraud_scores": _score,
+}
 
 
 def _silver(is_named: Column) -> Mapping[str, Trace]:

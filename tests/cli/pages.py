@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from lakehouse.cli.page.numbers import Answer, Numbers, Standing
+from lakehouse.cli.page.plots import FATES
 
 NOW = datetime(2026, 11, 26, 7, 0, tzinfo=UTC)
 _DAYS = [date(2026, 3, day) for day in range(1, 8)]
@@ -76,6 +77,15 @@ _ANSWERS = {
          "held", "unexplained"),
         [["bronze.transactions -> silver.live_transactions", 3, NOW, 1267, 1232, 20, 15, 0, 0],
          ["silver -> gold.transactions", 3, NOW, 4859, 4858, 0, 0, 0, 1]],
+    ),
+    "gold.reconciled_money": Answer(
+        ("step", "currency", "event_type", "gold_version", "run_at", *[
+            f"{fate}_amount" for fate in ("delivered", *FATES)
+        ]),
+        [["bronze.drops_money_events -> silver.money_events", "JPY", "SETTLED", 3, NOW,
+          Decimal(5000), Decimal(4900), Decimal(0), Decimal(100), None, None],
+         ["silver -> gold.transactions", "EUR", None, 3, NOW, *[Decimal(123456)] * 2, None, None,
+          None, Decimal(-1)]],
     ),
     "silver.quarantine": Answer(
         ("source_table", "rule_id", "reason", "records", "open", "newest"),

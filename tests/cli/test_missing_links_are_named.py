@@ -31,7 +31,7 @@ SIGHTINGS = [
     seen("bronze.transactions", "kafka:p/0/2@x", identity="live"),  # delivered twice
     seen("bronze.transactions", REFUSED),
     seen("bronze.fraud_scores", SCORE),
-    seen("bronze.drops_money_events", FILE),
+    seen("bronze.drops_money_events", FILE, identity="settled", revision=0, content="1000"),
     seen("silver.quarantine_live", REFUSED),
     seen("silver.fraud_scores", SCORE, identity="score", revision=0, source="TOPIC_SCORE"),
     seen("silver.live_transactions", KAFKA, identity="live", revision=0, source="LIVE_EVENT",
@@ -75,6 +75,10 @@ def test_a_whole_lineage_lacks_nothing() -> None:
               "enrich_live", id="a record that went nowhere"),
         param(with_one(seen("bronze.drops_transactions", "file:t@1#1")),
               "bronze.drops_transactions has file:t@1#1", "build_batch", id="a lost row"),
+        param(with_one(seen("bronze.drops_money_events", "file:m@1#2", identity="refunded",
+                            revision=0, content="100")),
+              "bronze.drops_money_events has file:m@1#2", "build_batch",
+              id="a lost row beside another of its kind"),
         param(without("silver.fraud_scores", SCORE), "used score score", None,
               id="the score of a decision"),
         param(with_one(seen("silver.corrections", REFUSED)),
@@ -123,6 +127,59 @@ def test_a_payment_that_the_store_keeps_is_in_dynamodb(
     found = missing(WHOLE, replace(SERVED, item=item))
     assert len(found) == len(told)
     assert all(part in each for part, each in zip(told, found, strict=True))
-    # one that cooled down is not looked for, nor where the store does not answer
+    # one that cooled down is not looked for
     assert missing(WHOLE, Served(item, True, timedelta(hours=1))) == []
-    assert missing(WHOLE, Served(item, False, timedelta(days=30))) == []
+
+
+@pytest.mark.parametrize("job", [None, "sync_dynamodb"])
+def test_a_store_that_does_not_answer_is_a_missing_link(job: str | None) -> None:
+    behind = Progress({} if job is None else {job: 2})
+    silent = Served(None, False, timedelta(days=30))
+    assert broken_links(WHOLE, behind, silent, NOW) == (
+        ["DynamoDB was not asked: it does not answer"], [],
+    )  # fmt: skip
+
+
+def booked(place: str, days: int = 0, **more: object) -> Sighting:
+    """A delivered row that says who FILE is, so many days after it."""
+    usual = {"identity": "settled", "revision": 0, "content": "1100"}
+    row = seen("bronze.drops_money_events", place, **usual | more)
+    return replace(row, at=NINE + timedelta(days=days))
+
+
+@pytest.mark.parametrize(
+    ("row", "is_missing"),
+    [
+        param(booked("file:n@2#1", 1, content="1000"), False, id="delivered again, the same"),
+        param(booked("file:n@2#1", 1), True, id="delivered again, other than what stands"),
+        param(booked("file:n@2#1", -1), False, id="of an earlier day than what stands"),
+        param(booked("file:n@2#1"), False, id="of one day: their own times decide"),
+        param(booked("file:m@2#1", revision=1), True, id="of a correction that nobody took"),
+        param(booked("file:n@2#1", 1, content="1000", identity=None), True, id="of nobody"),
+    ],
+)
+def test_a_row_that_silver_has_not_is_needed_unless_another_stands_for_it(
+    row: Sighting, is_missing: bool
+) -> None:
+    found = missing(with_one(row)(WHOLE))
+    assert any(row.coordinates in each for each in found) == is_missing
+
+
+def test_what_stands_is_the_greatest_revision_that_silver_has() -> None:
+    corrected = booked("file:m@2#1", revision=1)
+    taken = seen("silver.money_events", corrected.coordinates, identity="settled", revision=1,
+                 source="MONEY_EVENT")  # fmt: skip
+    # what was corrected is sent again: it should stand again
+    lost = booked("file:n@3#1", 1, content="1000")
+    found = missing(with_one(corrected, taken, lost)(WHOLE))
+    assert any(lost.coordinates in each for each in found)
+
+
+def test_a_row_of_a_file_that_was_replaced_or_is_held_is_not_lost() -> None:
+    row = booked("file:n@2#1", 1)
+    replaced = replace(with_one(row)(WHOLE), set_aside={row.coordinates: None})
+    assert missing(replaced) == []
+    held = replace(replaced, set_aside={row.coordinates: "a gate holds n"})
+    still, waiting = broken_links(held, Progress({}), SERVED, NOW)
+    assert still == []
+    assert [each.endswith("in quarantine: a gate holds n") for each in waiting] == [True]

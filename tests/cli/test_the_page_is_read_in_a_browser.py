@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from playwright.sync_api import Browser
 from lakehouse.cli.page.document import page
 from lakehouse.cli.page.numbers import Answer
 from lakehouse.cli.page.sections import SECTIONS
-from tests.cli.browser import LAPTOP, PHONE, Scheme, chromium, opened
+from tests.cli.browser import LAPTOP, PHONE, Scheme, Seen, chromium, opened
 from tests.cli.pages import no_numbers, some_numbers
 
 _MEGABYTE = 1_000_000
@@ -108,6 +109,38 @@ def test_a_table_stands_beneath_each_plot_under_its_heading(browser: Browser, fi
         assert sections == [[True, True, True]] * len(SECTIONS)
         assert seen.page.title() and seen.ask("document.querySelectorAll('h1').length") == 1
         assert seen.ask("document.documentElement.lang") == "en"
+
+
+def test_beside_a_tall_section_is_no_gap_and_an_opened_table_moves_no_other_column(
+    browser: Browser, tmp_path: Path
+) -> None:
+    answer = some_numbers().answers["gold.reconciled"]
+    steps = [[f"step {n}", *answer.rows[0][1:]] for n in range(40)]
+    path = tmp_path / "tall.html"
+    path.write_text(page(some_numbers(gold_reconciled=Answer(answer.columns, steps))), "utf-8")
+    with opened(browser, path) as seen:
+        before = _columns(seen)
+        assert len(before) == 2
+        gaps = [
+            below["top"] - above["bottom"]
+            for column in before.values()
+            for above, below in pairwise(column)
+        ]
+        assert min(gaps) > 0 and max(gaps) < 30
+        seen.ask("document.querySelector('main details').open = true")
+        after = _columns(seen)
+        assert [len(column) for column in after.values()] == [
+            len(column) for column in before.values()
+        ]
+
+
+def _columns(seen: Seen) -> dict[float, list[dict[str, float]]]:
+    """Where the sections stand, by their left side, from top to bottom."""
+    columns: dict[float, list[dict[str, float]]] = {}
+    for place in seen.ask("[...document.querySelectorAll('main section')].map("
+                          "s => s.getBoundingClientRect().toJSON())"):  # fmt: skip
+        columns.setdefault(place["left"], []).append(place)
+    return columns
 
 
 def test_it_is_one_file_that_a_letter_can_carry(file: Path) -> None:

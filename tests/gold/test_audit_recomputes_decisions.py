@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 import typer
 
 from gold.audit import audit
-from gold.questions import DecisionsReport, RowsReport
+from gold.questions import AsOfReport, DecisionsReport, RowsReport
 from lakehouse.context import Lakehouse
+from lakehouse.delta import commit_times, path_of
 from lakehouse.errors import (
     DecisionsDifferError,
+    FutureTimeError,
     TableNotFoundError,
     TransactionNotFoundError,
+    VersionGoneError,
     VersionNotFoundError,
 )
-from lakehouse.tables import SILVER_LIVE_TRANSACTIONS, SILVER_POLICIES
-from tests.gold.rows import MORNING, append
+from lakehouse.tables import GOLD_TRANSACTIONS, SILVER_LIVE_TRANSACTIONS, SILVER_POLICIES
+from tests.gold.horizon import shortened
+from tests.gold.rows import MORNING, a_gold_row, append, merge_gold
 
 Opener = Callable[[str], Lakehouse]
 
@@ -100,10 +104,53 @@ def test_any_table_is_shown_as_of_any_version(
     assert (report.version, report.rows) == (1, 1)
     assert report.shown[0]["effective_date"] == "2026-01-01T00:00:00.000000Z"
     assert json.loads(capsys.readouterr().out)["shown"] == report.shown
-    with pytest.raises(VersionNotFoundError, match="the newest is 2"):
-        audit(lake, table="silver.policies", version=3)
+    for beyond in (-1, 3):
+        with pytest.raises(VersionNotFoundError, match="the newest is 2"):
+            audit(lake, table="silver.policies", version=beyond)
     with pytest.raises(typer.BadParameter):
         audit(lake, table="silver.policies", transaction_id=["t-1"])
+
+
+def test_a_version_that_is_kept_no_longer_is_told_from_one_that_never_was(
+    lake_for: Opener,
+) -> None:
+    silver, gold, lake = lake_for("build_batch"), lake_for("consolidate"), lake_for("audit")
+    append(silver, SILVER_POLICIES, GEO_BLOCK)
+    append(silver, SILVER_POLICIES, GEO_BLOCK | {"version": 2})
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("t-1"))
+    merge_gold(gold, a_gold_row("t-1", amount="5"))
+    shortened(lake, SILVER_POLICIES, through=1)
+    shortened(lake, GOLD_TRANSACTIONS, through=1)
+
+    with pytest.raises(VersionGoneError, match="no history is kept"):
+        audit(lake, table="silver.policies", version=1)
+    with pytest.raises(VersionGoneError, match="`lakehouse audit as-of 1` shows"):
+        audit(lake, table="gold.transactions", version=1)
+    # nobody has followed this Gold
+    with pytest.raises(VersionGoneError, match=r"gold\.transaction_history would answer"):
+        audit(lake, as_of="1")
+    still = audit(lake, as_of="2")
+    assert isinstance(still, AsOfReport)
+    assert still.transactions == 1
+
+
+def test_a_time_that_has_not_come_is_refused(lake_for: Opener) -> None:
+    gold, lake = lake_for("consolidate"), lake_for("audit")
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("t-1"))
+    append(lake_for("enrich_live"), SILVER_LIVE_TRANSACTIONS, a_live_row("1"))
+    path = path_of(lake.config, GOLD_TRANSACTIONS)
+    committed = max(commit_times(lake.spark, path).values())
+    later = (committed + timedelta(seconds=1)).isoformat()
+    questions: list[dict[str, Any]] = [{"as_of": later}, {"diff_from": "1", "diff_to": later}]
+    for question in questions:
+        with pytest.raises(FutureTimeError, match="has not come: it is 2026-03-09T12:00:00Z now"):
+            audit(lake, **question)
+    with pytest.raises(FutureTimeError):
+        audit(lake, decision="t-1", as_of=later)
+    # what was committed has come, whatever the clock of this machine says
+    then = audit(lake, as_of=committed.isoformat())
+    assert isinstance(then, AsOfReport)
+    assert then.standing.version == 1
 
 
 def test_a_version_without_a_table_is_refused(lake_for: Opener) -> None:

@@ -184,6 +184,46 @@ def test_a_step_counts_as_it_was_last_counted(lake_for: Callable[[str], Lakehous
     }  # fmt: skip
 
 
+def test_the_money_of_a_step_is_added_up_by_currency_and_type(
+    lake_for: Callable[[str], Lakehouse],
+) -> None:
+    lake = lake_for("reconcile")
+    counted = {
+        "run_id": "r", "gold_version": 2, "step": "a", "inputs": [], "differences": [],
+        **dict.fromkeys(("delivered", "accepted", "duplicates", "quarantined", "held",
+                         "unexplained"), 1),
+    }  # fmt: skip
+    before, now = (datetime(2026, 3, 8, hour, tzinfo=UTC) for hour in (9, 10))
+    lines = (
+        (before, "EUR", "SETTLED", "9", "9", None),
+        (now, "EUR", "SETTLED", "123456789012345678", "3", "-1"),
+        (now, "EUR", "SETTLED", "5", "5", None),
+        (now, "EUR", "REFUNDED", "7", "6", "1"),
+        (now, "JPY", None, "7", "7", None),
+        # records whose amount nobody can read
+        (now, None, None, None, None, None),
+        (now, "USD", None, None, None, None),
+    )
+    append(lake, GOLD_RECONCILIATION, *[
+        counted | {"run_at": at, "currency": currency, "event_type": kind,
+                   "delivered_amount": delivered, "accepted_amount": accepted,
+                   "unexplained_amount": unexplained}
+        for at, currency, kind, delivered, accepted, unexplained in lines
+    ])  # fmt: skip
+    rows = answered(lake.spark, lake.config, "SELECT * FROM gold.reconciled_money").collect()
+    found = {
+        (row.currency, row.event_type): (
+            row.delivered_amount, row.accepted_amount, row.unexplained_amount,
+        )
+        for row in rows
+    }  # fmt: skip
+    assert found == {
+        ("EUR", "SETTLED"): (123456789012345683, 8, -1),
+        ("EUR", "REFUNDED"): (7, 6, 1),
+        ("JPY", None): (7, 7, None),
+    }
+
+
 def test_a_cause_counts_the_payments_that_still_differ(
     lake_for: Callable[[str], Lakehouse],
 ) -> None:
@@ -325,11 +365,8 @@ def _ratio(part: int, whole: int) -> float | None:
 
 def _rates(group: list[Row]) -> Row:
     labelled, fraud = sum(map(_is_labelled, group)), sum(map(_is_fraud, group))
-    genuine = [row for row in group if _is_genuine(row)]
-    alarms = sum(
-        bool(row["decision"]) and row["decision"]["recommended_action"] in ("REVIEW", "BLOCK")
-        for row in genuine
-    )
+    genuine = [row for row in group if _is_genuine(row) and row["decision"]]
+    alarms = sum(row["decision"]["recommended_action"] in ("REVIEW", "BLOCK") for row in genuine)
     status = Counter(row["transaction_status"] for row in group)
     return {
         "transactions": len(group),
@@ -381,14 +418,14 @@ def _tenth(score: str | None) -> float | None:
 
 def _effect(rows: list[Row], fired: list[Row]) -> Row:
     labelled, fraud = sum(map(_is_labelled, fired)), sum(map(_is_fraud, fired))
-    everything = _payments(rows)
+    decided = [row for row in _payments(rows) if row["decision"]]
     return {
         "fired": len(fired),
         "labelled": labelled,
         "fraudulent": fraud,
         "precision": _ratio(fraud, labelled),
-        "recall": _ratio(fraud, sum(map(_is_fraud, everything))),
-        "false_positive_rate": _ratio(labelled - fraud, sum(map(_is_genuine, everything))),
+        "recall": _ratio(fraud, sum(map(_is_fraud, decided))),
+        "false_positive_rate": _ratio(labelled - fraud, sum(map(_is_genuine, decided))),
     }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from gold.deciding import DecisionReport
 from gold.differences import TransactionChange
 from gold.questions import AsOfReport, DifferenceReport
 from lakehouse.cli import app
+from lakehouse.config import Config
 from lakehouse.context import Lakehouse
 from lakehouse.delta import path_of
 from lakehouse.errors import (
     BeforeFirstVersionError,
     BeyondKnownHistoryError,
     DecisionsDifferError,
+    DecisionsNotToldError,
     LineageBrokenError,
     NotDecidedError,
     TransactionNotFoundError,
@@ -33,10 +36,15 @@ from lakehouse.tables import (
     BRONZE_FRAUD_SCORES,
     BRONZE_TRANSACTIONS,
     GOLD_TRANSACTIONS,
+    SILVER_FRAUD_SCORES,
     SILVER_LIVE_TRANSACTIONS,
+    SILVER_POLICIES,
+    Table,
 )
+from tests.conftest import addresses, on_free_ports, override
 from tests.gold.audited import PLAIN as PLAIN_RECORD
 from tests.gold.audited import PLAIN_SCORE, Audited, audited
+from tests.gold.horizon import shortened, vacuumed
 from tests.silver.live_records import an_id, records_of
 
 PLAIN, BLOCKED, RISKY = an_id("plain"), an_id("blocked"), an_id("risky")
@@ -189,7 +197,7 @@ def test_beyond_time_travel_history_answers_and_says_so(past: Audited, tmp_path:
     by_travel = gold_as_of(past.gold, decided)
     changes = difference(past.gold, decided, settled).shown
     lake = past.copied(tmp_path)
-    vacuumed(lake)
+    vacuumed(lake, GOLD_TRANSACTIONS)
 
     by_history = gold_as_of(lake, decided)
     assert by_history.answered_by == BEYOND
@@ -208,31 +216,10 @@ def test_beyond_time_travel_history_answers_and_says_so(past: Audited, tmp_path:
     assert gold_as_of(lake, past.versions["disputed"]).answered_by == "time travel"
 
     # a log that was cleaned, too: then the chain tells which version a time means
-    shortened(lake, through=settled)
+    shortened(lake, GOLD_TRANSACTIONS, through=settled)
     moment = then(past, "decided", timedelta(microseconds=1))
     assert gold_as_of(lake, moment, transaction_id=[PLAIN]).standing.version == decided
     assert statuses(gold_as_of(lake, moment)) == statuses(by_travel)
-
-
-def vacuumed(lake: Lakehouse) -> None:
-    """Delete all files but those of the newest version."""
-    check = "spark.databricks.delta.retentionDurationCheck.enabled"
-    path = path_of(lake.config, GOLD_TRANSACTIONS)
-    lake.spark.conf.set(check, "false")
-    try:
-        lake.spark.sql(f"VACUUM delta.`{path}` RETAIN 0 HOURS")
-    finally:
-        lake.spark.conf.unset(check)
-
-
-def shortened(lake: Lakehouse, through: int) -> None:
-    """Let the log begin with a checkpoint of its newest version."""
-    path, jvm = path_of(lake.config, GOLD_TRANSACTIONS), lake.spark.sparkContext._jvm
-    log: Any = jvm.org.apache.spark.sql.delta.DeltaLog  # type: ignore[union-attr]
-    log.forTable(lake.spark._jsparkSession, path).checkpoint()
-    for version in range(through + 1):
-        (Path(path) / "_delta_log" / f"{version:020d}.json").unlink()
-    log.clearCache()
 
 
 def without_payer(row: Any) -> Any:
@@ -265,6 +252,34 @@ def test_honest_decisions_follow_from_evidence_and_from_what_was_known(past: Aud
         assert not decision.notes
         assert report.gold is not None
         assert report.gold.version == past.versions["disputed"]
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [vacuumed, lambda lake, table: shortened(lake, table, through=1)],
+    ids=["files are gone", "the log is gone"],
+)
+def test_a_decision_of_before_the_policies_left_is_not_called_wrong(
+    past: Audited, tmp_path: Path, lost: Callable[[Lakehouse, Table], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    lake = past.copied(tmp_path)
+    lost(lake, SILVER_POLICIES)
+    # what is left has the policy that came later, and forbids the payment's country
+    with pytest.raises(
+        DecisionsNotToldError, match="of 1 of 1 decisions it cannot be told"
+    ) as told:
+        audit(lake, decision=PLAIN)
+    assert told.value.exit_code == 3
+    shown = capsys.readouterr().out
+    assert "CANNOT BE TOLD policy_flag: recorded NONE, the oldest policies left give" in shown
+    assert "is beyond time travel" in shown
+    assert "DIFFERS" not in shown
+    # of what does not depend on policies it can be told
+    replace(past, gold=lake).forge(SILVER_FRAUD_SCORES, "plain", fraud_score="0.9")
+    with pytest.raises(DecisionsDifferError):
+        audit(lake, decision=PLAIN)
+    assert "DIFFERS fraud_score" in capsys.readouterr().out
 
 
 def test_what_the_gateway_saw_goes_by_when_it_was_decided(past: Audited) -> None:
@@ -306,11 +321,22 @@ def test_the_command_line_answers_people_and_programs(past: Audited, tmp_path: P
         assert type(refused.exception).__name__ == "BadParameter", words
 
 
-def test_explain_tells_who_won_and_names_what_is_missing_until_it_is_there(past: Audited) -> None:
+def test_explain_tells_who_won_and_names_what_is_missing_until_it_is_there(
+    past: Audited, monkeypatch: pytest.MonkeyPatch, services: Config
+) -> None:
     spark, lake = past.gold.spark, past.paths.live
+    override(monkeypatch, on_free_ports())
+    silent = CliRunner().invoke(app, ["explain", PLAIN, "--json"])
+    assert isinstance(silent.exception, LineageBrokenError)
+    assert "DynamoDB was not asked" in "".join(
+        json.loads(silent.stdout[silent.stdout.index("{") :])["missing"]
+    )
+    # the payment is of long ago
+    override(monkeypatch, addresses(services) | {"DYNAMODB__RETENTION_DAYS": 1})
     unexplained = CliRunner().invoke(app, ["explain", PLAIN])
     assert isinstance(unexplained.exception, LineageBrokenError)
     assert "MISSING: silver.live_transactions" in unexplained.stdout  # nothing came by Kafka
+    assert "DynamoDB was not asked" not in unexplained.stdout
 
     records = records_of(spark, PLAIN_RECORD, PLAIN_SCORE)
     lake.append(records.where("offset = 0"), BRONZE_TRANSACTIONS)
@@ -400,18 +426,36 @@ def test_a_forged_decision_is_found(
     assert not report["is_equal"]
 
 
+FORGED = (
+    "named_struct('event_id', {event_id}, 'decided_at', decision.decided_at, "
+    "'fraud_score', decision.fraud_score, 'fraud_reason_code', decision.fraud_reason_code, "
+    "'score_source', decision.score_source, 'score_id', decision.score_id, "
+    "'model_version', decision.model_version, 'policy_flag', decision.policy_flag, "
+    "'policy_flags', decision.policy_flags, 'recommended_action', 'BLOCK')"
+)
+
+
 def test_a_decision_forged_in_gold_is_found_and_the_command_fails(past: Audited) -> None:
-    past.forge(
-        GOLD_TRANSACTIONS, "often 1",
-        decision="named_struct('event_id', decision.event_id, 'decided_at', decision.decided_at, "
-        "'fraud_score', decision.fraud_score, 'fraud_reason_code', decision.fraud_reason_code, "
-        "'score_source', decision.score_source, 'score_id', decision.score_id, "
-        "'model_version', decision.model_version, 'policy_flag', decision.policy_flag, "
-        "'policy_flags', decision.policy_flags, 'recommended_action', 'BLOCK')",
-    )  # fmt: skip
+    decision = FORGED.format(event_id="decision.event_id")
+    past.forge(GOLD_TRANSACTIONS, "often 1", decision=decision)
     failed = CliRunner().invoke(app, ["audit", "decision", an_id("often 1")])
     assert isinstance(failed.exception, DecisionsDifferError)
     assert "DIFFERS gold.decision.recommended_action: recorded BLOCK" in failed.stdout
+
+
+def test_a_gold_that_goes_by_another_event_does_not_wait_for_the_first(
+    past: Audited, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = "filter(contributions, c -> c.source <> 'LIVE_EVENT')"
+    past.forge(
+        GOLD_TRANSACTIONS, "often 1", contributions=nothing,
+        decision=FORGED.format(event_id="'another'"),
+    )  # fmt: skip
+    with pytest.raises(DecisionsDifferError, match="are not what Gold says"):
+        audit(past.gold, decision=an_id("often 1"))
+    assert "DIFFERS gold.decision.event_id: recorded another, " in capsys.readouterr().out
+    past.forge(GOLD_TRANSACTIONS, "often 1", decision="null")
+    assert decisions(past.gold, "often 1").gold is None
 
 
 def fields_of(differences: list[dict[str, str]]) -> set[str]:

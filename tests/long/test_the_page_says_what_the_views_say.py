@@ -14,13 +14,13 @@ from pyspark.sql import SparkSession
 from gold.record_history import record_history
 from lakehouse.cli.page.cells import exact
 from lakehouse.cli.page.document import page
-from lakehouse.cli.page.numbers import GOLD_VIEWS, numbers_of, rows_then
+from lakehouse.cli.page.numbers import COUNT_VIEWS, GOLD_VIEWS, numbers_of, rows_then
 from lakehouse.cli.questions import answered
 from lakehouse.cli.rows import rows_of
 from lakehouse.config import Config
 from lakehouse.context import Lakehouse, Trigger
 from lakehouse.delta import commit_times, path_of
-from lakehouse.errors import BeforeFirstVersionError
+from lakehouse.errors import BeforeFirstVersionError, FutureTimeError
 from lakehouse.lease import held_lease
 from lakehouse.tables import (
     GOLD_RECONCILIATION,
@@ -98,7 +98,7 @@ def now(
         yield seen
 
 
-@pytest.mark.parametrize("view", [*GOLD_VIEWS, "gold.reconciled", "silver.parity_by_cause"])
+@pytest.mark.parametrize("view", [*GOLD_VIEWS, *COUNT_VIEWS, "silver.parity_by_cause"])
 def test_a_table_of_the_page_is_the_view(lake: Lakehouse, now: Seen, view: str) -> None:
     rows = rows_of(answered(lake.spark, lake.config, f"SELECT * FROM {view}"))
     assert sorted(now.table(view)) == sorted([exact(value) for value in row] for row in rows)
@@ -151,6 +151,8 @@ def test_as_of_a_time_gold_is_what_it_was(
 def test_a_label_is_as_old_as_it_was_then(lake: Lakehouse) -> None:
     with pytest.raises(BeforeFirstVersionError):
         numbers_of(lake.spark, lake.config, "2020-01-01", NOW)
+    with pytest.raises(FutureTimeError):
+        numbers_of(lake.spark, lake.config, "2999-01-01", NOW)
     early = numbers_of(lake.spark, lake.config, None, OLD + timedelta(days=179))
     known = numbers_of(lake.spark, lake.config, None, OLD + timedelta(days=181))
     labelled = [sum(n.answers["gold.fraud_by_day"].column("labelled")) for n in (early, known)]
@@ -172,7 +174,8 @@ def test_history_answers_as_time_travel_does(lake: Lakehouse) -> None:
 def _counted(version: int, rows: int) -> Row:
     return {"run_id": f"run {version}", "run_at": NOW + timedelta(seconds=version), "inputs": [],
             "gold_version": version, "step": "a -> b", "delivered": rows, "accepted": rows,
-            "duplicates": 0, "quarantined": 0, "held": 0, "unexplained": 0,
+            "duplicates": 0, "quarantined": 0, "held": 0, "unexplained": 0, "currency": "JPY",
+            "delivered_amount": "5000", "accepted_amount": "5000",
             "differences": []}  # fmt: skip
 
 

@@ -39,6 +39,9 @@ GOLD_VIEWS = (
 )  # fmt: skip
 """Views over gold.transactions whose every row is shown."""
 
+COUNT_VIEWS = ("gold.reconciled", "gold.reconciled_money")
+"""Views over gold.reconciliation whose every row is shown."""
+
 _STAND_INS = {GOLD_TRANSACTIONS.name: "gold_then", GOLD_RECONCILIATION.name: "counts_then"}
 
 
@@ -89,14 +92,15 @@ def numbers_of(spark: SparkSession, config: Config, as_of: str | None, now: date
         BadParameter: `as_of` is none of them.
         TableNotFoundError: there is no Gold, and some time was asked for.
         BeforeFirstVersionError, VersionNotFoundError: Gold was not there then, or never was so.
+        FutureTimeError: the time that was asked for has not come.
         BeyondKnownHistoryError: only history could answer, and has not come to that version.
     """
     if as_of is None and not _is_there(spark, config, GOLD_TRANSACTIONS):
         nothing = Answer((), [], _unwritten(GOLD_TRANSACTIONS))
         then: Mapping[str, Answer] = dict.fromkeys((*GOLD_VIEWS, "gold.exceptions"), nothing)
-        nowhere = {"gold.reconciled": Answer((), [], _unwritten(GOLD_RECONCILIATION))}
+        nowhere = dict.fromkeys(COUNT_VIEWS, Answer((), [], _unwritten(GOLD_RECONCILIATION)))
         return Numbers(now, None, now.date(), None, {**then, **nowhere, **_now(spark, config, now)})
-    found = _standing(spark, config, as_of)
+    found = _standing(spark, config, as_of, now)
     with _gold_then(spark, config, found) as newest_event:
         today = now.date() if as_of is None else _day_of(found.standing, as_of, now)
         then = _then(spark, config, today)
@@ -111,11 +115,14 @@ def numbers_of(spark: SparkSession, config: Config, as_of: str | None, now: date
     return Numbers(now, as_of, today, standing, {**then, **_now(spark, config, now)})
 
 
-def _standing(spark: SparkSession, config: Config, as_of: str | None) -> Any:
+def _standing(spark: SparkSession, config: Config, as_of: str | None, now: datetime) -> Any:
     """What the audit says of that Gold: the version in force, who answers, and what to know."""
     newest = delta.latest_version(spark, delta.path_of(config, GOLD_TRANSACTIONS))
     asked = str(newest) if as_of is None else as_of
-    return execute(job_named("audit"), config, trigger="once", as_of=asked, limit=0, quiet=True)
+    return execute(
+        job_named("audit"), config, trigger="once", clock=lambda: now, as_of=asked, limit=0,
+        quiet=True,
+    )  # fmt: skip
 
 
 def _day_of(standing: Any, as_of: str, now: datetime) -> date:
@@ -167,11 +174,10 @@ def _then(spark: SparkSession, config: Config, today: date) -> dict[str, Answer]
     answers = {view: _answer(asked(view)) for view in GOLD_VIEWS}
     broken = asked("gold.exceptions").groupBy("rule_id").agg(F.count("*").alias("transactions"))
     answers["gold.exceptions"] = _answer(broken)
-    if _is_there(spark, config, GOLD_RECONCILIATION):
-        answers["gold.reconciled"] = _answer(asked("gold.reconciled"))
-    else:
-        answers["gold.reconciled"] = Answer((), [], _unwritten(GOLD_RECONCILIATION))
-    return answers
+    is_counted = _is_there(spark, config, GOLD_RECONCILIATION)
+    uncounted = Answer((), [], _unwritten(GOLD_RECONCILIATION))
+    counts = {view: _answer(asked(view)) if is_counted else uncounted for view in COUNT_VIEWS}
+    return answers | counts
 
 
 def _now(spark: SparkSession, config: Config, now: datetime) -> dict[str, Answer]:

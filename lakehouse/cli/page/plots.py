@@ -19,6 +19,8 @@ from lakehouse.cli.page.numbers import Answer
 Draw = Callable[[Answer], go.Figure | None]
 _DAY = {"type": "date", "tickformat": "%d %b", "hoverformat": "%Y-%m-%d"}
 _FEW = 5
+FATES = ("accepted", "duplicates", "quarantined", "held", "unexplained")
+"""What becomes of what a step was delivered."""
 # ticks of its own: those of the counts would be odd rates
 _ON_THE_RIGHT = {"overlaying": "y", "side": "right", "showgrid": False, "tickmode": "auto"}
 _PERCENT = {"ticksuffix": " %", "rangemode": "tozero", "title": {"text": "%"}}
@@ -177,18 +179,39 @@ def lag(answer: Answer) -> go.Figure | None:
 
 def reconciliation(answer: Answer) -> go.Figure | None:
     """What became of each step's records, in % of what was delivered."""
-    delivered = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-    steps = [row for row in delivered if row["delivered"]]
+    return _fates(answer, "", _two_lines)
+
+
+def reconciliation_of_money(answer: Answer) -> go.Figure | None:
+    """What became of each step's money in one currency, in % of the amount that was delivered."""
+
+    def label(row: dict[str, Any]) -> str:
+        what = " ".join(each for each in (row["currency"], row["event_type"]) if each)
+        return f"{_two_lines(row)}: {what}"
+
+    return _fates(answer, "_amount", label)
+
+
+def _two_lines(row: dict[str, Any]) -> str:
+    return str(row["step"]).replace(" -> ", "\n→ ")
+
+
+def _fates(answer: Answer, suffix: str, label: Callable[[dict[str, Any]], str]) -> go.Figure | None:
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    steps = [row for row in rows if row[f"delivered{suffix}"]]
     if not steps:
         return None
-    fates = ("accepted", "duplicates", "quarantined", "held", "unexplained")
+
+    def share(row: dict[str, Any], fate: str) -> float:
+        return float(100 * (row[f"{fate}{suffix}"] or 0) / row[f"delivered{suffix}"])
+
     shares = {
-        fate: [100 * row[fate] / row["delivered"] for row in steps]
-        for fate in fates
-        if any(row[fate] for row in steps)
+        fate: [share(row, fate) for row in steps]
+        for fate in FATES
+        if any(row[f"{fate}{suffix}"] for row in steps)
     }
-    labels = [row["step"].replace(" -> ", "\n→ ") for row in steps]
-    figure = _lying(_labels(labels), shares, "% of delivered", True, ordered=False)
+    labels = _labels(map(label, steps))
+    figure = _lying(labels, shares, "% of delivered", True, ordered=False)
     return figure.update_traces(hovertemplate="%{x:.2f} %")
 
 

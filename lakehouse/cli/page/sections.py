@@ -34,7 +34,8 @@ _RATES = dict.fromkeys(
 _NO_PAYMENT = "Gold holds no payment."
 _EFFECT = (
     "Precision, recall and false positives are of labelled payments: settled, and older than the "
-    "dispute horizon (180 days)."
+    "dispute horizon (180 days). Recall and false positives count those that were decided: what "
+    "only the daily logs tell of was not."
 )
 
 SECTIONS = (
@@ -112,6 +113,15 @@ SECTIONS = (
         "gold.reconciled", plots.reconciliation,
         "Nothing was counted up to this version of Gold; `lakehouse run reconcile` does.",
         "No step was delivered a record.",
+    ),
+    Section(
+        "amounts", "Reconciliation of amounts", "Of the money that each step was delivered, by "
+        "currency and type of money event, where it went. Amounts in units of the currency.",
+        "gold.reconciled_money", plots.reconciliation_of_money,
+        "No money was counted up to this version of Gold; `lakehouse run reconcile` does.",
+        "No step was delivered any money.",
+        dict.fromkeys([f"{fate}_amount" for fate in ("delivered", *plots.FATES)],
+                      money_in("currency")),
     ),
     Section(
         "quarantine", "Quarantine by rule", "Records that could not go on, by the rule that they "
