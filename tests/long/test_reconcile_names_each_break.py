@@ -114,6 +114,18 @@ def test_what_a_job_has_not_come_to_is_unread_and_nothing_to_fail_for(config: Co
     assert loaded.unexplained == built.unexplained == 0
 
 
+def test_what_a_job_reads_while_the_account_is_made_is_unread_in_it(config: Config) -> None:
+    deliver_week(config)
+    run(config, *JOBS)
+    deliver_money(config, [event_of(REFUNDED, 113, event_type="REFUNDED")], day="2026-03-07")
+    run(config, "load_drops")
+    behind_pins = Account.of(config, meanwhile=lambda: run(config, "build_batch"))
+    assert behind_pins.named(MONEY, "UNREAD") == {payment(REFUNDED): 1000}
+    in_gold = Account.of(config, meanwhile=lambda: run(config, "consolidate"))
+    assert in_gold.named(MONEY_TO_GOLD, "UNREAD") == {payment(REFUNDED): 1000}
+    assert behind_pins.unexplained == in_gold.unexplained == 0
+
+
 def test_each_break_between_files_and_gold_is_named_down_to_its_transactions(
     config: Config, spark: SparkSession, tamper: Tamper
 ) -> None:
