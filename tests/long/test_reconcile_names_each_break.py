@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -127,7 +128,7 @@ def test_what_a_job_reads_while_the_account_is_made_is_unread_in_it(config: Conf
 
 
 def test_each_break_between_files_and_gold_is_named_down_to_its_transactions(
-    config: Config, spark: SparkSession, tamper: Tamper
+    config: Config, spark: SparkSession, tamper: Tamper, tmp_path: Path
 ) -> None:
     deliver_week(config)
     run(config, *JOBS)
@@ -183,9 +184,14 @@ def test_each_break_between_files_and_gold_is_named_down_to_its_transactions(
                 line.accepted + line.duplicates + line.quarantined + line.held + missing
             )
 
-    asked = CliRunner().invoke(app, ["prove", "money", "--json", "--config", str(LOCAL)])
+    asked = CliRunner().invoke(
+        app,
+        ["prove", "money", "--json", "--list", str(tmp_path / "all.csv"), "--config", str(LOCAL)],
+    )
     assert asked.exit_code != 0 and isinstance(asked.exception, NotAccountedForError)
     assert f"{LOG}: 1 ALTERED, 999 USD ({payment(11)})" in asked.exception.differences
+    listed = file.read_text().splitlines()
+    assert any(line.startswith(f"{LOG},") and payment(11) in line for line in listed)
     told = json.loads(asked.stdout[asked.stdout.index("{\n") :])  # behind log lines
     assert told["holds"] is False
     unexplained = {step["step"]: step["unexplained"] for step in told["steps"]}
