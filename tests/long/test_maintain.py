@@ -185,6 +185,16 @@ def test_vacuum_spares_the_horizon_and_what_a_follower_has_still_to_read(
     live = {row.file for row in live_names(spark, folder)}
     assert data_files(folder) == live < before
     assert rows_of(spark, own, GOLD_TRANSACTIONS) == rows
+
+    # who reads goes on with files that a compaction takes out of the table before a VACUUM runs
+    with as_job(own, spark, "consolidate") as gold:
+        append(gold, GOLD_TRANSACTIONS, a_gold_row("t-3"))
+    with file_by_file(spark, folder) as under_way:
+        read = [next(under_way).transaction_id]
+        done = by_table(execute(maintain, own))[GOLD_TRANSACTIONS.name]
+        assert done.vacuumed and (done.files_before, done.files_after) == (2, 1)
+        read += [row.transaction_id for row in under_way]
+    assert sorted(read) == ["t-0", "t-1", "t-2", "t-3"]
     execute(record_history, own)
     with as_job(own, spark, "prove_history") as asked:
         assert prove_history(asked).breaks == []
@@ -283,6 +293,21 @@ def until_free(run: Callable[[], object]) -> None:
             print(f"refused: {fault}")
             time.sleep(0.5)
     raise AssertionError("never free")
+
+
+@contextmanager
+def file_by_file(spark: SparkSession, folder: Path) -> Iterator[Iterator[Row]]:
+    """A query under way: its files are chosen, and each is opened when its turn comes."""
+    alone = {"spark.sql.files.maxPartitionBytes": "64KB", "spark.sql.files.openCostInBytes": "64KB"}
+    before = {name: spark.conf.get(name) for name in alone}
+    try:
+        for name, value in alone.items():
+            spark.conf.set(name, value)
+        yield spark.read.format("delta").load(str(folder)).toLocalIterator()
+    finally:
+        for name, value in before.items():
+            assert value is not None
+            spark.conf.set(name, value)
 
 
 def data_files(folder: Path) -> set[str]:
