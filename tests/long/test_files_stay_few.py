@@ -43,11 +43,8 @@ def test_files_stay_bounded_over_twenty_runs(config: Config, spark: SparkSession
     for run in range(1, RUNS + 1):
         with as_job(own, spark, "build_batch") as silver:
             # all of one day; and one that Gold has already: it is merged, the others are appended
-            rows = [
-                a_batch_row(f"t-{run}"),
-                a_batch_row("corrected", revision=run, amount=str(run)),
-            ]
-            append(silver, SILVER_BATCH_TRANSACTIONS, *rows)
+            corrected = a_batch_row("corrected", revision=run, amount=str(run))
+            append(silver, SILVER_BATCH_TRANSACTIONS, a_batch_row(f"t-{run}"), corrected)
         execute(consolidate, own, trigger="once")
         execute(record_history, own)
         if run % EVERY == 0:

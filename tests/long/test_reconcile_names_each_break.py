@@ -184,9 +184,9 @@ def test_each_break_between_files_and_gold_is_named_down_to_its_transactions(
                 line.accepted + line.duplicates + line.quarantined + line.held + missing
             )
 
+    file = tmp_path / "all.csv"
     asked = CliRunner().invoke(
-        app,
-        ["prove", "money", "--json", "--list", str(tmp_path / "all.csv"), "--config", str(LOCAL)],
+        app, ["prove", "money", "--json", "--list", str(file), "--config", str(LOCAL)]
     )
     assert asked.exit_code != 0 and isinstance(asked.exception, NotAccountedForError)
     assert f"{LOG}: 1 ALTERED, 999 USD ({payment(11)})" in asked.exception.differences
