@@ -38,7 +38,7 @@ Opener = Callable[[str], Lakehouse]
 NOW = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 WINDOWS = GoldSettings(locate_window_days=7, dispute_horizon_days=180)
 TWO_WEEKS_AGO = NOW - timedelta(days=14)
-EARLY = {"contributions": [a_contribution(event_time=TWO_WEEKS_AGO)]}
+EARLY: Row = {"contributions": [a_contribution(event_time=TWO_WEEKS_AGO)]}
 LONG_AGO, LATELY = NOW - timedelta(days=181), NOW - timedelta(days=179)
 SETTLED = {"settlement_status": "SETTLED", "settled_amount": "1200"}
 

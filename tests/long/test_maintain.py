@@ -305,9 +305,9 @@ def file_by_file(spark: SparkSession, folder: Path) -> Iterator[Iterator[Row]]:
             spark.conf.set(name, value)
         yield spark.read.format("delta").load(str(folder)).toLocalIterator()
     finally:
-        for name, value in before.items():
-            assert value is not None
-            spark.conf.set(name, value)
+        for name, earlier in before.items():
+            assert earlier is not None
+            spark.conf.set(name, earlier)
 
 
 def data_files(folder: Path) -> set[str]:
