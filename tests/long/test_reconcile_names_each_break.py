@@ -99,32 +99,20 @@ def test_an_account_is_plain_pythons_and_what_waits_is_named_and_aged(config: Co
     assert waiting.oldest_at.isoformat() == "2026-03-03T08:00:00+00:00"
 
 
-def test_what_a_job_has_not_come_to_is_unread_and_nothing_to_fail_for(config: Config) -> None:
+def test_what_a_job_has_not_come_to_is_unread_also_if_it_comes_to_it_meanwhile(
+    config: Config,
+) -> None:
     deliver_week(config)
     run(config, *JOBS)
     deliver_money(config, [event_of(REFUNDED, 113, event_type="REFUNDED")], day="2026-03-07")
     run(config, "load_drops")
-    loaded = Account.of(config)
+    loaded = Account.of(config, meanwhile=lambda: run(config, "build_batch"))
     assert loaded.named(MONEY, "UNREAD") == {payment(REFUNDED): 1000}
-    run(config, "build_batch")
-    built = Account.of(config)
+    built = Account.of(config, meanwhile=lambda: run(config, "consolidate"))
     assert built.named(MONEY, "UNREAD") == {}
     assert built.named(MONEY_TO_GOLD, "UNREAD") == {payment(REFUNDED): 1000}
-    run(config, "consolidate")
     assert Account.of(config).named(MONEY_TO_GOLD, "UNREAD") == {}
     assert loaded.unexplained == built.unexplained == 0
-
-
-def test_what_a_job_reads_while_the_account_is_made_is_unread_in_it(config: Config) -> None:
-    deliver_week(config)
-    run(config, *JOBS)
-    deliver_money(config, [event_of(REFUNDED, 113, event_type="REFUNDED")], day="2026-03-07")
-    run(config, "load_drops")
-    behind_pins = Account.of(config, meanwhile=lambda: run(config, "build_batch"))
-    assert behind_pins.named(MONEY, "UNREAD") == {payment(REFUNDED): 1000}
-    in_gold = Account.of(config, meanwhile=lambda: run(config, "consolidate"))
-    assert in_gold.named(MONEY_TO_GOLD, "UNREAD") == {payment(REFUNDED): 1000}
-    assert behind_pins.unexplained == in_gold.unexplained == 0
 
 
 def test_each_break_between_files_and_gold_is_named_down_to_its_transactions(
