@@ -37,7 +37,7 @@ TABLES = (
 )  # fmt: skip
 
 
-def test_files_stay_bounded_over_a_dozen_runs_of_consolidate(config: Config, spark: SparkSession) -> None:
+def test_files_stay_bounded_over_a_dozen_runs(config: Config, spark: SparkSession) -> None:
     few = config.maintenance.model_copy(update={"small_files": SMALL_FILES})
     own, most = config.model_copy(update={"maintenance": few}), Counter[str]()
     for run in range(1, RUNS + 1):
