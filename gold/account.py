@@ -12,7 +12,7 @@ from gold.accounting import accepted_rows, manifest_items, of_step, record_items
 from gold.control import control_items, delivered_controls, found_totals
 from gold.delivered import READINGS, Reading, delivered_messages, delivered_rows
 from gold.money import TOTALS, Contributing, contribution_items, key_of, total_items
-from gold.unread import as_read_by
+from gold.unread import Positions, as_read_by, positions_of
 from lakehouse.context import Lakehouse
 from lakehouse.delta import latest_version, path_of
 from lakehouse.identity import kafka_coordinates
@@ -82,14 +82,23 @@ CONTRIBUTING = (
 
 @dataclass(frozen=True)
 class Account:
-    """All tables as one run reads them: each at one version, whatever is written meanwhile."""
+    """All tables as one run reads them: each at one version, whatever is written meanwhile.
+
+    `positions` are of the jobs behind the steps, from before the first table was pinned.
+    """
 
     lake: Lakehouse
     versions: dict[str, int] = field(default_factory=dict)
+    positions: Positions = field(default_factory=dict)
 
     @classmethod
     def opened(cls, lake: Lakehouse) -> Account:
-        """Pin the tables, the last of the flow first: what one has, those before it have too."""
+        """Pin the tables, the last of the flow first: what one has, those before it have too.
+
+        How far each job has read comes before them all: a job that reads on meanwhile has written
+        what it had read until then, and what it reads later is unread here.
+        """
+        positions = positions_of(lake)
         lake.read(GOLD_TRANSACTIONS)  # creates it where no job has written yet
         silver = [step.target for step in STEPS]
         silver += [SILVER_QUARANTINE_LIVE, SILVER_QUARANTINE_BATCH, SILVER_CORRECTIONS]
@@ -97,7 +106,8 @@ class Account:
         paths = {table.name: path_of(lake.config, table)
                  for table in (GOLD_TRANSACTIONS, *silver, *bronze)}  # fmt: skip
         found = {name: latest_version(lake.spark, path) for name, path in paths.items()}
-        return cls(lake, {name: version for name, version in found.items() if version >= 0})
+        pinned = {name: version for name, version in found.items() if version >= 0}
+        return cls(lake, pinned, positions)
 
     def steps(self) -> list[str]:
         """Every step that has a line, though nothing went through it."""
@@ -158,7 +168,9 @@ class Account:
 
     def _as_read_by(self, job: str, table: Table) -> DataFrame | None:
         pinned = self.versions.get(table.name)
-        return None if pinned is None else as_read_by(self.lake, job, table, pinned)
+        if pinned is None:
+            return None
+        return as_read_by(self.lake, self.positions.get(job, {}), table, pinned)
 
     def _accepted(self, step: Step) -> DataFrame:
         silver = self.rows(step.target)

@@ -20,13 +20,20 @@ GENESIS = "0" * 64
 NO_ROWS = ""
 """The digest of a version without rows of history."""
 
+# where Delta puts files of the change feed: no reader of the table itself is sent to them
+_OF_CHANGES = "_change_data/"
+# a commit is some time younger than the files that it names
+_SLACK = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIGN = {"insert": 1, "update_postimage": 1, "update_preimage": -1, "delete": -1}
 
 
 @dataclass(frozen=True)
 class Commit:
-    """What the Delta log says of one version of Gold: its time in UTC, paths as they stand."""
+    """What the Delta log says of one version of Gold: its time in UTC, paths as they stand.
+
+    `added` are its data files, and those of its change feed.
+    """
 
     gold_version: int
     committed_at: datetime
@@ -131,22 +138,32 @@ def live_files(links: Iterable[ChainLink]) -> dict[str, str]:
     for one in links:
         for path in one.removed:
             live.pop(path, None)
-        live |= {file.path: file.sha256 for file in one.added}
+        live |= {file.path: file.sha256 for file in one.added if not _is_of_changes(file.path)}
     return live
 
 
 def files_kept(links: Iterable[ChainLink], since: datetime) -> dict[str, tuple[int, str]]:
     """Files that must still be there, with the version that added each, and its hash.
 
-    That is what is live, and what was removed at or after `since`: time travel reads it.
+    That is what is live, and what was removed at or after `since`: time travel reads it. Files of
+    the change feed go by their age alone.
     """
     kept: dict[str, tuple[int, str]] = {}
     for one in links:
         if one.committed_at < since:
             for path in one.removed:
                 kept.pop(path, None)
-        kept |= {file.path: (one.gold_version, file.sha256) for file in one.added}
+        is_recent = one.committed_at >= since + _SLACK
+        kept |= {
+            file.path: (one.gold_version, file.sha256)
+            for file in one.added
+            if is_recent or not _is_of_changes(file.path)
+        }
     return kept
+
+
+def _is_of_changes(path: str) -> bool:
+    return path.startswith(_OF_CHANGES)
 
 
 def is_of(one: ChainLink, commit_file: bytes) -> bool:
@@ -180,8 +197,8 @@ def commit_of(version: int, content: bytes) -> Commit:
     for line in filter(None, content.decode("utf-8").split("\n")):
         action = json.loads(line)
         info = action.get("commitInfo", info)
-        if "add" in action:
-            added.append(action["add"]["path"])
+        if found := action.get("add") or action.get("cdc"):
+            added.append(found["path"])
         elif "remove" in action:
             removed.append(action["remove"]["path"])
     return Commit(

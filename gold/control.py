@@ -7,8 +7,9 @@ can have changed it. It says no more than totals: a difference names the folder 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -23,19 +24,35 @@ from lakehouse.records.codes import AccountDifference, Verdict
 from lakehouse.tables import DROPS
 from lakehouse.texts import csv_cell
 
-_CONTROL = "_CONTROL.json"
+_CONTROL, _COMPLETE = "_CONTROL.json", "_SUCCESS"
+_HIDDEN = ("_", ".")
 _NUMBER = r"^[+-]?[0-9]{1,20}([.][0-9]{1,18})?$"
 _TOTALS = "kind string, day date, currency string, rows long, amount decimal(25,2)"
+_LANDED = "kind string, day date, path string, size_bytes long, modified_ms long"
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """A file of a day as it lies in landing/ now: its path below it, bytes, epoch milliseconds."""
+
+    path: str
+    size_bytes: int
+    modified_ms: int
 
 
 @dataclass(frozen=True)
 class Control:
-    """What a sender says of one day of one kind; None where it says nothing of it."""
+    """What a sender says of one day of one kind; None where it says nothing of it.
+
+    `files` lie beside it. A day that is not complete has no `_SUCCESS`: its sender still writes.
+    """
 
     kind: str
     day: date
     rows: int | None
     amount: dict[str, Decimal] | None
+    files: tuple[LandedFile, ...] = ()
+    is_complete: bool = True
 
 
 def step_of(kind: str) -> str:
@@ -45,14 +62,25 @@ def step_of(kind: str) -> str:
 
 def delivered_controls(lake: Lakehouse) -> list[Control]:
     """Totals of all days whose folder has them; a file that is none is load_drops' matter."""
-    pattern, files = hadoop_path(lake, f"{lake.config.lake.landing}/*/date=*/{_CONTROL}")
-    found = []
+    pattern, files = hadoop_path(lake, f"{lake.config.lake.landing}/*/date=*/*")
+    folders: dict[str, dict[str, Any]] = defaultdict(dict)
     for status in files.globStatus(pattern) or []:
         place = status.getPath()
-        folder = place.getParent()
-        kind, day = folder.getParent().getName(), folder.getName().removeprefix("date=")
-        control = control_of(kind, day, _text(lake, files, place)) if kind in DROPS else None
-        found += [control] if control else []
+        folders[place.getParent().toString()][place.getName()] = status
+    found = []
+    for folder, lying in folders.items():
+        kind, _, day = folder.removesuffix("/").rpartition("/date=")
+        kind = kind.rpartition("/")[2]
+        if kind not in DROPS or _CONTROL not in lying:
+            continue
+        control = control_of(kind, day, _text(lake, files, lying[_CONTROL].getPath()))
+        if control:
+            seen = [
+                LandedFile(f"{kind}/date={day}/{name}", each.getLen(), each.getModificationTime())
+                for name, each in sorted(lying.items())
+                if each.isFile() and not name.startswith(_HIDDEN)
+            ]
+            found.append(replace(control, files=tuple(seen), is_complete=_COMPLETE in lying))
     return found
 
 
@@ -100,7 +128,9 @@ def control_items(
 ) -> DataFrame:
     """Items of the senders' totals, one per day and currency, and of rows one per day.
 
-    What differs is CONTROL_UNMET, unless files of that day are held, or a person released one.
+    What differs is CONTROL_UNMET, unless files of that day are held, a person released one, or
+    load_drops has not come to all of it yet: then it is HELD, RELEASED or UNREAD. A file that was
+    taken away before it was loaded excuses nothing: what its sender counts is not there.
     `found` is of all kinds together, `files` the manifest.
     """
     told = list(controls)
@@ -138,7 +168,11 @@ def control_items(
             F.coalesce("wanted", F.lit(0)).alias("rows"),
         )
     )
-    days = _days(files)
+    days = (
+        _days(files)
+        .join(_unread_days(spark, told, files), [*place], "full_outer")
+        .withColumn("unread", F.coalesce("unread", "waits"))
+    )
     money = of_amounts.withColumn("is_money", F.lit(True))
     every = money.unionByName(of_rows.withColumn("is_money", F.lit(False)))
     apart = F.abs(F.col("wanted") - F.col("found"))
@@ -156,14 +190,12 @@ def control_items(
         "is_money",
         "rows",
         apart.alias("apart"),
-        "held",
-        "released",
+        *_EXCUSES,
     )
-    kind = F.when(F.col("apart") == 0, None).when(
-        F.coalesce("held", F.lit(False)), str(AccountDifference.HELD)
-    ).when(F.coalesce("released", F.lit(False)), str(AccountDifference.RELEASED)).otherwise(
-        str(AccountDifference.CONTROL_UNMET)
-    )  # fmt: skip
+    kind = F.when(F.col("apart") == 0, None)
+    for name, difference in _EXCUSES.items():
+        kind = kind.when(F.coalesce(name, F.lit(False)), str(difference))
+    kind = kind.otherwise(str(AccountDifference.CONTROL_UNMET))
     bucket = F.when(kind.isNull(), str(Bucket.ACCEPTED)).when(
         kind != str(AccountDifference.CONTROL_UNMET), str(Bucket.HELD)
     )
@@ -184,15 +216,45 @@ def _sides(wanted: str, found: str) -> list[Any]:
     ]
 
 
+# what a day's files excuse a difference as, the strongest first
+_EXCUSES = {
+    "held": AccountDifference.HELD,
+    "released": AccountDifference.RELEASED,
+    "unread": AccountDifference.UNREAD,
+}
+
+
 def _days(files: DataFrame) -> DataFrame:
-    """`kind, day, held, released`: whether files of a day are held, and whether any was let in."""
+    """`kind, day, held, released, waits`: whether any file of a day is, by what holds of it now."""
     newest = files.groupBy("kind", F.col("delivery_date").alias("day"), "path").agg(
         F.max_by(F.struct("verdict", "release_reason"), "judged_at").alias("said")
     )
     return newest.groupBy("kind", "day").agg(
-        F.max(F.col("said.verdict") != Verdict.LOADED.value).alias("held"),
+        F.max(F.col("said.verdict") == Verdict.HELD.value).alias("held"),
         F.max(F.col("said.release_reason").isNotNull()).alias("released"),
+        F.max(F.col("said.verdict") == Verdict.WAITING.value).alias("waits"),
     )
+
+
+def _unread_days(spark: SparkSession, controls: Iterable[Control], files: DataFrame) -> DataFrame:
+    """`kind, day, unread`: days that load_drops has not come to, or not to all of them.
+
+    A day is read when the manifest knows each file that lies there as it lies there. Of a day
+    without a file this is so once its sender has said that it is complete.
+    """
+    told = list(controls)
+    lying = spark.createDataFrame(
+        [(c.kind, c.day, f.path, f.size_bytes, f.modified_ms) for c in told for f in c.files],
+        _LANDED,
+    )
+    empty = spark.createDataFrame(
+        [(c.kind, c.day) for c in told if not c.files and not c.is_complete],
+        "kind string, day date",
+    )
+    content = ("path", "size_bytes", "modified_ms")
+    read = files.select("path", "size_bytes", F.unix_millis("modified_at").alias("modified_ms"))
+    unread = lying.join(read, [*content], "left_anti").select("kind", "day")
+    return unread.unionByName(empty).distinct().withColumn("unread", F.lit(True))
 
 
 def _cell(name: str) -> Any:

@@ -55,6 +55,13 @@ def history_rows(groups: FieldGroups) -> Callable[[DataFrame], DataFrame]:
     return rows
 
 
+def counts_of(changes: DataFrame) -> dict[int, int]:
+    """How many rows of history each version of Gold's change feed makes; without rows: absent."""
+    after = changes.where(F.col("_change_type").isin(*_AFTER))
+    counted = after.groupBy("_commit_version").agg(F.count_distinct("transaction_id").alias("rows"))
+    return {row["_commit_version"]: row["rows"] for row in counted.collect()}
+
+
 def changed_groups(groups: FieldGroups) -> Column:
     """Names of the groups, sorted, in which the structs `before` and `after` differ."""
     named = [F.when(_differ(groups[group]), F.lit(group)) for group in sorted(groups)]

@@ -27,13 +27,17 @@ def hot_until(hot: HotSettings) -> Column:
     """
     made = paid_at()
     is_suspicious = F.col("fraud_score") >= F.lit(hot.score_from)
-    is_disputed = F.col("chargeback_amount") > F.col("chargeback_reversed_amount")
     until = [
         made + F.lit(timedelta(days=hot.days)),
         F.when(is_suspicious, made + F.lit(timedelta(days=hot.scored_days))),
-        F.when(is_disputed, F.col("last_money_at") + F.lit(timedelta(days=hot.disputed_days))),
+        F.when(is_disputed(), F.col("last_money_at") + F.lit(timedelta(days=hot.disputed_days))),
     ]
     return F.when(made.isNotNull(), F.greatest(*until))  # greatest passes over nulls
+
+
+def is_disputed() -> Column:
+    """Whether a dispute is open: chargebacks exceed their reversals."""
+    return F.col("chargeback_amount") > F.col("chargeback_reversed_amount")
 
 
 def is_hot(hot: HotSettings, now: datetime) -> Column:

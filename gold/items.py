@@ -23,8 +23,10 @@ class Bucket(StrEnum):
     HELD = "held"
 
 
+LINE = ("step", "day", "currency", "event_type")
+"""What a line of the account is of; the day is UTC."""
 ITEM = (
-    "step", "day", "currency", "event_type",  # the line it belongs to
+    *LINE,  # the line it belongs to
     "name",  # its transaction, else its coordinates, else its file
     "key",  # what a step finds it by
     "at",  # event time

@@ -11,14 +11,13 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from gold.items import Bucket
+from gold.items import LINE, Bucket
 from lakehouse.records.codes import EXPLAINED_DIFFERENCES, AccountDifference
 from lakehouse.records.gold import Difference, InputVersion, Reconciliation
 
 MOST_NAMED = 20
-"""Transactions that a difference names; the others it counts."""
+"""Transactions that a difference names; the others it counts, and `gold.listing` lists them."""
 
-LINE = ("step", "day", "currency", "event_type")
 _SURPLUS = [
     str(AccountDifference.DOUBLED),
     str(AccountDifference.UNDELIVERED),

@@ -17,7 +17,7 @@ from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
-from gold.followers import read_through_of
+from gold.followers import goes_on_behind, read_through_of
 from gold.maintenance import (
     RETENTION,
     Partition,
@@ -110,19 +110,48 @@ def maintain(
         for job, tables in there.items()
         for outcome in _under_lease(lake, job, tables, kept_days)
     ]
-    _forget_old_logs(lake)
+    outcomes += _forget_old_logs(lake)
     left = {one.table: one.reason for one in outcomes if isinstance(one, LeftAlone)}
     if left:
         raise TablesNotMaintainedError(left)
     return [one for one in outcomes if isinstance(one, Upkeep)]
 
 
-def _forget_old_logs(lake: Lakehouse) -> None:
+def _forget_old_logs(lake: Lakehouse) -> Iterator[LeftAlone]:
     """Shorten every table's log, those of streams too: it adds no version, so needs no lease."""
     for table in TABLES.values():
-        path = path_of(lake.config, table)
-        if exists(lake.spark, path):
-            forget_old_log(lake.spark, path)
+        if exists(lake.spark, path_of(lake.config, table)):
+            try:
+                _forget_old_log(lake, table)
+            except (FollowerBehindError, FollowerAheadError) as fault:
+                yield LeftAlone(table.name, str(fault))
+
+
+def _forget_old_log(lake: Lakehouse, table: Table) -> None:
+    """Delete what the log says of versions behind the retention and behind every follower.
+
+    Raises:
+        FollowerBehindError: one has still to read rows that are older than the retention; what it
+            needs of the log stays, and what was before is deleted.
+    """
+    path = path_of(lake.config, table)
+    newest = latest_version(lake.spark, path)
+    behind = {job: v for job, v in goes_on_behind(lake, table).items() if v < newest}
+    if not behind:
+        forget_old_log(lake.spark, path)
+        return
+    slowest = min(behind, key=lambda job: behind[job])
+    # it goes on from the table as it stood behind the last version that it has read
+    last = max(behind[slowest], 0)
+    versions = _versions(lake, table, newest + 1 - last)
+    found = [version.committed_at for version in versions if version.number == last]
+    if found:
+        forget_old_log(lake.spark, path, keep_since=found[0])
+    stored = stored_properties(lake.spark, path)
+    cutoff = lake.clock() - timedelta(days=days_of(stored.get(RETENTION[0], "")))
+    needed = unread(versions, behind[slowest], cutoff)
+    if needed is not None:
+        raise FollowerBehindError(table.name, slowest, behind[slowest], needed)
 
 
 def _under_lease(
@@ -220,8 +249,9 @@ def _vacuum(lake: Lakehouse, table: Table, kept_days: float) -> bool:
     return True
 
 
-def _versions(lake: Lakehouse, table: Table) -> list[Version]:
-    history = DeltaTable.forPath(lake.spark, path_of(lake.config, table)).history()
+def _versions(lake: Lakehouse, table: Table, newest: int | None = None) -> list[Version]:
+    """All versions that the log still has, or so many of the newest."""
+    history = DeltaTable.forPath(lake.spark, path_of(lake.config, table)).history(newest)
     rows = history.select("version", "timestamp", "operation").collect()
     return [Version(row[0], row[1].astimezone(UTC), row[2]) for row in rows]
 

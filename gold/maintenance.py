@@ -95,7 +95,7 @@ def has_expired(versions: Iterable[Version], cutoff: datetime) -> bool:
 
 
 def unread(versions: Iterable[Version], read_through: int, cutoff: datetime) -> int | None:
-    """The first version with rows that VACUUM would take from a follower; None where it is safe."""
+    """The first version with rows that is too old to be kept, and unread; None where none is."""
     at_risk = [
         version.number
         for version in versions

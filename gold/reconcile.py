@@ -7,6 +7,7 @@ published either way.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from pyspark.sql import functions as F
 
 from gold.account import Account
 from gold.lines import Run, differences_of, published, reported_in, sums_of
+from gold.listing import differing, require_folder, write_list
 from gold.unread import steps_with_missing, with_unread
 from lakehouse.context import Lakehouse
 from lakehouse.errors import NotAccountedForError
@@ -31,12 +33,26 @@ def reconcile(
     only_report: Annotated[
         bool, typer.Option("--only-report", help="Publish what differs, and do not fail for it.")
     ] = False,
+    list_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            metavar="FILE",
+            dir_okay=False,
+            help="Write all that differs there as CSV, each with its own age.",
+        ),
+    ] = None,
 ) -> list[Reconciliation]:
     """Account for every record and every amount; publish the lines of this run in one commit.
+
+    A line names some of the transactions that differ, and is as old as the oldest of them; the file
+    of `list_to` has all of them.
 
     Raises:
         NotAccountedForError: something differs that nothing explains; the account is published.
     """
+    if list_to is not None:
+        require_folder(list_to)
     account = Account.opened(lake)
     run_at = lake.clock()
     this_run = Run(str(uuid4()), run_at, account.versions[GOLD_TRANSACTIONS.name], account.versions)
@@ -46,10 +62,14 @@ def reconcile(
         read = {step: keys for step, keys in asked.items() if keys is not None}
         items = keep(with_unread(found, read))
         sums, differences = sums_of(items).collect(), differences_of(items).collect()
-    reported = reported_in(_last_run(lake).collect())
-    lines = published(this_run, account.steps(), sums, differences, reported)
-    rows = [line.model_dump() for line in lines]
-    lake.append(lake.spark.createDataFrame(rows, GOLD_RECONCILIATION.schema), GOLD_RECONCILIATION)
+        reported = reported_in(_last_run(lake).collect())
+        lines = published(this_run, account.steps(), sums, differences, reported)
+        rows = [line.model_dump() for line in lines]
+        lake.append(
+            lake.spark.createDataFrame(rows, GOLD_RECONCILIATION.schema), GOLD_RECONCILIATION
+        )
+        if list_to is not None:
+            write_list(differing(items, run_at), list_to)
     told = [each for line in lines for each in line.told]
     counts = {"lines": len(lines), "unexplained": sum(line.unexplained for line in lines)}
     log("reconciled", job=lake.job, version=this_run.gold_version, counts=counts)

@@ -32,13 +32,14 @@ from gold.following import (
     span_behind,
 )
 from gold.head import contradiction, signed, written
-from gold.history import field_groups, history_as_of, history_rows
+from gold.history import counts_of, field_groups, history_as_of, history_rows
 from lakehouse.config import read_yaml
 from lakehouse.context import Batch, Lakehouse
 from lakehouse.errors import (
     BeyondKnownHistoryError,
     FollowerAheadError,
     HeadContradictsError,
+    HistoryBrokenError,
     VersionNotFoundError,
 )
 from lakehouse.heads import heads_of
@@ -59,6 +60,7 @@ def record_history(lake: Lakehouse) -> None:
     Raises:
         FollowerAheadError: Gold is not the table, or not as new, as the one that was chained.
         HeadContradictsError: the chain is not the one that was signed.
+        HistoryBrokenError: history has other rows of a new version than Gold's change feed.
         HeadNotKeptError: the place of signed heads does not answer.
     """
     follow(lake, _record_new_versions)
@@ -95,7 +97,8 @@ def _record_new_versions(lake: Lakehouse) -> None:
         _check_signed(lake, newest, table_id)
     # a run that is not alone any more writes the same batch: Delta skips the second
     batch = Batch(table_id, span.upto)
-    _append_history(lake, span, batch)
+    found_rows = _append_history(lake, span, batch)
+    _check_recorded(lake, span, found_rows)
     links = _links(lake, span, newest)
     # the head first: the chain never has an end that nobody signed, whenever this run dies
     _sign(lake, links[-1], table_id)
@@ -140,15 +143,50 @@ def _key(lake: Lakehouse) -> bytes:
     return secret(lake.config.history.signing_key).encode("utf-8")
 
 
-def _append_history(lake: Lakehouse, span: Span, batch: Batch) -> None:
+def _append_history(lake: Lakehouse, span: Span, batch: Batch) -> bool:
+    """Append what history lacks of the span; whether it had rows of it, or of later, before."""
     # a run that died between its two appends left history ahead of the chain; what it appended
     # is complete up to its last version, and the rest begins behind that
-    recorded = max(_recorded_through(lake), span.after)
-    if recorded >= span.upto:
-        return
+    found = _recorded_through(lake)
+    recorded = max(found, span.after)
+    if recorded < span.upto:
+        rows = _history_of(lake, Span(recorded, span.upto))
+        lake.append(rows, GOLD_TRANSACTION_HISTORY, batch)
+    return found > span.after
+
+
+def _history_of(lake: Lakehouse, span: Span) -> DataFrame:
     groups = field_groups(read_yaml(lake.config.rules.precedence))
-    rows = changes_in(lake, Span(recorded, span.upto)).transform(history_rows(groups))
-    lake.append(rows, GOLD_TRANSACTION_HISTORY, batch)
+    return changes_in(lake, span).transform(history_rows(groups))
+
+
+def _check_recorded(lake: Lakehouse, span: Span, found_rows: bool) -> None:
+    """Refuse to sign rows of history that Gold's change feed does not tell, or lacks in history.
+
+    Rows that were found there may be those of a run that died, or somebody's: all of their content
+    is compared. Of what this run appended itself, the number.
+    """
+    recorded = _recorded_in(lake, span)
+    wanted, there = counts_of(changes_in(lake, span)), contents_of(recorded)
+    known = {version: content.rows for version, content in there.items()}
+    breaks = [
+        f"version {version} changed {wanted.get(version, 0)} rows, and history has "
+        f"{known.get(version, 0)}"
+        for version in sorted({*wanted, *known})
+        if wanted.get(version, 0) != known.get(version, 0)
+    ]
+    if found_rows and not breaks:
+        # of a double that was healed, either row may have told what changed
+        told, stored = (
+            digests_of(rows.drop("changed_groups")) for rows in (_history_of(lake, span), recorded)
+        )
+        breaks = [
+            f"version {version} has other rows of history than Gold's change feed"
+            for version in sorted(told)
+            if told[version] != stored.get(version)
+        ]
+    if breaks:
+        raise HistoryBrokenError(breaks)
 
 
 def _recorded_through(lake: Lakehouse) -> int:

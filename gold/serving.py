@@ -7,10 +7,19 @@ from datetime import datetime, timedelta
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from gold.hot import hot_until, is_hot, is_of_payment, newest_event, paid_at, remembered_until
-from lakehouse.config import Config
+from gold.hot import (
+    hot_until,
+    is_disputed,
+    is_hot,
+    is_of_payment,
+    newest_event,
+    paid_at,
+    remembered_until,
+)
+from lakehouse.config import Config, GoldSettings
 from lakehouse.fold.rules import ExceptionRule
-from lakehouse.records.codes import Finality, TransactionStatus
+from lakehouse.records.codes import Finality, Source, TransactionStatus
+from lakehouse.serving_item import OUTLIVED
 from lakehouse.tables import GOLD_TRANSACTIONS
 
 ATTRIBUTES = (
@@ -92,35 +101,44 @@ def pushed_items(rows: DataFrame, config: Config, now: datetime) -> DataFrame:
     """What a push writes for changed rows: items, and tombstones of those that cooled down.
 
     `rows` have `lasts_until`: what cannot have left an item that still lies there leaves none.
+    The column OUTLIVED says which items the live group keeps for as long, or longer.
     """
     hot, may_lie_there = F.col("is_hot"), F.col("lasts_until") > F.lit(now)
     # in one pass: a union of the two would read the change feed twice
     told = rows.withColumn("is_hot", is_hot(config.dynamodb.hot, now)).where(hot | may_lie_there)
     expires_at = F.when(hot, F.col("expires_at")).otherwise(_forgotten_at(config, now))
     attributes = [F.when(hot, F.col(name)).alias(name) for name in ATTRIBUTES if name != "cooled"]
+    is_outlived = F.coalesce(_live_expires_at(config) >= expires_at, F.lit(False))
     return _with_contents(told, config, now).select(
         "transaction_id",
         "version",
         expires_at.alias("expires_at"),
         *attributes,
         F.when(~hot, True).alias("cooled"),
+        is_outlived.alias(OUTLIVED),
     )
 
 
 def _with_contents(gold: DataFrame, config: Config, now: datetime) -> DataFrame:
-    horizon = timedelta(days=config.gold.dispute_horizon_days)
     return gold.withColumn("paid_at", paid_at()).withColumns(
         {
             "recommended_action": F.col("decision.recommended_action"),
             "withdrawn": F.when(F.col("timestamp").isNull(), True),
             "as_of": F.coalesce("updated_at", "paid_at"),
             "event_as_of": newest_event(lambda c: is_of_payment(c) & ~c["withdrawn"]),
-            "finality": finality(now, horizon),
-            "final_from": final_from(horizon),
+            "finality": finality(now, config.gold),
+            "final_from": final_from(config.gold),
             "expires_at": F.unix_seconds(remembered_until(config, now)),
             "cooled": F.lit(None).cast("boolean"),
         }
     )
+
+
+def _live_expires_at(config: Config) -> Column:
+    """When the live group lets go of an item, in epoch seconds; null where no live event came."""
+    last = newest_event(lambda c: c["source"] == str(Source.LIVE_EVENT))
+    kept = timedelta(days=config.dynamodb.retention_days)
+    return F.unix_seconds(last) + F.lit(int(kept.total_seconds()))
 
 
 def _forgotten_at(config: Config, now: datetime) -> Column:
@@ -129,26 +147,31 @@ def _forgotten_at(config: Config, now: datetime) -> Column:
     return F.lit(int((now + reach).timestamp())).cast("long")
 
 
-def finality(now: datetime, dispute_horizon: timedelta) -> Column:
-    """FINAL where nothing ordinary can still change the outcome, else PROVISIONAL.
-
-    That is a declined payment, or one whose money moved, with the dispute horizon behind it.
-    """
-    is_declined = F.col("transaction_status") == TransactionStatus.DECLINED.value
-    is_beyond_dispute = final_from(dispute_horizon) <= F.lit(now)
-    is_final = (is_declined & ~_is_contested()) | is_beyond_dispute
+def finality(now: datetime, settings: GoldSettings) -> Column:
+    """FINAL where nothing ordinary can still change the outcome, else PROVISIONAL."""
+    is_final = F.coalesce(final_from(settings) <= F.lit(now), F.lit(False))
     return F.when(is_final, Finality.FINAL.value).otherwise(Finality.PROVISIONAL.value)
 
 
-def final_from(dispute_horizon: timedelta) -> Column:
-    """When the dispute horizon lies behind a payment whose money moved, and its last money event.
+def final_from(settings: GoldSettings) -> Column:
+    """When an outcome becomes final, if nothing else happens.
 
-    Null where no passing of time makes the outcome final: no money moved, or its own records
-    contradict each other.
+    Of a payment whose money moved, when the dispute horizon lies behind it and its last money
+    event. Of a declined one, when the days lie behind its last event in which consolidation looks
+    for others of it: until then it may be tried again and be authorised. Null where no passing of
+    time makes the outcome final: no money moved, a dispute is open, or its own records contradict
+    each other.
     """
     has_settled = F.col("settlement_status").isNotNull()
-    last = F.greatest("timestamp", "last_money_at")  # greatest passes over nulls
-    return F.when(has_settled & ~_is_contested(), last + F.lit(dispute_horizon))
+    is_declined = F.col("transaction_status") == TransactionStatus.DECLINED.value
+    last_money = F.greatest("timestamp", "last_money_at")  # greatest passes over nulls
+    last_event = F.greatest("timestamp", newest_event(is_of_payment))
+    dispute = F.lit(timedelta(days=settings.dispute_horizon_days))
+    retry = F.lit(timedelta(days=settings.locate_window_days))
+    settles = ~_is_contested() & ~is_disputed()
+    return F.when(settles & has_settled, last_money + dispute).when(
+        settles & is_declined, last_event + retry
+    )
 
 
 def _is_contested() -> Column:

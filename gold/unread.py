@@ -20,14 +20,30 @@ from lakehouse.delta import path_of, table_id
 from lakehouse.records.codes import AccountDifference
 from lakehouse.tables import Table
 
+READERS = ("enrich_live", "build_batch", "consolidate")
+"""Jobs behind a step that read the table before it version by version."""
 
-def as_read_by(lake: Lakehouse, job: str, table: Table, pinned: int) -> DataFrame | None:
-    """Rows of a table that a job has read, at most those of version `pinned`.
+Positions = Mapping[str, Mapping[str, int]]
+"""By job: the next version that it reads of each table, by Delta's id of it."""
+
+
+def positions_of(lake: Lakehouse) -> Positions:
+    """How far each job behind a step has read, as its checkpoint says now.
+
+    To be asked before any table is pinned: what a job has read by now is then in the pinned tables,
+    and what it reads while the account is made is in none of its positions.
+    """
+    return {job: Checkpoint(lake.spark, lake.config, job).next_versions() for job in READERS}
+
+
+def as_read_by(
+    lake: Lakehouse, positions: Mapping[str, int], table: Table, pinned: int
+) -> DataFrame | None:
+    """Rows of a table that a job with these positions has read, at most those of version `pinned`.
 
     None where it has read them all, or where nobody knows: without a checkpoint nothing excuses
     what is missing.
     """
-    positions = Checkpoint(lake.spark, lake.config, job).next_versions()
     following = positions.get(table_id(lake.spark, path_of(lake.config, table)))
     if following is None or following > pinned:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -15,6 +15,9 @@ from lakehouse.checkpoint import Checkpoint
 from lakehouse.config import Config
 from lakehouse.lease import Lease, awaited_lease
 from lakehouse.tables import Table
+
+# a commit is some time younger than the files that it names
+_SLACK = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,18 @@ class Lakehouse:
         )
 
     def stream(self, table: Table, with_versions: bool = False) -> DataFrame:
-        """New rows of an append-only table; `with_versions` adds Delta's `_commit_*` columns."""
-        reader = self.spark.readStream.format("delta")
+        """New rows of an append-only table; `with_versions` adds Delta's `_commit_*` columns.
+
+        Without a checkpoint it begins with all rows. They have each its own version where the table
+        still has all of its past; else they have the version that the table stands at.
+        """
+        reader, path = self.spark.readStream.format("delta"), self._ensured(table)
         if with_versions:
-            reader = reader.option("readChangeFeed", "true").option("startingVersion", 0)
-        return reader.load(self._ensured(table))
+            reader = reader.option("readChangeFeed", "true")
+            # Delta asks for this version though a checkpoint says where to go on
+            if self._has_all_versions(table, path):
+                reader = reader.option("startingVersion", 0)
+        return reader.load(path)
 
     def topic(self, topic: kafka.Topic, starting: Mapping[int, int]) -> DataFrame:
         """Records of a topic from these offsets on, whatever a stream before has read of it.
@@ -127,6 +137,12 @@ class Lakehouse:
     def version(self, table: Table) -> int:
         """The newest version of a table; runs no query."""
         return delta.latest_version(self.spark, self._ensured(table))
+
+    def _has_all_versions(self, table: Table, path: str) -> bool:
+        first = delta.first_commit_at(self.spark, path)
+        # a log that is short keeps its first commit, though VACUUM has taken files of it
+        kept = timedelta(days=delta.kept_days(table, self.config.audit)) - _SLACK
+        return first is not None and self.clock() - first < kept
 
     def _ensured(self, table: Table) -> str:
         path = delta.path_of(self.config, table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -30,9 +31,14 @@ def path_of(config: Config, table: Table) -> str:
     return f"{config.lake.tables}/{layer}/{name}"
 
 
+def kept_days(table: Table, audit: AuditSettings) -> int:
+    """For so many days every version of a table can be read."""
+    return audit.horizon_days if table.audited else audit.working_days
+
+
 def properties_of(table: Table, audit: AuditSettings) -> dict[str, str]:
     """All properties of a table; retention stands from its first commit on."""
-    days = audit.horizon_days if table.audited else audit.working_days
+    days = kept_days(table, audit)
     return {
         **_PUBLISHED,
         "delta.logRetentionDuration": f"interval {days} days",
@@ -100,15 +106,39 @@ def stored_properties(spark: SparkSession, path: str) -> dict[str, str]:
     return dict(detail["properties"]) if detail else {}
 
 
-def forget_old_log(spark: SparkSession, path: str) -> None:
+def forget_old_log(spark: SparkSession, path: str, keep_since: datetime | None = None) -> None:
     """Delete log files that are older than the table's log retention and in a checkpoint since.
 
-    Whole UTC days go. Other writers may be at work: none of them needs what is deleted here.
+    Whole UTC days go, and none from that of `keep_since` (UTC) on: every version that was committed
+    since can still be read. Other writers may be at work: none of them needs what is deleted here.
     """
-    log = _log(spark, path)
+    log, snapshot = _log(spark, path), _snapshot(spark, path)
     # Delta's own defaults: the retention of the table, cut to days
-    options = (getattr(log, f"cleanUpExpiredLogs$default${place}")() for place in (2, 3))
-    log.cleanUpExpiredLogs(_snapshot(spark, path), *options)
+    retention, days = (getattr(log, f"cleanUpExpiredLogs$default${place}")() for place in (2, 3))
+    if keep_since is not None:
+        age = log.clock().getTimeMillis() - int(keep_since.timestamp() * 1000)
+        kept = max(age, log.deltaRetentionMillis(snapshot.metadata()))
+        # an Option of a Scala Long: py4j would hand over a number of few digits as an Int
+        retention = spark.sql(f"SELECT {kept}L")._jdf.head().toSeq().headOption()
+    log.cleanUpExpiredLogs(snapshot, retention, days)
+
+
+def first_commit_at(spark: SparkSession, path: str) -> datetime | None:
+    """When version 0 of a table was committed (UTC); None where its log has let go of it."""
+    context: Any = spark.sparkContext
+    commit = context._jvm.org.apache.hadoop.fs.Path(f"{path}/_delta_log/{0:020d}.json")
+    files = commit.getFileSystem(context._jsc.hadoopConfiguration())
+    if not files.exists(commit):
+        return None
+    stream = files.open(commit)
+    try:
+        text = str(context._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+    finally:
+        stream.close()
+    # nothing but a line feed ends a line: a text of Delta's may hold other separators
+    actions = [json.loads(line) for line in text.split("\n") if line]
+    info = next(each["commitInfo"] for each in actions if "commitInfo" in each)
+    return datetime.fromtimestamp(info.get("inCommitTimestamp", info["timestamp"]) / 1000, UTC)
 
 
 def _snapshot(spark: SparkSession, path: str) -> Any:

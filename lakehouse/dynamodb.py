@@ -37,6 +37,7 @@ from lakehouse.serving_item import (
     GROUP_BYTES,
     INDEX_KEY,
     KEY,
+    OUTLIVED,
     STORED_NAMES,
     Group,
     size_of_value,
@@ -58,6 +59,7 @@ _WINDOW = 1_000  # items of one partition in memory
 _STATEMENTS = 25  # of one BatchExecuteStatement, by DynamoDB's limit
 NEW = "is_new"
 """The column that says which items are likely not there yet."""
+_NO_ATTRIBUTES = (KEY, "version", EXPIRY, NEW, OUTLIVED)
 # codes of a statement, of many in one request
 _STANDS, _UNSURE = "DuplicateItem", "InternalServerError"
 _BUSY = (
@@ -94,21 +96,23 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
     the attributes of the group. Numbers stay numbers, instants become microseconds since 1970,
     null attributes are left out. Each item costs one write unit, and one more for the index where
     its user or time changes. Items of which the optional column `is_new` is true go 25 to a
-    request; one of these that stands already costs a write unit more.
+    request; one of these that stands already costs a write unit more. So does an item whose expiry
+    is not, beside the one that stands, as the optional column `is_outlived` says: without it,
+    one whose other group is kept longer.
 
     Raises:
         DynamoDbError: an item could not be written in `push_attempts`, or in fewer where most
             requests fail (the client then gives up early). Others may have been; the same push
             again completes it.
     """
-    attributes = [name for name in items.columns if name not in (KEY, "version", EXPIRY, NEW)]
+    attributes = [name for name in items.columns if name not in _NO_ATTRIBUTES]
     if unknown := sorted(set(attributes) - set(STORED_NAMES)):
         raise ValueError(f"no name to store {unknown} under: see lakehouse/serving_item.py")
     bodies = items.select(
         KEY,
         "version",
         EXPIRY,
-        F.col(NEW) if NEW in items.columns else F.lit(False),
+        *[F.col(name) if name in items.columns else F.lit(False) for name in (NEW, OUTLIVED)],
         F.to_json(F.struct(*attributes), _INSTANTS).alias("body"),
     )
     write = partial(_write_partition, group=group, settings=settings)
@@ -127,7 +131,7 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
 
 
 def _write_partition(
-    items: Iterable[tuple[str, int, int | None, bool, str]],
+    items: Iterable[tuple[str, int, int | None, bool, bool, str]],
     group: Group,
     settings: DynamoDbSettings,
 ) -> Iterator[PushReport]:
@@ -137,8 +141,10 @@ def _write_partition(
         # a bounded window: a partition may be larger than memory
         for window in _windows(items, _WINDOW):
             pushed = [
-                _Pushed(transaction_id, version, expires_at, is_new, _attributes_of(body))
-                for transaction_id, version, expires_at, is_new, body in window
+                _Pushed(
+                    transaction_id, version, expires_at, is_new, is_outlived, _attributes_of(body)
+                )
+                for transaction_id, version, expires_at, is_new, is_outlived, body in window
             ]
             insert = partial(_insert, store, settings.table, group)
             new = [each for each in pushed if each.is_new]
@@ -166,6 +172,7 @@ class _Pushed:
     version: int
     expires_at: int | None
     is_new: bool
+    is_outlived: bool
     attributes: Mapping[str, Any]
     was_repeated: bool = False  # sent before, and no answer came
 
@@ -252,20 +259,53 @@ def _write(store: DynamoDBClient, table: str, group: Group, item: _Pushed) -> bo
             assignments.append(f"#{key} = {_index_value(group, key, short)}")
             if group == "gold":
                 names |= {"#live": "live", f"#{short}": short}
-    update = partial(_update, store, table, group, item)
     refusal = None
-    if item.expires_at is not None:
-        refusal = update(
-            [*assignments, "#expiry = :expiry"],
-            {**names, "#expiry": EXPIRY},
-            {**values, ":expiry": item.expires_at},
-            and_only_if="(attribute_not_exists(#expiry) OR #expiry <= :expiry)",
+    for way in _ways_of_expiry(item):
+        refusal = _update(
+            store,
+            table,
+            group,
+            item,
+            [*assignments, *way.assignments],
+            {**names, **way.names},
+            {**values, **way.values},
+            and_only_if=way.condition,
         )
-    # of a smaller version, only the expiry can be in the way: the other group's is later, and stays
-    if item.expires_at is None or (refusal is not None and refusal.standing < item.version):
-        refusal = update(assignments, names, values)
+        # of a smaller version, only the expiry can be in the way
+        if refusal is None or refusal.standing >= item.version:
+            break
     was_repeated = item.was_repeated or (refusal is not None and refusal.was_repeated)
     return refusal is None or (was_repeated and refusal.standing == item.version)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What one request does about the expiry of an item, and when it may."""
+
+    assignments: Sequence[str] = ()
+    condition: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _ways_of_expiry(item: _Pushed) -> Sequence[_Way]:
+    """What to try in turn, the likeliest first: an expiry moves away, or a later one stays.
+
+    An update expression knows no greater of two. The last way is free of conditions.
+    """
+    if item.expires_at is None:
+        return [_Way()]
+    names, values = {"#expiry": EXPIRY}, {":expiry": item.expires_at}
+    is_none = "attribute_not_exists(#expiry)"
+    moved = _Way(["#expiry = :expiry"], f"({is_none} OR #expiry <= :expiry)", names, values)
+    kept = _Way(
+        ["#expiry = if_not_exists(#expiry, :expiry)"],
+        f"({is_none} OR #expiry >= :expiry)",
+        names,
+        values,
+    )
+    # where both are refused, the other group was written between them: its expiry is later
+    return [*([kept, moved] if item.is_outlived else [moved]), _Way()]
 
 
 def _index_value(group: Group, key: str, short: str) -> str:
@@ -281,7 +321,7 @@ def _update(
     assignments: Iterable[str],
     names: Mapping[str, str],
     values: Mapping[str, Any],
-    and_only_if: str = "",
+    and_only_if: str,
 ) -> _Refusal | None:
     """Update an item of a smaller version; else change nothing and say what stands."""
     condition = "(attribute_not_exists(#version) OR #version < :version)"

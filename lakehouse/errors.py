@@ -26,7 +26,7 @@ LakehouseError                      anything below; the command line prints it i
 ├── BeforeFirstVersionError         an as-of question about a time before anything was known
 ├── FutureTimeError                 an as-of question about a time that has not come
 ├── FollowerAheadError              a follower of Gold has read versions that Gold does not have
-├── FollowerBehindError             VACUUM would delete what a follower of a table has still to read
+├── FollowerBehindError             a follower has still to read what is too old to be kept
 ├── RetentionTooShortError          VACUUM was asked to keep less than the audit horizon
 ├── TablesNotMaintainedError        some tables were left as they are; the others are done
 ├── HeadNotKeptError                the signed head of the chain could not be stored or read
@@ -335,15 +335,15 @@ class FollowerAheadError(LakehouseError):
 
 
 class FollowerBehindError(LakehouseError):
-    """Versions that somebody has still to read are older than what VACUUM would keep."""
+    """Versions that somebody has still to read are older than what a table keeps."""
 
     def __init__(self, table: str, follower: str, read_through: int, needed: int) -> None:
         self.table, self.follower = table, follower
         self.read_through, self.needed = read_through, needed
         super().__init__(
-            f"{table}: {follower} has read it through version {read_through}, and VACUUM would "
-            f"delete files of version {needed}. Nothing of it was deleted. Run `lakehouse run "
-            f"{follower}`, then maintain again."
+            f"{table}: {follower} has read it through version {read_through}, and version {needed} "
+            "is older than what the table keeps. Nothing that it needs was deleted. Run `lakehouse "
+            f"run {follower}`, then maintain again."
         )
 
 

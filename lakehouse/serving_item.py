@@ -21,6 +21,8 @@ Group = Literal["live", "gold"]
 
 KEY = "transaction_id"
 EXPIRY = "expires_at"
+OUTLIVED = "is_outlived"
+"""Column of pushed items: whether the other group likely keeps the item as long, or longer."""
 USER = "user_id"
 EVENT_TIME = "event_time"
 INDEX_KEY = {USER: "user_id", EVENT_TIME: "timestamp"}

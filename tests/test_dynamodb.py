@@ -130,7 +130,7 @@ def test_new_items_go_twenty_five_to_a_request(
 def test_inserts_that_the_store_turns_down_are_written_singly_and_told(
     settings: DynamoDbSettings,
 ) -> None:
-    items = [(f"t{number}", 1, None, True, "{}") for number in range(30)]
+    items = [(f"t{number}", 1, None, True, False, "{}") for number in range(30)]
 
     def denied(_: str, attempt: int) -> Fault:
         return Fault.DENIED if attempt == 0 else Fault.NONE
@@ -150,7 +150,7 @@ def test_writers_wait_when_single_items_of_a_request_are_throttled(
     def throttled(transaction_id: str, attempt: int) -> Fault:
         return Fault.SLOWED_DOWN if attempt == 0 and transaction_id != "t0" else Fault.NONE
 
-    items = [(f"t{number}", 1, None, True, "{}") for number in range(20)]
+    items = [(f"t{number}", 1, None, True, False, "{}") for number in range(20)]
     with in_front_of(settings, throttled) as (through, _):
         [report] = _write_partition(items, "live", through)
     assert report == PushReport(written=20, refused=0)
@@ -161,7 +161,7 @@ def test_writers_wait_when_single_items_of_a_request_are_throttled(
 def test_an_insert_that_failed_within_the_store_but_stands_counts_as_written(
     settings: DynamoDbSettings,
 ) -> None:
-    item = ("t1", 1, None, True, "{}")
+    item = ("t1", 1, None, True, False, "{}")
     list(_write_partition([item], "live", settings))
 
     def broken(_: str, attempt: int) -> Fault:

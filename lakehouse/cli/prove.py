@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,7 +64,19 @@ def offsets(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> Non
 
 
 @app.command()
-def money(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def money(
+    list_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            metavar="FILE",
+            dir_okay=False,
+            help="Write every transaction that differs there as CSV, with its age.",
+        ),
+    ] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
     """Account for every record and every cent, from the senders' totals to Gold: runs reconcile."""
     settings = Config.load(config)
     from lakehouse.cli.counts import by_step
@@ -78,7 +91,9 @@ def money(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     from lakehouse.job import execute, job_named
 
     with step("reconcile"):
-        lines = execute(job_named("reconcile"), settings, trigger="once", only_report=True)
+        lines = execute(
+            job_named("reconcile"), settings, trigger="once", only_report=True, list_to=list_to
+        )
     if as_json:
         show_json(document(lines))
     else:
@@ -89,6 +104,7 @@ def money(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         show_grid("money, in smallest units", MONEY, [m.cells() for m in by_currency(lines)])
         if differences := difference_cells(lines):
             show_grid("differences", DIFFERENCES, differences)
+            note(f"all of them: {list_to}" if list_to else "all of them by name: --list FILE")
     if told := [each for line in lines for each in line.told]:
         raise NotAccountedForError(told)
 

@@ -110,7 +110,9 @@ ACCESS: Mapping[str, Access] = {
     "prove_history": Access(reads=_CHAIN, needs=_needs("history_key", "read_heads")),
     "maintain": Access(
         reads=tuple(TABLES),
-        positions_of=("consolidate", "compare_paths", "sync_dynamodb"),
+        positions_of=(
+            "enrich_live", "build_batch", "consolidate", "compare_paths", "sync_dynamodb",
+        ),
         # compacting and vacuuming is done as the job that writes the table
         leases=(
             "load_drops", "build_batch", "compare_paths", "consolidate", "record_history",

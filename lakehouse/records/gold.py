@@ -124,7 +124,7 @@ class HistoryRow(Outcome):
 
 
 class HashedFile(Record):
-    """A data file of Gold and what it held when its version was chained."""
+    """A data file of Gold, or of its change feed, and what it held when its version was chained."""
 
     path: str  # below the table's folder, as Delta's log writes it
     sha256: str

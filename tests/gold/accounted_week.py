@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -86,10 +86,18 @@ class Account:
     lines: list[Reconciliation]
 
     @classmethod
-    def of(cls, config: Config, at: datetime = NOON) -> Account:
-        """Reconcile, whatever comes out."""
+    def of(
+        cls, config: Config, at: datetime = NOON, meanwhile: Callable[[], None] = lambda: None
+    ) -> Account:
+        """Reconcile, whatever comes out; `meanwhile` happens once the tables are pinned."""
+
+        def clock() -> datetime:
+            # the job looks at it once, behind the pins and before the first query
+            meanwhile()
+            return at
+
         job = job_named("reconcile")
-        return cls(execute(job, config, clock=lambda: at, only_report=True))
+        return cls(execute(job, config, clock=clock, only_report=True))
 
     def amounts(self, step: str, column: str) -> dict[Line, Decimal]:
         """Smallest units of a step by UTC day, currency and event type, where there are any."""

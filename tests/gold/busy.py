@@ -1,4 +1,9 @@
-"""A Gold on which much happens: versions by chance, compaction between them, by a seed."""
+"""A Gold on which much happens: versions by chance, compaction between them, by a seed.
+
+Rows are merged as they are, not consolidated: a follower knows nothing of Gold but its change feed,
+and by chance alone a few versions have all that it may meet (moves to another day, payments without
+an amount). What `consolidate` itself commits is recorded and proven in test_files_stay_few.
+"""
 
 from __future__ import annotations
 

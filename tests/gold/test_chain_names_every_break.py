@@ -107,6 +107,18 @@ def test_a_file_is_kept_while_it_is_live_or_was_removed_within_the_horizon(
     assert set(files_kept(links, links[3].committed_at + timedelta(seconds=1))) == {"f3"}
 
 
+def test_a_file_of_the_change_feed_is_kept_by_its_age_and_is_never_live(
+    links: list[ChainLink],
+) -> None:
+    path, when = "_change_data/c.parquet", links[1].committed_at
+    changes = HashedFile(path=path, sha256="b" * 64)
+    links[1] = links[1].model_copy(update={"added": [*links[1].added, changes]})
+    assert path not in live_files(links)
+    assert path in files_kept(links, when - timedelta(days=1))
+    # what is as old as the horizon may have gone a moment before its commit had that age
+    assert path not in files_kept(links, when - timedelta(hours=23))
+
+
 def test_what_a_version_leaves_is_what_was_there_and_its_difference() -> None:
     eur, none = {"EUR": Decimal("5.00")}, {"EUR": Decimal("-5.00")}
     behind = running(Content(), [Content(2, eur), Content(0, none | {"JPY": Decimal(1)})])
@@ -124,7 +136,9 @@ def test_a_commit_file_tells_its_files_and_every_byte_of_it_counts() -> None:
     commit = commit_of(7, content)
     assert (commit.gold_version, commit.operation) == (7, "MERGE")
     assert commit.committed_at == datetime(2026, 3, 9, 12, tzinfo=UTC)
-    assert commit.added == ("event_date=2026-03-08/region=EU/b.parquet", "a.parquet")
+    assert commit.added == (
+        "event_date=2026-03-08/region=EU/b.parquet", "a.parquet", "_change_data/d.parquet"
+    )  # fmt: skip
     assert commit.removed == ("c.parquet",)
     made_of_it = a_link(GENESIS, 7).model_copy(update={"commit_hash": commit.commit_hash})
     assert is_of(made_of_it, content)

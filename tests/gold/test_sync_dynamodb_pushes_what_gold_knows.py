@@ -15,11 +15,12 @@ from gold.hot import is_hot
 from gold.position import move_position, position_of
 from gold.serving import finality, latest_rows, pushed_items
 from gold.sync_dynamodb import sync_dynamodb
-from lakehouse.config import DynamoDbSettings, HotSettings
+from lakehouse.config import DynamoDbSettings, GoldSettings, HotSettings
 from lakehouse.context import Lakehouse
-from lakehouse.dynamodb import lookup, push
+from lakehouse.dynamodb import ensure_table, lookup, push
 from lakehouse.errors import DynamoDbError, FollowerAheadError
 from lakehouse.tables import GOLD_TRANSACTIONS, WAITING_DAY
+from tests.faulty_dynamodb import Fault, in_front_of
 from tests.gold.rows import (
     MORNING,
     Row,
@@ -30,27 +31,44 @@ from tests.gold.rows import (
     frame,
     merge_gold,
 )
+from tests.index_items import an_item, pushed
 
 Opener = Callable[[str], Lakehouse]
 
 NOW = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
-HORIZON = timedelta(days=180)
+WINDOWS = GoldSettings(locate_window_days=7, dispute_horizon_days=180)
+TWO_WEEKS_AGO = NOW - timedelta(days=14)
+EARLY: Row = {"contributions": [a_contribution(event_time=TWO_WEEKS_AGO)]}
 LONG_AGO, LATELY = NOW - timedelta(days=181), NOW - timedelta(days=179)
 SETTLED = {"settlement_status": "SETTLED", "settled_amount": "1200"}
 
 
 def test_an_outcome_is_final_only_when_nothing_ordinary_can_change_it(spark: SparkSession) -> None:
     cases = {
-        "declined": a_gold_row(transaction_status="DECLINED"),
+        "declined": a_gold_row(transaction_status="DECLINED", timestamp=TWO_WEEKS_AGO, **EARLY),
+        "declined lately": a_gold_row(transaction_status="DECLINED"),
+        "declined anew": a_gold_row(
+            transaction_status="DECLINED", timestamp=TWO_WEEKS_AGO,
+            contributions=[a_contribution(event_time=NOW - timedelta(days=1))],
+        ),
         "settled long ago": a_gold_row(timestamp=LONG_AGO, last_money_at=LONG_AGO, **SETTLED),
         "refunded lately": a_gold_row(
             timestamp=LONG_AGO, last_money_at=LATELY, settlement_status="REFUNDED"
         ),
         "settled lately": a_gold_row(timestamp=LATELY, last_money_at=LATELY, **SETTLED),
+        "disputed for long": a_gold_row(
+            timestamp=LONG_AGO, last_money_at=LONG_AGO, chargeback_amount="1200",
+            **SETTLED | {"settlement_status": "CHARGEBACK"},
+        ),
+        "dispute won long ago": a_gold_row(
+            timestamp=LONG_AGO, last_money_at=LONG_AGO, chargeback_amount="1200",
+            chargeback_reversed_amount="1200", **SETTLED,
+        ),
         "never settled": a_gold_row(timestamp=LONG_AGO),
         "pending": a_gold_row(transaction_status="PENDING"),
         "declined and authorised": a_gold_row(
-            transaction_status="DECLINED", exceptions=["STATUS_CONFLICT"]
+            transaction_status="DECLINED", timestamp=TWO_WEEKS_AGO, **EARLY,
+            exceptions=["STATUS_CONFLICT"],
         ),
         "money on a declined one": a_gold_row(
             transaction_status="DECLINED", timestamp=LONG_AGO, last_money_at=LONG_AGO,
@@ -58,12 +76,16 @@ def test_an_outcome_is_final_only_when_nothing_ordinary_can_change_it(spark: Spa
         ),
     }  # fmt: skip
     rows = [row | {"transaction_id": name} for name, row in cases.items()]
-    judged = frame(spark, GOLD_TRANSACTIONS, rows).withColumn("finality", finality(NOW, HORIZON))
+    judged = frame(spark, GOLD_TRANSACTIONS, rows).withColumn("finality", finality(NOW, WINDOWS))
     assert {row.transaction_id: row.finality for row in judged.collect()} == {
         "declined": "FINAL",
+        "declined lately": "PROVISIONAL",
+        "declined anew": "PROVISIONAL",
         "settled long ago": "FINAL",
         "refunded lately": "PROVISIONAL",
         "settled lately": "PROVISIONAL",
+        "disputed for long": "PROVISIONAL",
+        "dispute won long ago": "FINAL",
         "never settled": "PROVISIONAL",
         "pending": "PROVISIONAL",
         "declined and authorised": "PROVISIONAL",
@@ -207,6 +229,41 @@ def test_the_store_holds_the_newest_row_of_each_changed_transaction(
     assert lookup(dynamodb, "waits") is None
     assert lookup(dynamodb, "old") is None
     assert position_of(lake, gold_table_id(lake)) == 2
+
+
+def test_an_item_that_live_keeps_longer_costs_one_request(
+    lake_for: Opener, dynamodb: DynamoDbSettings, spark: SparkSession
+) -> None:
+    """By the days of conf/aws.yaml: live keeps an item for 400, Gold an ordinary one for 210."""
+    hot = HotSettings(days=120, score_from=Decimal("0.8"), scored_days=400, disputed_days=400)
+    aws = dynamodb.model_copy(update={"hot": hot, "retention_days": 400})
+    gold, opened = lake_for("consolidate"), lake_for("sync_dynamodb")
+    ensure_table(dynamodb)
+    kept_by_live = int((MORNING + timedelta(days=400)).timestamp())
+    pushed(spark, dynamodb, an_item("live and gold", expires_at=kept_by_live))
+    of_log = [a_contribution(source="BATCH_LOG")]
+    append(
+        gold,
+        GOLD_TRANSACTIONS,
+        a_gold_row("live and gold"),
+        a_gold_row("live is late"),
+        a_gold_row("log alone", contributions=of_log),
+    )
+    with in_front_of(aws, lambda *_: Fault.NONE) as (through, faulty):
+        lake = _serving_from(opened, through)
+        sync_dynamodb(lake)
+        merge_gold(
+            gold,
+            a_gold_row("live and gold", **SETTLED),
+            a_gold_row("log alone", contributions=of_log, **SETTLED),
+        )
+        sync_dynamodb(lake)
+    assert faulty.asked == {"live and gold": 2, "live is late": 1, "log alone": 2}
+    expiry = {each: (lookup(dynamodb, each) or {})["expires_at"] for each in faulty.asked}
+    kept_by_gold = int((MORNING + timedelta(days=210)).timestamp())
+    assert expiry == {
+        "live and gold": kept_by_live, "live is late": kept_by_gold, "log alone": kept_by_gold,
+    }  # fmt: skip
 
 
 def test_a_push_that_fails_is_taken_up_again_from_the_same_position(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -25,7 +26,7 @@ from lakehouse.errors import NotSyncedError, ServingDriftError
 from lakehouse.lease import held_lease
 from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.conftest import LOCAL, NOON, override
-from tests.gold.rows import a_gold_row, append, merge_gold
+from tests.gold.rows import MORNING, a_gold_row, append, merge_gold
 
 Opener = Callable[[str], Lakehouse]
 
@@ -83,6 +84,27 @@ def test_each_drift_is_named_and_mended_by_conditional_writes(
     sync_dynamodb(syncing)
     assert _amount(dynamodb, "gone") == 5 and _amount(dynamodb, "content") == 6
     assert compare_serving(lake, only_report=True).drift == NOTHING | {"backwards": 1}
+
+
+def test_an_item_that_a_smaller_hot_left_behind_is_found_and_becomes_a_tombstone(
+    lake_for: Opener, dynamodb: DynamoDbSettings
+) -> None:
+    gold, long_ago = lake_for("consolidate"), MORNING - timedelta(days=150)
+    old = {"timestamp": long_ago, "event_date": long_ago.date()}
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("old", **old))
+    generous, strict = (
+        dynamodb.model_copy(update={"hot": dynamodb.hot.model_copy(update={"days": days})})
+        for days in (200, 10)
+    )
+    syncing, lake = lake_for("sync_dynamodb"), _serving_from(lake_for("compare_serving"), strict)
+    sync_dynamodb(_serving_from(syncing, generous))
+    assert compare_serving(lake).drift == NOTHING, "nothing has changed: it says what Gold says"
+    merge_gold(gold, a_gold_row("old", amount="7", **old))
+    sync_dynamodb(_serving_from(syncing, strict))
+    assert compare_serving(lake, only_report=True).named == {"stale": ["old"]}
+    assert compare_serving(lake, repair=True).drift == NOTHING
+    item = lookup(dynamodb, "old")
+    assert item is not None and item["gold"] == {"cooled": True}
 
 
 def test_a_sample_is_a_share_of_all_and_the_same_by_its_seed(

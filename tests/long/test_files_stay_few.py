@@ -1,16 +1,16 @@
-"""A hundred small runs with maintenance between them: no partition collects files."""
+"""A dozen small runs of consolidate with maintenance between them: no partition collects files."""
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 from pyspark.sql import SparkSession
 
+from gold.consolidate import consolidate
 from gold.maintain import maintain
 from gold.prove_history import prove_history
 from gold.record_history import record_history
@@ -23,25 +23,29 @@ from lakehouse.tables import (
     GOLD_HISTORY_CHAIN,
     GOLD_TRANSACTION_HISTORY,
     GOLD_TRANSACTIONS,
+    SILVER_BATCH_TRANSACTIONS,
     Table,
 )
-from tests.faults.world import FIRST_SEED
-from tests.gold.rows import a_gold_row, append
+from tests.gold.rows import append
+from tests.long.test_consolidate_folds_silver_into_gold import a_batch_row
 
 pytestmark = pytest.mark.timeout(900)
 
-RUNS, EVERY, SMALL_FILES = 100, 10, 4
-TABLES = (GOLD_TRANSACTIONS, GOLD_TRANSACTION_HISTORY, GOLD_HISTORY_CHAIN)
-DAYS = (date(2026, 3, 7), date(2026, 3, 8))
+RUNS, EVERY, SMALL_FILES = 12, 4, 3
+TABLES = (
+    SILVER_BATCH_TRANSACTIONS, GOLD_TRANSACTIONS, GOLD_TRANSACTION_HISTORY, GOLD_HISTORY_CHAIN,
+)  # fmt: skip
 
 
-def test_files_stay_bounded_over_a_hundred_runs(config: Config, spark: SparkSession) -> None:
+def test_files_stay_bounded_over_a_dozen_runs(config: Config, spark: SparkSession) -> None:
     few = config.maintenance.model_copy(update={"small_files": SMALL_FILES})
-    own = config.model_copy(update={"maintenance": few})
-    rng, most = random.Random(FIRST_SEED), Counter[str]()
+    own, most = config.model_copy(update={"maintenance": few}), Counter[str]()
     for run in range(1, RUNS + 1):
-        with as_job(own, spark, "consolidate") as gold:
-            append(gold, GOLD_TRANSACTIONS, a_gold_row(f"t-{run}", event_date=rng.choice(DAYS)))
+        with as_job(own, spark, "build_batch") as silver:
+            # all of one day; and one that Gold has already: it is merged, the others are appended
+            corrected = a_batch_row("corrected", revision=run, amount=str(run))
+            append(silver, SILVER_BATCH_TRANSACTIONS, a_batch_row(f"t-{run}"), corrected)
+        execute(consolidate, own, trigger="once")
         if run % (EVERY // 2) == 0:
             execute(record_history, own)
         if run % EVERY == 0:
@@ -51,8 +55,11 @@ def test_files_stay_bounded_over_a_hundred_runs(config: Config, spark: SparkSess
             left = {table.name: crowd(spark, own, table) for table in TABLES}
             assert max(left.values()) < SMALL_FILES, left
     print(f"most files in a partition, ever: {dict(most)}")
-    # without maintenance there would be some fifty
-    assert max(most.values()) < SMALL_FILES + EVERY
+    # without maintenance there would be a dozen
+    assert EVERY <= max(most.values()) < SMALL_FILES + 2 * EVERY
+    gold = spark.read.format("delta").load(path_of(own, GOLD_TRANSACTIONS))
+    amounts = {row.transaction_id: row.amount for row in gold.collect()}
+    assert len(amounts) == RUNS + 1 and amounts["corrected"] == RUNS
     with as_job(own, spark, "prove_history") as asked:
         assert prove_history(asked).breaks == []
 

@@ -121,6 +121,14 @@ def test_a_question_creates_no_table(lake_for: Opener) -> None:
         prove_history(lake_for("prove_history"))
 
 
+def test_one_byte_of_the_change_feed(recorded: Recorded) -> None:
+    files = [(one.gold_version, file.path) for one in recorded.links for file in one.added]
+    version, path = next(each for each in files if each[1].startswith("_change_data/"))
+    file = recorded.gold / path
+    file.write_bytes(file.read_bytes() + b"!")
+    assert recorded.breaks() == [f"version {version} added {path}, which holds other bytes now"]
+
+
 @pytest.mark.parametrize("is_live", [True, False], ids=["live", "removed within the horizon"])
 def test_one_byte_of_a_data_file(recorded: Recorded, is_live: bool) -> None:
     version, path = _a_file(recorded, is_live)
@@ -261,7 +269,8 @@ def _a_file(recorded: Recorded, is_live: bool) -> tuple[int, str]:
     links = recorded.links
     removed = {path for one in links for path in one.removed}
     files = [(one.gold_version, file.path) for one in links for file in one.added]
-    return next(each for each in files if (each[1] not in removed) is is_live)
+    data = [each for each in files if not each[1].startswith("_change_data/")]
+    return next(each for each in data if (each[1] not in removed) is is_live)
 
 
 def _rewritten(links: Sequence[ChainLink], changes: dict[int, dict[str, Any]]) -> list[ChainLink]:

@@ -69,9 +69,7 @@ def test_streams_and_followers_see_no_change_and_rows_stay(
     execute(record_history, own)
     before = rows_of(spark, own, GOLD_TRANSACTIONS)
 
-    reading = spark.read.format("delta").load(path_of(own, GOLD_TRANSACTIONS))
     done = by_table(execute(maintain, own))
-    assert reading.count() == len(before), "who reads already goes on with the files of before"
     assert files_of(done, SILVER_BATCH_TRANSACTIONS) == (4, 1)
     assert files_of(done, SILVER_MONEY_EVENTS) == (4, 1)
     assert done[GOLD_TRANSACTIONS.name].partitions == 1
@@ -187,9 +185,53 @@ def test_vacuum_spares_the_horizon_and_what_a_follower_has_still_to_read(
     live = {row.file for row in live_names(spark, folder)}
     assert data_files(folder) == live < before
     assert rows_of(spark, own, GOLD_TRANSACTIONS) == rows
+
+    # who reads goes on with files that a compaction takes out of the table before a VACUUM runs
+    with as_job(own, spark, "consolidate") as gold:
+        append(gold, GOLD_TRANSACTIONS, a_gold_row("t-3"))
+    with file_by_file(spark, folder) as under_way:
+        read = [next(under_way).transaction_id]
+        done = by_table(execute(maintain, own))[GOLD_TRANSACTIONS.name]
+        assert done.vacuumed and (done.files_before, done.files_after) == (2, 1)
+        read += [row.transaction_id for row in under_way]
+    assert sorted(read) == ["t-0", "t-1", "t-2", "t-3"]
     execute(record_history, own)
     with as_job(own, spark, "prove_history") as asked:
         assert prove_history(asked).breaks == []
+
+
+def test_the_log_outlasts_the_slowest_follower_and_a_new_one_begins_with_the_rows(
+    own: Config, spark: SparkSession
+) -> None:
+    with as_job(own, spark, "build_batch") as silver:
+        for number in range(11):  # a checkpoint of the log stands at version 10
+            append(silver, SILVER_MONEY_EVENTS, a_settlement(f"t-{number}"))
+        execute(consolidate, own, trigger="once")
+        append(silver, SILVER_MONEY_EVENTS, a_settlement("late"))
+    folder = Path(path_of(own, SILVER_MONEY_EVENTS))
+    aged(spark, folder, days=9)
+    first = folder / "_delta_log" / f"{0:020d}.json"
+
+    with pytest.raises(
+        TablesNotMaintainedError, match="consolidate has read it through version 11"
+    ):
+        execute(maintain, own)
+    assert first.exists()
+    execute(consolidate, own, trigger="once")
+    execute(maintain, own)
+    assert not first.exists()
+    with as_job(own, spark, "build_batch") as silver:
+        append(silver, SILVER_MONEY_EVENTS, a_settlement("later"))
+    execute(consolidate, own, trigger="once")
+    gold = rows_of(spark, own, GOLD_TRANSACTIONS)
+    assert {row.transaction_id for row in gold} >= {"t-0", "t-10", "late", "later"}
+
+    with as_job(own, spark, "consolidate") as lake:
+        version = newest_gold_version(lake)
+        lake.checkpoint.delete()
+    execute(consolidate, own, trigger="once")
+    with as_job(own, spark, "consolidate") as lake:
+        assert newest_gold_version(lake) == version, "a deleted checkpoint changes nothing"
 
 
 def test_a_table_that_somebody_let_keep_less_keeps_as_declared_again(
@@ -251,6 +293,21 @@ def until_free(run: Callable[[], object]) -> None:
             print(f"refused: {fault}")
             time.sleep(0.5)
     raise AssertionError("never free")
+
+
+@contextmanager
+def file_by_file(spark: SparkSession, folder: Path) -> Iterator[Iterator[Row]]:
+    """A query under way: its files are chosen, and each is opened when its turn comes."""
+    alone = {"spark.sql.files.maxPartitionBytes": "64KB", "spark.sql.files.openCostInBytes": "64KB"}
+    before = {name: spark.conf.get(name) for name in alone}
+    try:
+        for name, value in alone.items():
+            spark.conf.set(name, value)
+        yield spark.read.format("delta").load(str(folder)).toLocalIterator()
+    finally:
+        for name, earlier in before.items():
+            assert earlier is not None
+            spark.conf.set(name, earlier)
 
 
 def data_files(folder: Path) -> set[str]:

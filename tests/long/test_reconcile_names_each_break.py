@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -98,24 +99,24 @@ def test_an_account_is_plain_pythons_and_what_waits_is_named_and_aged(config: Co
     assert waiting.oldest_at.isoformat() == "2026-03-03T08:00:00+00:00"
 
 
-def test_what_a_job_has_not_come_to_is_unread_and_nothing_to_fail_for(config: Config) -> None:
+def test_what_a_job_has_not_come_to_is_unread_also_if_it_comes_to_it_meanwhile(
+    config: Config,
+) -> None:
     deliver_week(config)
     run(config, *JOBS)
     deliver_money(config, [event_of(REFUNDED, 113, event_type="REFUNDED")], day="2026-03-07")
     run(config, "load_drops")
-    loaded = Account.of(config)
+    loaded = Account.of(config, meanwhile=lambda: run(config, "build_batch"))
     assert loaded.named(MONEY, "UNREAD") == {payment(REFUNDED): 1000}
-    run(config, "build_batch")
-    built = Account.of(config)
+    built = Account.of(config, meanwhile=lambda: run(config, "consolidate"))
     assert built.named(MONEY, "UNREAD") == {}
     assert built.named(MONEY_TO_GOLD, "UNREAD") == {payment(REFUNDED): 1000}
-    run(config, "consolidate")
     assert Account.of(config).named(MONEY_TO_GOLD, "UNREAD") == {}
     assert loaded.unexplained == built.unexplained == 0
 
 
 def test_each_break_between_files_and_gold_is_named_down_to_its_transactions(
-    config: Config, spark: SparkSession, tamper: Tamper
+    config: Config, spark: SparkSession, tamper: Tamper, tmp_path: Path
 ) -> None:
     deliver_week(config)
     run(config, *JOBS)
@@ -171,9 +172,14 @@ def test_each_break_between_files_and_gold_is_named_down_to_its_transactions(
                 line.accepted + line.duplicates + line.quarantined + line.held + missing
             )
 
-    asked = CliRunner().invoke(app, ["prove", "money", "--json", "--config", str(LOCAL)])
+    file = tmp_path / "all.csv"
+    asked = CliRunner().invoke(
+        app, ["prove", "money", "--json", "--list", str(file), "--config", str(LOCAL)]
+    )
     assert asked.exit_code != 0 and isinstance(asked.exception, NotAccountedForError)
     assert f"{LOG}: 1 ALTERED, 999 USD ({payment(11)})" in asked.exception.differences
+    listed = file.read_text().splitlines()
+    assert any(line.startswith(f"{LOG},") and payment(11) in line for line in listed)
     told = json.loads(asked.stdout[asked.stdout.index("{\n") :])  # behind log lines
     assert told["holds"] is False
     unexplained = {step["step"]: step["unexplained"] for step in told["steps"]}
