@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "run_id", "job", "batch", "table", "version",
-        "rows", "seconds", "outcome", "error", "counts", "reason",
+        "rows", "seconds", "outcome", "error", "counts", "reason", "rule", "subject", "channel",
     }
 )  # fmt: skip
 
