@@ -69,7 +69,7 @@ class AlertStore(Protocol):
 def store_of(config: Config) -> AlertStore:
     """The store that the config names."""
     if config.alerts.store == "file":
-        return FileOfAlerts(Path(config.alerts.location))
+        return FileOfAlerts(Path(config.lake.operations) / "alerts.sqlite")
     return TableOfAlerts(config)
 
 
@@ -129,7 +129,7 @@ class TableOfAlerts:
         resource = boto3.resource(
             "dynamodb", endpoint_url=config.dynamodb.endpoint_url, region_name=config.dynamodb.region
         )
-        self._table: Any = resource.Table(config.alerts.location)
+        self._table: Any = resource.Table(config.alerts.table)
 
     def unsettled(self) -> list[Record]:
         """Open ones, and those of which something is still to be told; oldest first."""
