@@ -101,9 +101,9 @@ def heard_by(listener: Listener) -> Iterator[None]:
 
 
 @contextmanager
-def watched(job: str) -> Iterator[None]:
+def watched(job: str, run_id: str | None = None) -> Iterator[None]:
     """Log the start and the end of one run, with its duration and outcome; re-raise."""
-    run_id, started = uuid.uuid4().hex[:12], time.monotonic()
+    run_id, started = run_id or uuid.uuid4().hex[:12], time.monotonic()
     log("started", job=job, run_id=run_id)
     outcome, error = "failed", None
     try:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 from urllib.parse import urlsplit
@@ -48,6 +50,41 @@ class JobRun(BaseModel):
     def read(cls, text: str) -> Self:
         """From its record."""
         return cls.model_validate_json(text)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run under way: its id, and what it notes of the versions that it read and wrote."""
+
+    run_id: str
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def recorded(config: Config, job: str, run_id: str) -> Iterator[Recorded]:
+    """Record a run at its start and at its end. A record that cannot be written fails no run."""
+    notes = Recorded(run_id)
+    begun = JobRun(run_id=notes.run_id, job=job, started_at=datetime.now(UTC))
+    _put(config, begun)
+    outcome, error = "failed", None
+    try:
+        yield notes
+        outcome = "finished"
+    except BaseException as fault:
+        error = type(fault).__name__
+        raise
+    finally:
+        news = {
+            "ended_at": datetime.now(UTC), "outcome": outcome, "error": error,
+            "inputs": dict(notes.inputs), "outputs": dict(notes.outputs),
+        }  # fmt: skip
+        _put(config, begun.model_copy(update=news))
+
+
+def _put(config: Config, run: JobRun) -> None:
+    with suppress(Exception):
+        run_store_of(config).put(run)
 
 
 def newest_of_each_job(runs: Iterable[JobRun]) -> dict[str, JobRun]:

@@ -109,7 +109,9 @@ class Sns:
     def tell(self, change: Change) -> None:
         """Publish."""
         episode = change.episode
-        subject = f"{str(change.event).upper()} {episode.severity}: {episode.rule} {episode.subject}"
+        subject = (
+            f"{str(change.event).upper()} {episode.severity}: {episode.rule} {episode.subject}"
+        )
         attributes = {"event": change.event, "severity": episode.severity, "rule": episode.rule}
         try:
             self._client.publish(

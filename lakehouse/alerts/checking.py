@@ -78,7 +78,7 @@ def check(
             for episode_id, change in sent:
                 records[episode_id] = records[episode_id].sent(channel.name, change)
                 store.put(records[episode_id])
-    unsent = Counter({name: 0 for name in names})
+    unsent = Counter(dict.fromkeys(names, 0))
     for record in records.values():
         unsent.update({name: len(waiting) for name, waiting in record.unsent.items()})
     return Checked(happened, dict(unsent))

@@ -127,7 +127,9 @@ class TableOfAlerts:
 
     def __init__(self, config: Config) -> None:
         resource = boto3.resource(
-            "dynamodb", endpoint_url=config.dynamodb.endpoint_url, region_name=config.dynamodb.region
+            "dynamodb",
+            endpoint_url=config.dynamodb.endpoint_url,
+            region_name=config.dynamodb.region,
         )
         self._table: Any = resource.Table(config.alerts.table)
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli import (
+    alerts,
     demo,
     drops,
     explain,
@@ -22,6 +23,7 @@ from lakehouse.cli import (
     quality,
     quarantine,
     query,
+    runs,
     services,
     status,
     up,
@@ -42,6 +44,8 @@ app.add_typer(quality.app, name="quality")
 app.add_typer(prove.app, name="prove")
 app.command("query")(query.query)
 app.command("status")(status.status)
+app.command("runs")(runs.runs)
+app.add_typer(alerts.app, name="alerts")
 
 
 @app.callback()

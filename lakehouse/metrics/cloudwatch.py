@@ -24,7 +24,12 @@ _MOST_DATA = 1000  # of one request, by CloudWatch's limit
 _MOST_VALUES = 150  # of one datum, by the same
 _OLDEST = timedelta(days=14)  # what is older is refused, and the whole request with it
 _TIMEOUT_SECONDS = 5
-_STATISTICS = {"count": "SampleCount", "total": "Sum", "high": f"p{HIGH:.0%}"[:-1], "most": "Maximum"}
+_STATISTICS = {
+    "count": "SampleCount",
+    "total": "Sum",
+    "high": f"p{HIGH:.0%}"[:-1],
+    "most": "Maximum",
+}
 
 
 class CloudWatchFigures:
