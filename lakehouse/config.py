@@ -310,7 +310,7 @@ class FiguresInCloudWatch(Settings):
 
 
 class MetricsSettings(Settings):
-    """Where figures go: every so many seconds, from a queue of so many that forgets what is beyond."""
+    """Where figures go: every so many seconds, from a queue of so many."""
 
     to: Annotated[FiguresInFile | FiguresInCloudWatch, Field(discriminator="store")]
     flush_seconds: float = Field(gt=0)

@@ -138,8 +138,8 @@ class ChannelError(ServiceError):
     def __init__(self, channel: str, why: str, is_refusal: bool = False) -> None:
         self.channel, self.why, self.is_refusal = channel, why, is_refusal
         super().__init__(
-            f"the channel {channel} did not take an alert: {why}. It is queued, and sent by the next "
-            "`lakehouse alerts check`; see alerts.channels in the config."
+            f"the channel {channel} did not take an alert: {why}. It is queued, and sent by "
+            "the next `lakehouse alerts check`; see alerts.channels in the config."
         )
 
 
@@ -149,8 +149,8 @@ class FiguresError(ServiceError):
     def __init__(self, place: str, why: str) -> None:
         self.place, self.why = place, why
         super().__init__(
-            f"metrics: {place} does not answer: {why}. See metrics.to in the config; on AWS the role "
-            "needs cloudwatch:PutMetricData, cloudwatch:ListMetrics and cloudwatch:GetMetricData."
+            f"metrics: {place} does not answer: {why}. See metrics.to in the config; on AWS the "
+            "role needs cloudwatch:PutMetricData, cloudwatch:ListMetrics and cloudwatch:GetMetricData."
         )
 
 

@@ -82,8 +82,9 @@ class Terminal:
     def tell(self, change: Change) -> None:
         """Print one line."""
         episode = change.episode
-        line = f"{str(change.event).upper()} {episode.severity} {episode.rule} ({episode.subject}): " \
-            f"{episode.message}: {episode.detail}. See {link_of(episode.rule, self._runbook)}"  # fmt: skip
+        what = f"{str(change.event).upper()} {episode.severity} {episode.rule} ({episode.subject})"
+        link = link_of(episode.rule, self._runbook)
+        line = f"{what}: {episode.message}: {episode.detail}. See {link}"
         print(line, file=sys.stderr, flush=True)
 
 

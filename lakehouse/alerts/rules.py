@@ -88,7 +88,8 @@ class ScoreRule(Rule):
     odds: Share  # of a share above the threshold, on an ordinary day
     least_factor: Annotated[float, Field(gt=1)]
     deviations: Positive  # of mean and upper quantile
-    least_step: Positive  # smaller ones are no news, however certain
+    least_mean_step: Positive  # smaller ones are no news, however certain
+    least_quantile_step: Positive
     min_scores: PositiveInt
 
 

@@ -149,7 +149,8 @@ def _level(
 ) -> Abnormal | None:
     off = abs(value - usual.value)
     wavers = sqrt(usual.spread**2 + usual.noise**2 / count)
-    if off < rule.least_step or off < rule.deviations * wavers:
+    least = rule.least_mean_step if figure == "mean" else rule.least_quantile_step
+    if off < least or off < rule.deviations * wavers:
         return None
     # Chebyshev's bound: holds whatever the distribution
     return Abnormal(figure, value, usual.value, (wavers / off) ** 2)
@@ -176,7 +177,7 @@ def _usual(
     if noise_of is None:
         # all of it is taken for sampling: a short window wavers the more, and nothing is missed
         noise = max(seen, _ONE_BIN / sqrt(12)) * sqrt(size)
-        return Usual(value, 0.0, noise)
+        return Usual(value, seen, noise)
     noise = noise_of(value)
     spread = sqrt(max(0.0, seen**2 - noise**2 / size))
     return Usual(value, max(spread, _LEAST_RELATIVE_SPREAD * value), noise)

@@ -1,4 +1,4 @@
-"""Figures in CloudWatch: values with their counts, so that its own statistics are of all of them."""
+"""Figures in CloudWatch: values with their counts, so that its statistics are of all of them."""
 
 from __future__ import annotations
 

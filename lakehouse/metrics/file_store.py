@@ -44,8 +44,8 @@ class FileOfFigures:
                     "SELECT value FROM points WHERE metric = ? AND subject = ? AND minute = ?", key
                 ).fetchone()
                 values = merged(_values(row[0]), each.values) if row else each.values
-                store.execute("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?)",
-                              (*key, json.dumps({str(v): n for v, n in values.items()})))  # fmt: skip
+                text = json.dumps({str(value): times for value, times in values.items()})
+                store.execute("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?)", (*key, text))
             self._forget(store)
 
     def _forget(self, store: sqlite3.Connection) -> None:

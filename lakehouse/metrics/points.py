@@ -1,4 +1,4 @@
-"""What a figure is: a metric of a subject in one minute, as the values that it took and how often."""
+"""What a figure is: a metric of a subject in one minute, as values and how often each came."""
 
 from __future__ import annotations
 
