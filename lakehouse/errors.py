@@ -150,7 +150,7 @@ class FiguresError(ServiceError):
         self.place, self.why = place, why
         super().__init__(
             f"metrics: {place} does not answer: {why}. See metrics.to in the config; on AWS the "
-            "role needs cloudwatch:PutMetricData, cloudwatch:ListMetrics and cloudwatch:GetMetricData."
+            "role needs cloudwatch:PutMetricData, ListMetrics and GetMetricData."
         )
 
 

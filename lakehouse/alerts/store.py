@@ -131,7 +131,7 @@ class TableOfAlerts:
             endpoint_url=config.dynamodb.endpoint_url,
             region_name=config.dynamodb.region,
         )
-        self._table: Any = resource.Table(config.alerts.table)
+        self._table: Any = resource.Table(config.alerts.table or "")
 
     def unsettled(self) -> list[Record]:
         """Open ones, and those of which something is still to be told; oldest first."""

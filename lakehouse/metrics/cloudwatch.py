@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -37,7 +37,9 @@ class CloudWatchFigures:
 
     def __init__(self, settings: FiguresInCloudWatch) -> None:
         self._namespace = settings.namespace
-        self._common = [{"Name": k, "Value": v} for k, v in sorted(settings.dimensions.items())]
+        self._common: list[Any] = [
+            {"Name": k, "Value": v} for k, v in sorted(settings.dimensions.items())
+        ]
         self._client = boto3.client(
             "cloudwatch",
             endpoint_url=settings.endpoint_url,
@@ -121,17 +123,23 @@ class CloudWatchFigures:
         values = iter(sorted(point.values.items()))
         while some := list(islice(values, _MOST_VALUES)):
             yield {
-                **self._metric(point.metric, point.subject, with_namespace=False),
+                "MetricName": str(point.metric),
+                "Dimensions": self._dimensions(point.subject),
                 "Timestamp": point.at,
                 "Values": [value for value, _ in some],
                 "Counts": [float(times) for _, times in some],
                 "Unit": unit,
             }
 
-    def _metric(self, metric: Metric, subject: str, with_namespace: bool = True) -> Any:
-        named: dict[str, Any] = {"Namespace": self._namespace} if with_namespace else {}
-        dimensions: Iterable[Any] = [*self._common, {"Name": _SUBJECT, "Value": subject}]
-        return {**named, "MetricName": str(metric), "Dimensions": list(dimensions)}
+    def _metric(self, metric: Metric, subject: str) -> Any:
+        return {
+            "Namespace": self._namespace,
+            "MetricName": str(metric),
+            "Dimensions": self._dimensions(subject),
+        }
+
+    def _dimensions(self, subject: str) -> list[Any]:
+        return [*self._common, {"Name": _SUBJECT, "Value": subject}]
 
     @contextmanager
     def _named(self) -> Iterator[None]:

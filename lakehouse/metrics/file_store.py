@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from lakehouse.metrics.points import Metric, Point, Stat, merged
 
@@ -89,7 +90,7 @@ class FileOfFigures:
             found.append((Metric(metric), subject, at, Stat.of(at, _values(value))))
         return found
 
-    def _rows(self, question: str, *values: object) -> list[tuple[object, ...] | tuple[str, ...]]:
+    def _rows(self, question: str, *values: object) -> list[Any]:
         if not self._path.exists():
             return []
         with self._open() as store:

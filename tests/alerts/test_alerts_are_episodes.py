@@ -76,7 +76,7 @@ def test_figures_and_runs_break_the_rules_that_they_should(
         started = NOON - ago
         ended = None if outcome == "running" else started + timedelta(minutes=1)
         return JobRun(run_id=job, job=job, started_at=started, ended_at=ended,
-                      outcome=outcome, error=error)  # type: ignore[arg-type]  # fmt: skip
+                      outcome=outcome, error=error)  # fmt: skip
 
     hour = timedelta(hours=1)
     runs = [
