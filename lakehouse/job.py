@@ -27,6 +27,7 @@ from lakehouse.context import Lakehouse, Trigger
 from lakehouse.delta import latest_version, path_of
 from lakehouse.errors import BrokerUnreachableError, UnknownJobError
 from lakehouse.lease import held_lease
+from lakehouse.metrics.places import metered
 from lakehouse.monitoring import configure_logging, finish, log_stack_traces, watched
 from lakehouse.runs import recorded
 from lakehouse.session import open_session
@@ -134,6 +135,7 @@ def started(
         held_lease(config, name) as lease,
         # behind the lease: a start that was refused is no run, and hides none
         recorded(config, name, run_id) as record,
+        metered(config, name),
     ):
         spark = open_session(config, name)
         if debug:

@@ -7,12 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from lakehouse.metrics.points import Metric, Point, point
-from lakehouse.records.codes import ScoreSource
 
 _STANDINGS: Mapping[str, tuple[Metric, ...]] = {
-    "NEW": (Metric.DELIVERED,),
+    "NEW": (Metric.DELIVERED, Metric.DECIDED),
+    "UNSCORED": (Metric.UNSCORED,),
     "DUPLICATE": (Metric.DELIVERED, Metric.DUPLICATES),
-    "KNOWN": (Metric.DELIVERED, Metric.DUPLICATES),
     "REFUSED": (Metric.DELIVERED, Metric.QUARANTINED),
     "CONFLICT": (Metric.DELIVERED, Metric.QUARANTINED),
 }
@@ -21,15 +20,11 @@ _VERDICTS: Mapping[str, Metric] = {
     "batch unusual": Metric.BATCHES_UNUSUAL,
     "batch released": Metric.BATCHES_RELEASED,
 }
-MEASURED = "measured"
-"""The event of `monitoring.measured`: its field `figures` is points already."""
 
 
 def points_of(event: str, fields: Mapping[str, Any], now: datetime) -> list[Point]:
     """The figures in one line that a job logs; none in most."""
     job = str(fields.get("job", ""))
-    if event == MEASURED:
-        return list(fields["figures"])
     if event in _VERDICTS:
         # the delivered batch is KIND/date=DAY: of each kind there is one figure
         kind = str(fields.get("table", "")).partition("/")[0]
@@ -71,19 +66,8 @@ def _reconciled(fields: Mapping[str, Any]) -> _Figures:
     return [(Metric.UNEXPLAINED_ROWS, "all steps", sum(map(abs, unexplained.values())))]
 
 
-def _refused_of_batch(fields: Mapping[str, Any]) -> _Figures:
-    counts = fields["counts"]
-    table = str(fields.get("table", ""))
-    return [
-        (Metric.DELIVERED, table, counts.get("delivered", 0)),
-        (Metric.QUARANTINED, table, counts.get("quarantined", 0)),
-    ]
-
-
 _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], _Figures]] = {
     "enriched": _enriched,
     "pushed": _pushed,
     "reconciled": _reconciled,
-    "built": _refused_of_batch,
 }
-UNSCORED = str(ScoreSource.NONE)
