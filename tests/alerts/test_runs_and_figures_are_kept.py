@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -17,7 +18,7 @@ from lakehouse.runs import recorded
 from tests.conftest import LOCAL
 
 
-def shown(*words: str) -> object:
+def shown(*words: str) -> Any:
     result = CliRunner().invoke(app, [*words, "--config", str(LOCAL), "--json"])
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
@@ -33,7 +34,7 @@ def test_a_failed_run_is_recorded_measured_and_alerted(config: Config) -> None:
         log("enriched", job="enrich_live", rows=3, counts={"bronze.transactions REFUSED": 2})
         record.outputs["silver.live_transactions"] = "7"
         raise ValueError("a secret")
-    (run,) = shown("runs")  # type: ignore[misc]
+    (run,) = shown("runs")
     assert (run["outcome"], run["error"], run["outputs"]) == (
         "failed", "ValueError", {"silver.live_transactions": "7"},
     )  # fmt: skip
@@ -44,7 +45,7 @@ def test_a_failed_run_is_recorded_measured_and_alerted(config: Config) -> None:
     )
     assert refused.total == 2
     assert figures.subjects(Metric.ALIVE) == ["enrich_live"]
-    changes = shown("alerts", "check")["changes"]  # type: ignore[call-overload,index]
+    changes = shown("alerts", "check")["changes"]
     assert ("job_failed", "enrich_live") in {
         (c["episode"]["rule"], c["episode"]["subject"]) for c in changes
     }
