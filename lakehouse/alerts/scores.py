@@ -20,7 +20,7 @@ from lakehouse.alerts.rules import ScoreRule
 from lakehouse.alerts.tails import at_least, at_most
 
 _SCALE = 1.4826  # median absolute deviation to standard deviation, of a normal distribution
-_LEAST_RELATIVE_SPREAD = 0.02
+_LEAST_RELATIVE_SPREAD = 0.06
 _ONE_BIN = 0.01  # scores are counted by hundredths
 _HALF = timedelta(minutes=30)
 
