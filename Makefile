@@ -9,7 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
-CODE := lakehouse bronze silver gold tests bench requirements
+CODE := lakehouse bronze silver gold tests bench requirements deploy
 # pytest arguments: make test ARGS="-k gold -x"
 ARGS ?=
 # test processes, each with a Spark of its own: make test WORKERS=0 ARGS="-k gold" for a few tests
@@ -58,11 +58,12 @@ bench: setup ## Measure what the platform costs beside the bare engine (some min
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: check
-check: setup ## Lint, types, architecture, lock files
+check: setup ## Lint, types, architecture, templates, lock files
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/cfn-lint --regions eu-central-1 --template deploy/*.yaml
 	@$(BIN)/python requirements/lock.py --check
 
 .PHONY: format
@@ -73,6 +74,10 @@ format: setup ## Format the code and apply safe fixes
 .PHONY: lock
 lock: setup ## Resolve Python packages and jars anew and rewrite the lock files
 	@$(BIN)/python requirements/lock.py
+
+.PHONY: package
+package: setup ## Make dist/: wheel, packed environment, jars (docs/deploy.md)
+	@$(BIN)/python requirements/package.py
 
 .PHONY: clean
 clean: ## Stop the services and remove the demo's data and tables

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bench.audits import audits
 from bench.backlog import fill
 from bench.batch import batch_index, one_day_of_thirty
 from bench.consolidation import larger_table, merges
@@ -14,6 +15,7 @@ from bench.enrichment import enrichment, growth
 from bench.freshness import freshness
 from bench.ingestion import ingestion
 from bench.place import own_lake, own_place, own_topics
+from bench.sync import sync
 from lakehouse.monitoring import configure_logging, finish
 
 SIZES = (100_000, 300_000, 1_000_000)  # of a log, below the one that is asked for
@@ -28,8 +30,10 @@ class Figure(StrEnum):
     FRESHNESS = "freshness"
     BATCH = "batch"
     ONE_DAY = "one-day"
+    SYNC = "sync"
     GOLD = "gold"
     LARGER_GOLD = "larger-gold"
+    AUDITS = "audits"
 
 
 def bench(
@@ -44,6 +48,9 @@ def bench(
     ] = 20_000_000,
     rate: Annotated[int, typer.Option(min=1, help="Payments per second, for freshness.")] = 200,
     seconds: Annotated[int, typer.Option(min=10, help="How long they come.")] = 120,
+    items: Annotated[
+        int, typer.Option(min=100, help="Changed transactions that DynamoDB is told of.")
+    ] = 20_000,
     rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 2,
 ) -> None:
     """Measure what the platform costs beside the bare engine."""
@@ -55,12 +62,18 @@ def bench(
     if Figure.ONE_DAY in wanted:
         with own_lake() as config:
             one_day_of_thirty(config, records, rounds)
+    if Figure.SYNC in wanted:
+        with own_place() as config:
+            sync(config, items, rounds)
     if Figure.GOLD in wanted:
         with own_lake() as config:
             merges(config, gold, rounds)
     if Figure.LARGER_GOLD in wanted:
         with own_lake() as config:
             larger_table(config, larger_gold, rounds)
+    if Figure.AUDITS in wanted:
+        with own_place() as config:
+            audits(config)
     if not {Figure.INGESTION, Figure.ENRICHMENT, Figure.GROWTH, Figure.FRESHNESS} & set(wanted):
         return
     with own_place() as config:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 MOST_P50_SECONDS, MOST_P99_SECONDS = 5.0, 12.0
 
+_USERS = 100_000  # who pay in turn by chance: each once in eight minutes
 _SAMPLED = 50  # every fiftieth payment is looked for: asking costs the store, too
 _POLL_SECONDS = 0.2
 _AT_ONCE = 100  # keys of one BatchGetItem
@@ -107,6 +108,7 @@ class _Sender(Thread):
             payment = self._payments[number % len(self._payments)] | {
                 "event_id": uuid_from(rng),
                 "transaction_id": uuid_from(rng),
+                "user_id": f"u-{rng.randrange(_USERS):06d}",
                 "timestamp": datetime.fromtimestamp(due, UTC).isoformat(),
             }
             self._producer.produce(self._topic, json.dumps(payment), key=payment["transaction_id"])

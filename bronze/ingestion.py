@@ -15,12 +15,12 @@ from pyspark.sql.streaming import StreamingQuery
 
 from bronze.continuity import Loss, losses, next_offset, require_same
 from bronze.records import kafka_records
-from lakehouse.config import secret
 from lakehouse.context import Batch, Lakehouse
 from lakehouse.errors import BrokerUnreachableError, RecordsLostError, TopicReplacedError
 from lakehouse.kafka import Topic, topic_id_now, topic_now
 from lakehouse.records.bronze import LostRange
 from lakehouse.records.codes import LossReason
+from lakehouse.secret_stores import secret
 from lakehouse.tables import Table
 
 AcceptLoss = Annotated[

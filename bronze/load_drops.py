@@ -30,13 +30,13 @@ from bronze.judging import (
 from bronze.landing import LandedDay, LandedFile, Landing
 from bronze.manifest import Content, Judgement, Manifest, Release, manifest_rows
 from bronze.reading import content_hash, control_of, first_fault, read_rows, second_look
-from lakehouse.config import secret
 from lakehouse.context import Lakehouse
 from lakehouse.delta import latest_version, path_of
 from lakehouse.frames import keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log, warn
 from lakehouse.records.codes import Verdict
+from lakehouse.secret_stores import secret
 from lakehouse.tables import BRONZE_DROP_FILES, DROPS
 
 

@@ -1,109 +1,53 @@
-"""Where every record went, step by step; pure functions of frames.
+"""Where every delivered record went between Bronze and Silver; pure functions of frames.
 
-A step closes when delivered = accepted + duplicates + quarantined + held. Each of the five is
-counted for itself; `unexplained` is what then remains: above zero something is missing, below
-zero something is counted twice.
+Each record is looked for by its coordinates. It is accepted, quarantined, held, or the duplicate of
+an accepted one; or it is MISSING. The amount that Silver has of it must be the one delivered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakehouse.identity import drop_coordinates, kafka_coordinates
-from lakehouse.records.codes import Verdict
-from lakehouse.texts import csv_cell, instant_of
+from gold.delivered import DELIVERED, Reading, joined_identity
+from gold.items import Bucket, items
+from lakehouse.records.codes import AccountDifference, Verdict
 
-IDENTIFIED_BY = {
-    "live_transactions": ("event_id",),
-    "fraud_scores": ("transaction_id", "model_version", "inference_time"),
-    "transactions": ("transaction_id",),
-    "money_events": ("event_id",),
-    "policies": ("policy_id", "effective_date"),
-    "fx_rates": ("rate_date", "base", "currency"),
-}
-"""Which delivered fields say who a record is, by topic or by kind of drop."""
-
-_IDS = ("event_id", "transaction_id")
+_FACTS = ("coordinates", "identity", "name", "at", "currency", "event_type", "amount")
+_MARKS = ("is_delivered", "superseded", "held", "is_accepted", "doubles", "is_quarantined")
 
 
-def delivered_messages(bronze: DataFrame, corrections: DataFrame, keys: Sequence[str]) -> DataFrame:
-    """One row per Kafka record: `coordinates`, `identity` (null where its text names none).
+def accepted_rows(silver: DataFrame, reading: Reading) -> DataFrame:
+    """One row per Silver row: DELIVERED's facts as Silver has them, and `doubles`.
 
-    A record that was corrected has the identity that its correction names.
+    `doubles` are the rows of one identity and revision but one. Rows of reference data have no
+    revision, and none doubles.
     """
-    # of two corrections, the first was in conflict with what Silver has
-    corrected = corrections.groupBy("coordinates").agg(
-        F.max_by("payload", "recorded_at").alias("corrected")
-    )
-    records = bronze.select(kafka_coordinates().alias("coordinates"), "value").join(
-        F.broadcast(corrected),
+    columns = set(silver.columns)
+    doubles = F.lit(0)
+    if {"identity", "revision"} <= columns:
+        same = Window.partitionBy("identity", "revision").orderBy("coordinates")
+        doubles = (F.row_number().over(same) > 1).cast("int")
+    nothing = F.lit(None)
+    keys = [F.col(key).cast("string") for key in reading.identified_by]
+    time = F.col(reading.time).cast("timestamp")
+    return silver.select(
         "coordinates",
-        "left",
+        joined_identity(keys),
+        (F.col("transaction_id") if "transaction_id" in columns else F.col("coordinates")).alias(
+            "name"
+        ),
+        time.alias("at"),
+        (F.col("currency") if reading.of_money else nothing).cast("string").alias("currency"),
+        (F.col(reading.event_type) if reading.event_type else nothing)
+        .cast("string")
+        .alias("event_type"),
+        (F.col("amount") if reading.of_money else nothing).cast("decimal(25,2)").alias("amount"),
+        doubles.alias("doubles"),
     )
-    text = F.coalesce("corrected", "value").cast("string")
-    return records.select(
-        "coordinates",
-        _identity([_read(key, F.get_json_object(text, f"$.{key}")) for key in keys]),
-        F.lit(False).alias("superseded"),
-    )
-
-
-def delivered_rows(drops: DataFrame, files: DataFrame, keys: Sequence[str]) -> DataFrame:
-    """One row per delivered row of a loaded file: `coordinates`, `identity`, `superseded`.
-
-    A row is superseded when a greater revision of its file was loaded. Where that is the same
-    content, put back, both have the same coordinates: the older rows get others.
-    """
-    content = ("path", "file_sha256", "file_revision")
-    newest = F.max("file_revision").over(Window.partitionBy("path"))
-    newest_of_content = F.max("file_revision").over(Window.partitionBy("path", "file_sha256"))
-    loaded = (
-        files.where(F.col("verdict") == Verdict.LOADED.value)
-        # a file that was touched is there again
-        .dropDuplicates([*content])
-        .select(
-            *content,
-            (F.col("file_revision") < newest).alias("superseded"),
-            (F.col("file_revision") < newest_of_content).alias("put_back"),
-        )
-    )
-    place = drop_coordinates()
-    older = F.concat(place, F.lit("/"), F.col("file_revision").cast("string"))
-    is_csv = F.col("format") == "csv"
-    header, raw = F.col("header"), F.col("raw")
-    fields = [
-        F.when(is_csv, csv_cell(header, raw, key)).otherwise(F.get_json_object(raw, f"$.{key}"))
-        for key in keys
-    ]
-    return drops.join(F.broadcast(loaded), [*content]).select(
-        F.when(F.col("put_back"), older).otherwise(place).alias("coordinates"),
-        _identity([_read(key, field) for key, field in zip(keys, fields, strict=True)]),
-        "superseded",
-    )
-
-
-def accepted_rows(silver: DataFrame, keys: Sequence[str]) -> DataFrame:
-    """One row per Silver row: `coordinates` and the `identity` that the delivered record has."""
-    return silver.select("coordinates", _identity([F.col(key).cast("string") for key in keys]))
-
-
-def silver_revisions(contributions: Sequence[DataFrame]) -> DataFrame:
-    """What Gold has to contain: each identity at its greatest revision, of all Silver tables."""
-    revisions = [table.select("identity", "revision") for table in contributions]
-    return _greatest_revisions(reduce(DataFrame.unionByName, revisions)).withColumns(
-        {"identity": F.lit(None).cast("string"), "superseded": F.lit(False)}
-    )
-
-
-def gold_revisions(gold: DataFrame) -> DataFrame:
-    """What Gold contains: each identity of `contributions` at its greatest revision."""
-    pairs = F.explode(F.arrays_zip("contributions.identity", "contributions.revision"))
-    revisions = gold.select(pairs.alias("pair")).select("pair.identity", "pair.revision")
-    return _greatest_revisions(revisions).withColumn("identity", F.lit(None).cast("string"))
 
 
 def of_step(step: str, rows: DataFrame) -> DataFrame:
@@ -111,113 +55,191 @@ def of_step(step: str, rows: DataFrame) -> DataFrame:
     return rows.withColumn("step", F.lit(step))
 
 
-def closing(
-    steps: DataFrame,
-    delivered: DataFrame,
-    accepted: DataFrame,
-    quarantined: DataFrame,
-    files: DataFrame,
-) -> DataFrame:
-    """One row per row of `steps`: its five counts, and what they leave unexplained.
+def record_items(delivered: DataFrame, accepted: DataFrame, quarantined: DataFrame) -> DataFrame:
+    """Items of records: one per delivered record with what became of it, and its differences.
 
-    `delivered` has `step, coordinates, identity, superseded`, `accepted` has `step, coordinates,
-    identity`, `quarantined` has `step, coordinates`, and `files` has `step, delivered, held`: rows
-    that the manifest counted in files, whether or not any of them was loaded.
+    `delivered` has `step` and DELIVERED, `accepted` has `step` and what `accepted_rows` gives,
+    `quarantined` has `step, coordinates`.
     """
-    nowhere, here = F.lit(0), F.lit(1)
-    marks = _marked(delivered, is_delivered=here, superseded=F.col("superseded").cast("int"))
-    marks = marks.unionByName(_marked(accepted, is_accepted=here))
-    refused = quarantined.withColumn("identity", F.lit(None).cast("string"))
+    places = _places(delivered, accepted, quarantined).withColumn("key", F.col("coordinates"))
+    is_delivered = F.col("is_delivered") > 0
+    is_accepted, is_quarantined = F.col("is_accepted") > 0, F.col("is_quarantined") > 0
+    repeats = (F.col("superseded") > 0) | (F.col("known") > 0)
+    bucket = (
+        F.when(F.col("held") > 0, str(Bucket.HELD))
+        .when(is_accepted, str(Bucket.ACCEPTED))
+        .when(is_quarantined, str(Bucket.QUARANTINED))
+        .when(repeats, str(Bucket.DUPLICATES))
+    )
+    kind = (
+        F.when(F.col("held") > 0, str(AccountDifference.HELD))
+        .when(bucket.isNull(), str(AccountDifference.MISSING))
+        .when(is_accepted & F.col("is_altered"), str(AccountDifference.ALTERED))
+    )
+    gap = F.when(F.col("is_altered"), F.col("apart")).otherwise(F.col("amount"))
+    met = places.where(is_delivered)
+    twice = (
+        F.greatest(F.col("is_delivered") - 1, F.lit(0))
+        + F.col("doubles")
+        + (is_accepted & is_quarantined & (F.col("held") == 0)).cast("int")
+    )
+    doubled = met.withColumn("_twice", twice).where("_twice > 0")
+    unknown = places.where(~is_delivered & is_accepted).withColumns(
+        {"amount": F.col("taken"), "currency": F.col("taken_currency"), "at": F.col("taken_at")}
+    )
+    found = [
+        items(met, bucket=bucket, kind=kind, gap=gap),
+        items(
+            doubled,
+            delivered=0,
+            kind=AccountDifference.DOUBLED,
+            cases=F.col("_twice"),
+            gap=F.col("amount") * F.col("_twice"),
+        ),
+        items(
+            unknown,
+            delivered=0,
+            kind=AccountDifference.UNDELIVERED,
+            cases=F.col("is_accepted"),
+            gap=F.col("taken") * F.col("is_accepted"),
+        ),
+    ]
+    return reduce(DataFrame.unionByName, found)
+
+
+def _places(delivered: DataFrame, accepted: DataFrame, quarantined: DataFrame) -> DataFrame:
+    """One row per step and coordinates: what was delivered there, and what is said of it."""
+    here = F.lit(1)
+    marks = _marked(
+        delivered, is_delivered=here,
+        superseded=F.col("superseded").cast("int"), held=F.col("held").cast("int"),
+    )  # fmt: skip
+    marks = marks.unionByName(_marked(accepted, is_accepted=here, doubles=F.col("doubles")))
+    empty = {name: F.lit(None) for name in _FACTS if name != "coordinates"}
+    refused = quarantined.dropDuplicates(["step", "coordinates"]).withColumns(empty)
     marks = marks.unionByName(_marked(refused, is_quarantined=here))
+    was_sent, was_taken = F.col("is_delivered") > 0, F.col("is_accepted") > 0
+
+    def sent(name: str) -> Column:
+        return F.max(F.when(was_sent, F.col(name)))
+
+    def taken(name: str) -> Column:
+        return F.when(was_taken, F.col(name))
+
+    said = F.struct(
+        *[F.col(name).alias(name) for name in ("currency", "event_type", "at", "amount")]
+    )
     places = marks.groupBy("step", "coordinates").agg(
-        F.sum("is_delivered").alias("rows"),
         F.max("identity").alias("identity"),
-        *[F.max(name).alias(name) for name in ("superseded", "is_accepted", "is_quarantined")],
+        F.coalesce(sent("name"), F.max("name")).alias("name"),
+        *[sent(name).alias(name) for name in ("at", "currency", "amount")],
+        F.coalesce(sent("event_type"), F.max("event_type")).alias("event_type"),
+        *[F.sum(name).alias(name) for name in ("is_delivered", "is_accepted", "doubles")],
+        *[F.max(name).alias(name) for name in ("superseded", "held", "is_quarantined")],
+        F.max(F.when(was_sent, said)).alias("sent"),
+        F.min(F.when(was_taken, said)).alias("least_taken"),
+        F.max(F.when(was_taken, said)).alias("most_taken"),
+        F.max(taken("amount")).alias("taken"),
+        F.max(taken("currency")).alias("taken_currency"),
+        F.max(taken("at")).alias("taken_at"),
+    )  # fmt: skip
+    is_other = ~F.col("least_taken").eqNullSafe(F.col("sent")) | ~F.col("most_taken").eqNullSafe(
+        F.col("sent")
     )
     # who has no identity is nobody's duplicate
     same_record = Window.partitionBy("step", F.coalesce("identity", "coordinates"))
-    is_accepted, is_quarantined = F.col("is_accepted") > nowhere, F.col("is_quarantined") > nowhere
-    repeats = (F.col("superseded") > nowhere) | (F.col("known") > nowhere)
-    counted = (
-        places.withColumn("known", F.max("is_accepted").over(same_record))
-        .where("rows > 0")
-        .groupBy("step")
-        .agg(
-            F.sum("rows").alias("rows"),
-            F.count_if(is_accepted).alias("accepted"),
-            F.count_if(~is_accepted & ~is_quarantined & repeats).alias("duplicates"),
-            F.count_if(is_quarantined).alias("quarantined"),
-        )
+    return places.withColumns(
+        {
+            "known": F.max("is_accepted").over(same_record),
+            "is_altered": (F.col("is_accepted") > 0)
+            & is_other
+            & F.col("most_taken.amount").isNotNull(),
+            "apart": _apart(),
+        }
     )
-    # files have a manifest of their own: a row that never reached Bronze is missed there
-    in_files = files.select("step", F.col("delivered").alias("in_files"), "held")
-    whole = (
-        steps.join(counted, "step", "left")
-        .join(in_files, "step", "left")
-        .select(
-            "step",
-            F.coalesce("in_files", "rows", F.lit(0)).cast("long").alias("delivered"),
-            *[
-                F.coalesce(name, F.lit(0)).cast("long").alias(name)
-                for name in ("accepted", "duplicates", "quarantined", "held")
-            ],
-        )
+
+
+def _apart() -> Column:
+    """How far what Silver has lies from what was sent: all of it, where more than the amount."""
+    amount, least, most = (
+        F.col(f"{side}.amount") for side in ("sent", "least_taken", "most_taken")
     )
-    explained = F.expr("accepted + duplicates + quarantined + held")
-    return whole.withColumn("unexplained", F.col("delivered") - explained)
+    gap = F.greatest(F.abs(amount - least), F.abs(amount - most))
+    whole = F.greatest(amount, most)
+    names = ("currency", "event_type", "at")
+    is_elsewhere = reduce(
+        lambda one, other: one | other,
+        [
+            ~F.col(f"{side}.{name}").eqNullSafe(F.col(f"sent.{name}"))
+            for side in ("least_taken", "most_taken")
+            for name in names
+        ],
+    )
+    return F.when(is_elsewhere, whole).otherwise(F.coalesce(gap, whole))
 
 
-def manifest_counts(files: DataFrame) -> DataFrame:
-    """Per kind of drop: rows `delivered` in files, and those of them that are `held`.
+def manifest_items(files: DataFrame, landed: DataFrame, steps: Mapping[str, str]) -> DataFrame:
+    """Items of rows that the manifest of files counts and Bronze has not, and the other way round.
 
-    A content of a path counts once, however often the manifest names it: as loaded if it ever
-    was, else as held, whether its file is gone by now or not. What waits was not counted by
-    anybody.
+    `files` are rows of the manifest, HELD where a gate holds them, `landed` the rows of files in
+    Bronze, `steps` names the step of each kind. Rows of a held file that Bronze never took are
+    held.
+    A content of a path counts once, however often it is named: as loaded if it ever was, whether
+    its file is gone by now or not. What waits was not counted by anybody.
     """
+    content = ("kind", "path", "file_sha256", "file_revision")
+    step_of_kind = F.create_map(*[F.lit(text) for pair in steps.items() for text in pair])
     is_loaded = F.col("verdict") == Verdict.LOADED.value
     is_counted = is_loaded | (F.col("verdict") == Verdict.HELD.value)
-    contents = (
-        files.where(is_counted)
-        .groupBy("kind", "path", "file_sha256", "file_revision")
-        .agg(
-            # loaded over held; a file that could not be read was held with no rows
-            F.max(F.struct(is_loaded.alias("is_loaded"), "row_count")).alias("known")
+    told = (
+        files.where(is_counted & F.col("kind").isin([*steps]))
+        .groupBy(*content)
+        # loaded over held; a file that could not be read was held with no rows
+        .agg(F.max(F.struct(is_loaded.alias("is_loaded"), "row_count")).alias("known"))
+    )
+    found = landed.groupBy(*content).agg(F.countDistinct("row_number").alias("found"))
+    lacking = F.col("known.row_count") - F.coalesce("found", F.lit(0))
+    nothing = F.lit(None).cast("string")
+    place = F.concat_ws("@", "path", F.substring("file_sha256", 1, 12))
+    # a file that nobody looked into has no hash
+    same = [F.col(f"told.{name}").eqNullSafe(F.col(f"landed.{name}")) for name in content]
+    differing = (
+        told.alias("told")
+        .join(found.alias("landed"), same, "left")
+        .select(*[F.col(f"told.{name}") for name in content], "known", "found")
+        .select(
+            F.element_at(step_of_kind, F.col("kind")).alias("step"),
+            nothing.alias("currency"),
+            nothing.alias("event_type"),
+            place.alias("name"),
+            nothing.alias("key"),  # to Bronze itself, nothing is yet to come
+            F.lit(None).cast("timestamp").alias("at"),
+            F.lit(None).cast("decimal(25,2)").alias("amount"),
+            F.col("known.is_loaded").alias("is_loaded"),
+            # what a gate holds lies in Bronze, what load_drops holds does not
+            (F.col("found").isNull() & ~F.col("known.is_loaded")).alias("is_held"),
+            lacking.alias("lacking"),
         )
     )
-    held = F.when(F.col("known.is_loaded"), 0).otherwise(F.col("known.row_count"))
-    return contents.groupBy("kind").agg(
-        F.sum("known.row_count").alias("delivered"), F.sum(held).alias("held")
+    held, missing = str(AccountDifference.HELD), str(AccountDifference.MISSING)
+    short = differing.where("lacking > 0")
+    return items(
+        short,
+        delivered=F.col("lacking"),
+        bucket=F.when(F.col("is_held"), str(Bucket.HELD)),
+        kind=F.when(F.col("is_held"), held).otherwise(missing),
+        cases=F.col("lacking"),
+    ).unionByName(
+        items(
+            differing.where("lacking < 0"),
+            delivered=0,
+            kind=AccountDifference.UNDELIVERED,
+            cases=-F.col("lacking"),
+        )
     )
 
 
 def _marked(rows: DataFrame, **marks: Column) -> DataFrame:
-    names = ("is_delivered", "superseded", "is_accepted", "is_quarantined")
-    values = [marks.get(name, F.lit(0)).alias(name) for name in names]
-    return rows.select("step", "coordinates", "identity", *values)
-
-
-def _greatest_revisions(revisions: DataFrame) -> DataFrame:
-    greatest = revisions.groupBy("identity").agg(F.max("revision").alias("revision"))
-    return greatest.select(
-        F.concat("identity", F.lit("@"), F.col("revision").cast("string")).alias("coordinates")
-    )
-
-
-def _identity(texts: Sequence[Column]) -> Column:
-    """The texts in one, as `identity`; null where one is missing."""
-    between = [part for text in texts for part in (text, F.lit("|"))]
-    return F.concat(*between[:-1]).alias("identity")
-
-
-def _read(name: str, sent: Column) -> Column:
-    """A delivered field as Silver's contract reads it, in text: ids in lower case, UTC instants."""
-    text = F.trim(sent)
-    if name in _IDS:
-        return F.lower(text)
-    match name:
-        case "inference_time":
-            return instant_of(text).cast("string")
-        case "effective_date":
-            return instant_of(text, or_day=True).cast("string")
-        case _:
-            return text
+    facts = [name for name in DELIVERED if name in _FACTS]
+    values = [marks.get(name, F.lit(0)).cast("int").alias(name) for name in _MARKS]
+    return rows.select("step", *[F.col(name) for name in facts], *values)

@@ -1,167 +1,124 @@
-"""Decisions recomputed from their recorded evidence, or any table at any version; on demand."""
+"""What was known and decided, as of any time: recomputed, compared, and what caused it; on demand.
+
+The options choose the question: `--as-of` (Gold as it was), `--diff-from` with `--diff-to` (what
+changed, and why), `--decision` (one transaction decided again, from its evidence and from what was
+known then; with `--as-of`, as far as it was decided by then), `--table` (any table at a version).
+Without them: every live decision, from its recorded evidence.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from gold.auditing import as_json_texts, recomputed
+from gold.as_of import Moment
+from gold.audit_report import Report, show
+from gold.deciding import DecisionReport, decided_again
+from gold.questions import (
+    DecisionsReport,
+    decisions_by_evidence,
+    differences_between,
+    rows_as_of,
+    rows_of_table,
+)
+from gold.selection import Selection
 from lakehouse.context import Lakehouse
-from lakehouse.decision import load_rules
-from lakehouse.delta import exists, latest_version, path_of
-from lakehouse.errors import (
-    DecisionsDifferError,
-    TableNotFoundError,
-    TransactionNotFoundError,
-    VersionNotFoundError,
-)
+from lakehouse.errors import DecisionsDifferError
 from lakehouse.job import run
-from lakehouse.tables import (
-    SILVER_LIVE_TRANSACTIONS,
-    SILVER_POLICIES,
-    Table,
-    table_named,
-)
+from lakehouse.tables import table_named
+from lakehouse.texts import typed_instant
 
 SHOWN = 100
-"""At most so many rows or differing decisions are shown; the report says how many there are."""
+"""At most so many rows or differences are shown, unless told; a report says how many there are."""
 
-
-@dataclass(frozen=True)
-class DecisionsReport:
-    """How many decisions follow from their evidence, and where the others differ."""
-
-    decisions: int
-    equal: int
-    differences: list[dict[str, Any]]  # the first SHOWN decisions that differ, field by field
-
-
-@dataclass(frozen=True)
-class RowsReport:
-    """Rows of a table as of a version."""
-
-    table: str
-    version: int
-    rows: int
-    shown: list[dict[str, Any]]  # the first SHOWN
+_MOMENT = "A version of Gold, or an instant or day in UTC (2026-03-09T14:03:00Z)."
 
 
 def audit(
     lake: Lakehouse,
-    transaction_id: Annotated[str | None, typer.Option(help="Only this transaction.")] = None,
+    transaction_id: Annotated[
+        list[str] | None, typer.Option(help="Only this transaction; may be repeated.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="Only this user's (as-of and diff).")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only NAME=VALUE (as-of and diff); may be repeated.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option(help=f"Gold as it was: {_MOMENT}")] = None,
+    diff_from: Annotated[str | None, typer.Option(help=f"What changed since: {_MOMENT}")] = None,
+    diff_to: Annotated[str | None, typer.Option(help="... until then.")] = None,
+    decision: Annotated[
+        str | None, typer.Option(help="Decide this transaction again; goes with --as-of.")
+    ] = None,
     table: Annotated[str | None, typer.Option(help="Show rows of this table instead.")] = None,
     version: Annotated[int | None, typer.Option(help="... as of this version.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Rows to show.")] = SHOWN,
     as_json: Annotated[bool, typer.Option("--json", help="A report for programs.")] = False,
-) -> DecisionsReport | RowsReport:
-    """Recompute every live decision from its recorded evidence, or show a table at a version.
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only the exit code.")] = False,
+) -> Report:
+    """Answer one question of an auditor, and show the answer, unless `quiet`.
 
     Raises:
         DecisionsDifferError: a decision comes out otherwise; the report was shown before.
-        UnknownTableError, TableNotFoundError, VersionNotFoundError: there is nothing to show.
-        TransactionNotFoundError: the transaction is not in what was asked for.
+        LakehouseError: what was asked for is not there, or nobody can tell any more: see
+            `questions` and `deciding`.
     """
+    _check_one_question(as_of, diff_from, diff_to, decision, table, version)
+    if (user is not None or where) and (decision or table or not (as_of or diff_from)):
+        raise typer.BadParameter("--user and --where go with --as-of or --diff-from alone")
+    selection = Selection.of(transaction_id or (), user, where or ())
+    ids = None if selection.transactions is None else [*selection.transactions]
+    report: Report
+    if table is not None:
+        report = rows_of_table(lake, table_named(table), version, ids, limit)
+    elif decision is not None:
+        asked = None if as_of is None else _moment(as_of, "--as-of")
+        report = decided_again(lake, decision.strip().lower(), asked)
+    elif diff_from is not None and diff_to is not None:
+        before, after = _moment(diff_from, "--diff-from"), _moment(diff_to, "--diff-to")
+        report = differences_between(lake, before, after, selection, limit)
+    elif as_of is not None:
+        report = rows_as_of(lake, _moment(as_of, "--as-of"), selection, limit)
+    else:
+        report = decisions_by_evidence(lake, ids, limit)
+    if not quiet:
+        show(report, as_json)
+    _check_decisions(report)
+    return report
+
+
+def _check_decisions(report: Report) -> None:
+    if isinstance(report, DecisionsReport) and report.equal < report.decisions:
+        raise DecisionsDifferError(report.decisions, report.decisions - report.equal)
+    if isinstance(report, DecisionReport) and not report.is_equal:
+        different = sum(not each.is_equal for each in report.decisions)
+        raise DecisionsDifferError(len(report.decisions), max(different, 1))
+
+
+def _check_one_question(
+    as_of: str | None,
+    diff_from: str | None,
+    diff_to: str | None,
+    decision: str | None,
+    table: str | None,
+    version: int | None,
+) -> None:
+    if (diff_from is None) != (diff_to is None):
+        raise typer.BadParameter("--diff-from goes with --diff-to")
     if version is not None and table is None:
         raise typer.BadParameter("a version is of a table: add --table", param_hint="--version")
-    if table is not None:
-        rows = _rows(lake, table_named(table), version, transaction_id)
-        _show(rows, as_json)
-        return rows
-    decisions = _decisions(lake, transaction_id)
-    _show(decisions, as_json)
-    if decisions.equal < decisions.decisions:
-        raise DecisionsDifferError(decisions.decisions, decisions.decisions - decisions.equal)
-    return decisions
+    questions = [decision or as_of, diff_from, table]
+    if sum(each is not None for each in questions) > 1:
+        raise typer.BadParameter("one question at a time: as-of, diff, decision or table")
 
 
-def _decisions(lake: Lakehouse, transaction_id: str | None) -> DecisionsReport:
-    decisions = _of_transaction(
-        _stored(lake, SILVER_LIVE_TRANSACTIONS), SILVER_LIVE_TRANSACTIONS.name, transaction_id
-    )
-    checked = recomputed(
-        decisions, _stored(lake, SILVER_POLICIES), load_rules(lake.config.rules.decision)
-    )
-    differing = checked.where(F.size("differences") > 0)
-    counts = checked.agg(
-        F.count(F.lit(1)).alias("checked"), F.count_if(F.size("differences") == 0).alias("equal")
-    ).first()
-    assert counts is not None  # an aggregate has one row
-    _found(counts["checked"], SILVER_LIVE_TRANSACTIONS.name, transaction_id)
-    differ = counts["equal"] < counts["checked"]
-    shown = _shown(differing.orderBy("event_id")) if differ else []
-    return DecisionsReport(counts["checked"], counts["equal"], shown)
-
-
-def _rows(
-    lake: Lakehouse, table: Table, version: int | None, transaction_id: str | None
-) -> RowsReport:
-    stored = _stored(lake, table)
-    newest = latest_version(lake.spark, path_of(lake.config, table))
-    at = newest if version is None else version
-    if version is not None:
-        try:
-            stored = lake.read(table, version)
-        except AnalysisException:
-            raise VersionNotFoundError(table.name, version, newest) from None
-    rows = _of_transaction(stored, table.name, transaction_id)
-    count = rows.count()
-    _found(count, f"{table.name} at version {at}", transaction_id)
-    return RowsReport(table.name, at, count, _shown(rows))
-
-
-def _stored(lake: Lakehouse, table: Table) -> DataFrame:
-    # a question creates no table
-    if not exists(lake.spark, path_of(lake.config, table)):
-        raise TableNotFoundError(table.name, table.written_by)
-    return lake.read(table)
-
-
-def _of_transaction(rows: DataFrame, table: str, transaction_id: str | None) -> DataFrame:
-    if transaction_id is None:
-        return rows
-    if "transaction_id" not in rows.columns:
-        raise typer.BadParameter(f"{table} has no transaction_id", param_hint="--transaction-id")
-    return rows.where(F.col("transaction_id") == transaction_id.lower())
-
-
-def _found(count: int, where: str, transaction_id: str | None) -> None:
-    if transaction_id is not None and not count:
-        raise TransactionNotFoundError(transaction_id, where)
-
-
-def _shown(rows: DataFrame) -> list[dict[str, Any]]:
-    return [json.loads(row["row"]) for row in as_json_texts(rows.limit(SHOWN)).collect()]
-
-
-def _show(report: DecisionsReport | RowsReport, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(asdict(report)))
-    else:
-        print("\n".join(_lines(report)))
-
-
-def _lines(report: DecisionsReport | RowsReport) -> Iterator[str]:
-    if isinstance(report, RowsReport):
-        yield f"{report.table} at version {report.version}: {report.rows} rows"
-        for row in report.shown:
-            yield ""
-            yield from (f"  {name}: {value}" for name, value in row.items())
-        if report.rows > len(report.shown):
-            yield f"\n(the first {len(report.shown)})"
-        return
-    yield f"decisions checked: {report.decisions}, equal: {report.equal}"
-    for decision in report.differences:
-        for found in decision["differences"]:
-            yield (
-                f"  event {decision['event_id']}: {found['field']} was recorded as "
-                f"{found['recorded']}, its evidence gives {found['recomputed']}"
-            )
+def _moment(text: str, option: str) -> Moment:
+    if text.strip().isdecimal():
+        return int(text)
+    try:
+        return typed_instant(text.strip())
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}, nor a version", param_hint=option) from None
 
 
 if __name__ == "__main__":

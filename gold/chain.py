@@ -166,6 +166,12 @@ def links_of(chain: DataFrame) -> list[ChainLink]:
     ]
 
 
+def committed_times(chain: DataFrame) -> dict[int, datetime]:
+    """When each chained version of Gold was committed, UTC."""
+    rows = chain.select("gold_version", "committed_at").collect()
+    return {row["gold_version"]: row["committed_at"].astimezone(UTC) for row in rows}
+
+
 def commit_of(version: int, content: bytes) -> Commit:
     """What a commit file of Delta's log says of its version."""
     info: dict[str, Any] = {}

@@ -34,6 +34,7 @@ from gold.maintenance import (
 from lakehouse.context import Lakehouse
 from lakehouse.delta import (
     exists,
+    forget_old_log,
     latest_version,
     live_files,
     path_of,
@@ -109,10 +110,19 @@ def maintain(
         for job, tables in there.items()
         for outcome in _under_lease(lake, job, tables, kept_days)
     ]
+    _forget_old_logs(lake)
     left = {one.table: one.reason for one in outcomes if isinstance(one, LeftAlone)}
     if left:
         raise TablesNotMaintainedError(left)
     return [one for one in outcomes if isinstance(one, Upkeep)]
+
+
+def _forget_old_logs(lake: Lakehouse) -> None:
+    """Shorten every table's log, those of streams too: it adds no version, so needs no lease."""
+    for table in TABLES.values():
+        path = path_of(lake.config, table)
+        if exists(lake.spark, path):
+            forget_old_log(lake.spark, path)
 
 
 def _under_lease(

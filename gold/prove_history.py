@@ -15,7 +15,6 @@ from gold.chain import Break, files_kept, links_of, verify
 from gold.evidence import UNREADABLE, evidence_breaks
 from gold.following import NOTHING_YET, gold_table_id, newest_gold_version
 from gold.head import verify_heads
-from lakehouse.config import secret
 from lakehouse.context import Lakehouse
 from lakehouse.delta import exists, path_of
 from lakehouse.errors import HistoryBrokenError, TableNotFoundError
@@ -23,6 +22,7 @@ from lakehouse.heads import Heads, heads_of
 from lakehouse.job import run
 from lakehouse.monitoring import first_line
 from lakehouse.records.gold import ChainLink
+from lakehouse.secret_stores import secret
 from lakehouse.tables import (
     GOLD_HISTORY_CHAIN,
     GOLD_TRANSACTION_HISTORY,

@@ -33,7 +33,7 @@ from gold.following import (
 )
 from gold.head import contradiction, signed, written
 from gold.history import field_groups, history_as_of, history_rows
-from lakehouse.config import read_yaml, secret
+from lakehouse.config import read_yaml
 from lakehouse.context import Batch, Lakehouse
 from lakehouse.errors import (
     BeyondKnownHistoryError,
@@ -45,6 +45,7 @@ from lakehouse.heads import heads_of
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.records.gold import ChainLink
+from lakehouse.secret_stores import secret
 from lakehouse.tables import (
     GOLD_HISTORY_CHAIN,
     GOLD_TRANSACTION_HISTORY,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from gold.hot import hot_until, is_hot, is_of_payment, newest_event, paid_at, remembered_until
 from lakehouse.config import Config
 from lakehouse.fold.rules import ExceptionRule
-from lakehouse.records.codes import Finality, Source, TransactionStatus
+from lakehouse.records.codes import Finality, TransactionStatus
 from lakehouse.tables import GOLD_TRANSACTIONS
 
 ATTRIBUTES = (
@@ -18,27 +18,41 @@ ATTRIBUTES = (
     "base_currency", "fraud_score", "fraud_reason_code", "score_source", "model_version",
     "policy_flag", "recommended_action", "settled_amount", "refunded_amount",
     "chargeback_amount", "country", "region", "user_id", "merchant_id", "timestamp", "withdrawn",
-    "as_of", "event_as_of", "finality", "final_from",
+    "as_of", "event_as_of", "finality", "final_from", "cooled",
 )  # fmt: skip
 """Attributes of the group `gold`; amounts are minor units, instants UTC.
 
 `as_of` is the newest event time behind the group, `event_as_of` that of the payment events alone.
 `withdrawn` is true, or absent: nothing says any more that there was a payment. `final_from` is the
 instant from which the outcome is FINAL if nothing else happens: a reader has a clock, and the
-store is written only when something does.
+store is written only when something does. An item that cooled down has `cooled` alone.
 """
 
 _CONTESTED = (ExceptionRule.STATUS_CONFLICT, ExceptionRule.MONEY_ON_DECLINED)
 
 
-def latest_rows(changes: DataFrame) -> DataFrame:
-    """Gold rows as the newest version in a change feed left them, with that `version`."""
+def latest_rows(changes: DataFrame, config: Config) -> DataFrame:
+    """Gold rows as the newest version in a change feed left them, with that `version`.
+
+    `lasts_until` is until when an item of an earlier version may lie in the store; null where there
+    was no such version, or it was never hot.
+    """
     row = F.struct(*GOLD_TRANSACTIONS.columns, F.col("_commit_version").alias("version"))
+    is_there = F.col("_change_type").isin("insert", "update_postimage")
+    reach = F.lit(timedelta(days=config.audit.horizon_days))
+    # every version but the newest is in the feed as what the next one replaced
+    lasts_until = F.when(~is_there, hot_until(config.dynamodb.hot) + reach)
     return (
-        changes.where(F.col("_change_type").isin("insert", "update_postimage"))
+        changes.withColumn("lasts_until", lasts_until)
         .groupBy("transaction_id")
-        .agg(F.max_by(row, "_commit_version").alias("latest"))
-        .select("latest.*")
+        .agg(
+            F.max_by(F.when(is_there, row), F.when(is_there, F.col("_commit_version"))).alias(
+                "latest"
+            ),
+            F.max("lasts_until").alias("lasts_until"),
+        )
+        .where(F.col("latest").isNotNull())
+        .select("latest.*", "lasts_until")
     )
 
 
@@ -46,25 +60,73 @@ def items_of(gold: DataFrame, config: Config, now: datetime) -> DataFrame:
     """Items of the serving store, from Gold rows with their `version`, as the clock stands.
 
     One row per transaction: `transaction_id`, `version`, `expires_at` (epoch seconds) and
-    ATTRIBUTES. Contributions that still wait for their transaction are no item, nor is a payment
-    older than the store keeps; a payment that was withdrawn is one that says so.
+    ATTRIBUTES. A payment that is not hot is no item, and contributions that still wait for their
+    transaction are none. A payment that was withdrawn is one that says so.
     """
-    kept = timedelta(days=config.dynamodb.retention_days)
+    return contents_of(gold.where(is_hot(config.dynamodb.hot, now)), config, now)
+
+
+def contents_of(gold: DataFrame, config: Config, now: datetime) -> DataFrame:
+    """The same of any Gold rows, hot or not."""
+    return _with_contents(gold, config, now).select(
+        "transaction_id", "version", "expires_at", *ATTRIBUTES
+    )
+
+
+def tombstones_of(rows: DataFrame, config: Config, now: datetime) -> DataFrame:
+    """What is left of items that are hot no more: their version, and `cooled`; columns of items.
+
+    `rows` have `transaction_id` and `version`. It stays longer than a replay can reach back, and
+    so an older version never comes back in its place.
+    """
+    nothing = {name: F.lit(None) for name in ATTRIBUTES} | {"cooled": F.lit(True)}
+    return rows.select(
+        "transaction_id",
+        "version",
+        _forgotten_at(config, now).alias("expires_at"),
+        *[value.alias(name) for name, value in nothing.items()],
+    )
+
+
+def pushed_items(rows: DataFrame, config: Config, now: datetime) -> DataFrame:
+    """What a push writes for changed rows: items, and tombstones of those that cooled down.
+
+    `rows` have `lasts_until`: what cannot have left an item that still lies there leaves none.
+    """
+    hot, may_lie_there = F.col("is_hot"), F.col("lasts_until") > F.lit(now)
+    # in one pass: a union of the two would read the change feed twice
+    told = rows.withColumn("is_hot", is_hot(config.dynamodb.hot, now)).where(hot | may_lie_there)
+    expires_at = F.when(hot, F.col("expires_at")).otherwise(_forgotten_at(config, now))
+    attributes = [F.when(hot, F.col(name)).alias(name) for name in ATTRIBUTES if name != "cooled"]
+    return _with_contents(told, config, now).select(
+        "transaction_id",
+        "version",
+        expires_at.alias("expires_at"),
+        *attributes,
+        F.when(~hot, True).alias("cooled"),
+    )
+
+
+def _with_contents(gold: DataFrame, config: Config, now: datetime) -> DataFrame:
     horizon = timedelta(days=config.gold.dispute_horizon_days)
-    # of a withdrawn payment Gold knows no time, but its contributions still do
-    paid_at = F.coalesce("timestamp", _newest(_is_of_payment))
-    items = gold.withColumn("paid_at", paid_at).where(F.col("paid_at") > F.lit(now - kept))
-    return items.withColumns(
+    return gold.withColumn("paid_at", paid_at()).withColumns(
         {
             "recommended_action": F.col("decision.recommended_action"),
             "withdrawn": F.when(F.col("timestamp").isNull(), True),
             "as_of": F.coalesce("updated_at", "paid_at"),
-            "event_as_of": _newest(lambda c: _is_of_payment(c) & ~c["withdrawn"]),
+            "event_as_of": newest_event(lambda c: is_of_payment(c) & ~c["withdrawn"]),
             "finality": finality(now, horizon),
             "final_from": final_from(horizon),
-            "expires_at": F.unix_seconds("paid_at") + int(kept.total_seconds()),
+            "expires_at": F.unix_seconds(remembered_until(config, now)),
+            "cooled": F.lit(None).cast("boolean"),
         }
-    ).select("transaction_id", "version", "expires_at", *ATTRIBUTES)
+    )
+
+
+def _forgotten_at(config: Config, now: datetime) -> Column:
+    """When a tombstone that is written now may go, in epoch seconds."""
+    reach = timedelta(days=config.audit.horizon_days)
+    return F.lit(int((now + reach).timestamp())).cast("long")
 
 
 def finality(now: datetime, dispute_horizon: timedelta) -> Column:
@@ -91,11 +153,3 @@ def final_from(dispute_horizon: timedelta) -> Column:
 
 def _is_contested() -> Column:
     return F.arrays_overlap("exceptions", F.array(*[F.lit(str(rule)) for rule in _CONTESTED]))
-
-
-def _is_of_payment(contribution: Column) -> Column:
-    return contribution["source"].isin(str(Source.BATCH_LOG), str(Source.LIVE_EVENT))
-
-
-def _newest(such: Callable[[Column], Column]) -> Column:
-    return F.array_max(F.filter("contributions", such)["event_time"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gold.following import changes_in, follow, gold_table_id, span_behind
 from gold.position import move_position, position_of
-from gold.serving import items_of, latest_rows
+from gold.serving import latest_rows, pushed_items
 from lakehouse.context import Lakehouse
 from lakehouse.dynamodb import ensure_table, push
 from lakehouse.job import run
@@ -12,7 +12,11 @@ from lakehouse.monitoring import log
 
 
 def sync_dynamodb(lake: Lakehouse) -> None:
-    """Push each changed transaction, at least once; older versions never overwrite newer ones."""
+    """Push each changed transaction that is hot, or was: at least once, and only forwards.
+
+    Within a run each gets one write, of its newest version. An older version never overwrites a
+    newer one, nor the tombstone of one.
+    """
     ensure_table(lake.config.dynamodb)
     follow(lake, _push_new_versions)
 
@@ -22,9 +26,9 @@ def _push_new_versions(lake: Lakehouse) -> None:
     span = span_behind(lake, position_of(lake, table_id))
     if span is None:
         return
-    rows = changes_in(lake, span).transform(latest_rows)
+    rows = changes_in(lake, span).transform(latest_rows, lake.config)
     lake.lease.check()
-    report = push(items_of(rows, lake.config, lake.clock()), "gold", lake.config.dynamodb)
+    report = push(pushed_items(rows, lake.config, lake.clock()), "gold", lake.config.dynamodb)
     move_position(lake, table_id, span.upto)
     # refused: an equal or newer version stood there already
     counts = {"refused": report.refused, "oversized": report.oversized}

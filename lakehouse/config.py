@@ -1,6 +1,6 @@
 """The one configuration of a run: a complete YAML file, then `LAKEHOUSE__SECTION__KEY` overrides.
 
-Loaded once, frozen, and the only place that reads the process environment.
+Loaded once, frozen; beside `secret_stores` the only place that reads the process environment.
 """
 
 from __future__ import annotations
@@ -8,14 +8,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from contextvars import ContextVar
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
@@ -35,6 +32,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from lakehouse.endpoints import checked_address
 from lakehouse.errors import ConfigError
 
 ENV_PREFIX = "LAKEHOUSE__"
@@ -63,31 +61,29 @@ def _beside_config(value: str) -> str:
 Location = Annotated[str, AfterValidator(_beside_config)]
 
 
+ACCOUNT_STORES = ("secretsmanager", "ssm")
+"""Where an account keeps secrets: `secretsmanager:NAME`, `secretsmanager:NAME#KEY`, `ssm:NAME`."""
+_STORED_NAME = re.compile(r"[\w/+=.@:-]{1,2048}(#\w{1,128})?", re.ASCII)
+
+
 def _resolve_reference(reference: str) -> str:
     scheme, _, name = reference.partition(":")
     if scheme == "env" and name:
         return reference
     if scheme == "generated-file" and name:
         return f"generated-file:{_beside_config(name)}"
-    raise ValueError("a secret is named, never written: expected env:NAME or generated-file:PATH")
+    if scheme in ACCOUNT_STORES and _STORED_NAME.fullmatch(name):
+        return reference
+    expected = (
+        "env:NAME, secretsmanager:NAME, secretsmanager:NAME#KEY, ssm:NAME or generated-file:PATH"
+    )
+    raise ValueError(f"a secret is named, never written: expected {expected}")
 
 
 SecretRef = Annotated[str, AfterValidator(_resolve_reference)]
 
 
-def _http_address(value: str) -> str:
-    try:
-        address = urlsplit(value)
-        is_complete = bool(address.scheme in ("http", "https") and address.hostname)
-        is_complete &= address.port != 0 and not re.search(r"\s", value)
-    except ValueError:
-        is_complete = False
-    if not is_complete:
-        raise ValueError("expected an address such as http://HOST:PORT/PATH")
-    return value
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_address)]
+HttpUrl = Annotated[str, AfterValidator(checked_address)]
 
 
 class LakeSettings(Settings):
@@ -223,6 +219,15 @@ class AuditSettings(Settings):
     working_days: PositiveInt
 
 
+class HotSettings(Settings):
+    """Which payments Gold serves, in days of event time: any one of the three is enough."""
+
+    days: PositiveInt  # since it was made
+    score_from: Annotated[Decimal, Field(ge=0, le=1)]
+    scored_days: PositiveInt  # since it was made, for one with such a score
+    disputed_days: PositiveInt  # since its money moved last, while a dispute of it is open
+
+
 class FolderOfHeads(Settings):
     """Signed heads as files that are never overwritten, on this machine."""
 
@@ -262,6 +267,7 @@ class MaintenanceSettings(Settings):
 class DynamoDbSettings(Settings):
     """The serving store; `endpoint_url: null` is the service of the region.
 
+    The live group keeps an item for `retention_days`, Gold as long as it is `hot`.
     Attempts are those of one request: `push_attempts` of a job, for which throttling may pass,
     `read_attempts` while a person waits.
     """
@@ -270,9 +276,25 @@ class DynamoDbSettings(Settings):
     region: str
     table: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{3,255}$")]
     retention_days: PositiveInt
+    hot: HotSettings
     writers: PositiveInt
     push_attempts: PositiveInt
     read_attempts: PositiveInt
+
+
+class CatalogSettings(Settings):
+    """Where analysts find tables and views: Glue databases, asked by Athena.
+
+    A database is `database_prefix` and a layer. `results: null` leaves the place of answers to the
+    workgroup. `endpoint_url: null` is the services of the region.
+    """
+
+    region: str
+    endpoint_url: HttpUrl | None
+    database_prefix: Annotated[str, Field(pattern="^([a-z][a-z0-9_]{0,63})?$")]
+    workgroup: str
+    results: Annotated[str, Field(pattern="^s3://")] | None
+    view_seconds: PositiveInt
 
 
 class LeaseSettings(Settings):
@@ -420,6 +442,39 @@ class Services(Settings):
     startup_timeout_seconds: PositiveInt
 
 
+class Applications(Settings):
+    """Ids of the EMR Serverless applications."""
+
+    streaming: str
+    batch: str
+
+
+class JobSize(Settings):
+    """Spark on EMR Serverless: cores and GB of a driver and of an executor, how many of those."""
+
+    driver_cores: PositiveInt
+    driver_gb: PositiveInt
+    executor_cores: PositiveInt
+    executor_gb: PositiveInt
+    least_executors: PositiveInt
+    most_executors: PositiveInt
+
+
+class DeploySettings(Settings):
+    """How jobs run in an account: `artifacts` holds code and jars, a role is prefix and job."""
+
+    applications: Applications
+    artifacts: Annotated[str, Field(pattern="^s3://[^/ ]+(/[^ ]+)?[^/ ]$")]
+    config: Annotated[str, Field(pattern=r"^[\w.-]+\.yaml$")]
+    role_prefix: Annotated[str, Field(pattern="^arn:aws[a-z-]*:iam::[^ ]+$")]
+    log_group: str
+    alerts_topic_arn: str
+    batch_minutes: PositiveInt
+    jars: tuple[str, ...]
+    sizes: dict[Literal["streaming", "batch"], JobSize]
+    spark: dict[str, Annotated[str, Field(pattern=r"^[^\s'\"]+$")]]
+
+
 class Config(BaseSettings):
     """All settings of a run."""
 
@@ -444,11 +499,13 @@ class Config(BaseSettings):
     history: HistorySettings
     maintenance: MaintenanceSettings
     dynamodb: DynamoDbSettings
+    catalog: CatalogSettings | None
     lease: LeaseSettings
     metrics: MetricsSettings
     alerts: AlertSettings
     rules: RuleFiles
     services: Services | None
+    deploy: DeploySettings | None
 
     @classmethod
     def settings_customise_sources(
@@ -532,33 +589,6 @@ def _instead(fault: Mapping[str, Any]) -> str:
     # a check of our own says what it wants, and never repeats a secret that was written out
     untold = ("missing", "extra_forbidden", "value_error")
     return "" if fault["type"] in untold else f", got {fault['input']!r}"
-
-
-def secret(reference: str) -> str:
-    """Look up the value that a `SecretRef` names; a `generated-file:` is made on first use.
-
-    Raises:
-        ConfigError: the environment variable is not set.
-    """
-    scheme, _, name = reference.partition(":")
-    if scheme == "env":
-        if not os.environ.get(name):
-            raise ConfigError(reference, ["the environment variable is not set"])
-        return os.environ[name]
-    path = Path(name)
-    if not path.exists():
-        _generate_secret(path)
-    return path.read_text(encoding="ascii").strip()
-
-
-def _generate_secret(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as partial:
-        partial.write(secrets.token_hex(32))
-        partial.flush()
-        # a link never replaces: of all who race, the first one's secret is everybody's
-        with suppress(FileExistsError):
-            os.link(partial.name, path)
 
 
 def _named_by_origin(source: Path, error: ValidationError) -> ConfigError:

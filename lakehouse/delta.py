@@ -19,6 +19,8 @@ _PUBLISHED = {
     "delta.enableInCommitTimestamps": "true",
     "delta.enableDeletionVectors": "false",
     "delta.checkpointPolicy": "classic",
+    # else any writer deletes old log files as it writes a checkpoint; `maintain` alone may delete
+    "delta.enableExpiredLogCleanup": "false",
 }
 
 
@@ -85,9 +87,11 @@ def live_files(spark: SparkSession, path: str) -> DataFrame:
 
 
 def table_id(spark: SparkSession, path: str) -> str:
-    """Delta's id of this very table: another one after it was dropped and created again."""
-    detail = DeltaTable.forPath(spark, path).detail().select("id").first()
-    return str(detail["id"]) if detail else ""
+    """Delta's id of this very table: another one after it was dropped and created again.
+
+    Runs no query.
+    """
+    return str(_snapshot(spark, path).metadata().id())
 
 
 def stored_properties(spark: SparkSession, path: str) -> dict[str, str]:
@@ -96,12 +100,28 @@ def stored_properties(spark: SparkSession, path: str) -> dict[str, str]:
     return dict(detail["properties"]) if detail else {}
 
 
+def forget_old_log(spark: SparkSession, path: str) -> None:
+    """Delete log files that are older than the table's log retention and in a checkpoint since.
+
+    Whole UTC days go. Other writers may be at work: none of them needs what is deleted here.
+    """
+    log = _log(spark, path)
+    # Delta's own defaults: the retention of the table, cut to days
+    options = (getattr(log, f"cleanUpExpiredLogs$default${place}")() for place in (2, 3))
+    log.cleanUpExpiredLogs(_snapshot(spark, path), *options)
+
+
 def _snapshot(spark: SparkSession, path: str) -> Any:
     jvm: Any = spark.sparkContext._jvm
-    log = _log_class(jvm).forTable(spark._jsparkSession, path)
+    log = _log(spark, path)
     # Delta's own defaults
     defaults = [getattr(log, f"update$default${place + 1}")() for place in range(_parameters(jvm))]
     return log.update(*defaults)
+
+
+def _log(spark: SparkSession, path: str) -> Any:
+    jvm: Any = spark.sparkContext._jvm
+    return _log_class(jvm).forTable(spark._jsparkSession, path)
 
 
 @cache
@@ -119,11 +139,10 @@ def _parameters(jvm: Any) -> int:
     return max(int(m.getParameterCount()) for m in methods if m.getName() == "update")
 
 
-def version_as_of(spark: SparkSession, path: str, moment: datetime) -> int | None:
-    """The newest version committed at or before `moment` (UTC, by in-commit timestamps)."""
+def commit_times(spark: SparkSession, path: str) -> dict[int, datetime]:
+    """When each version that the log still has was committed (UTC, by in-commit timestamps)."""
     commits = DeltaTable.forPath(spark, path).history().select("version", "timestamp").collect()
-    known = [row.version for row in commits if row.timestamp.astimezone(UTC) <= moment]
-    return max(known, default=None)
+    return {row.version: row.timestamp.astimezone(UTC) for row in sorted(commits)}
 
 
 def register(spark: SparkSession, config: Config, names: list[str]) -> None:

@@ -24,6 +24,7 @@ LakehouseError                      anything below; the command line prints it i
 ├── UserNotFoundError               no payment of that user is known
 ├── BeyondKnownHistoryError         an as-of question later than the follower has read
 ├── VersionNotFoundError            a table has no such version, or no longer
+├── BeforeFirstVersionError         an as-of question about a time before anything was known
 ├── FollowerAheadError              a follower of Gold has read versions that Gold does not have
 ├── FollowerBehindError             VACUUM would delete what a follower of a table has still to read
 ├── RetentionTooShortError          VACUUM was asked to keep less than the audit horizon
@@ -32,6 +33,8 @@ LakehouseError                      anything below; the command line prints it i
 ├── HeadContradictsError            the chain is not the one whose head was signed
 ├── HistoryBrokenError              the chain, its heads, the files or the history contradict
 ├── DecisionsDifferError            a recorded decision does not follow from its evidence
+├── NotDecidedError                 nothing had been decided of a transaction by then
+├── LineageBrokenError              a link between the records of one transaction is missing
 ├── PathsDifferError                live and batch differ on payments, and no cause explains it
 ├── PolicyIntervalsError            versions of a policy overlap, or leave a gap between them
 ├── RecordsLostError                a topic let go of records before they landed
@@ -48,6 +51,12 @@ LakehouseError                      anything below; the command line prints it i
 ├── BatchNotHeldError               no delivered batch of this name is held
 ├── BatchStillHeldError             a delivered batch was released, and is held all the same
 ├── CountsDoNotCloseError           a step of the flow delivered more or less than is accounted for
+├── NotAccountedForError            records or money differ between two steps, unexplained
+├── NotSyncedError                  the serving store cannot be compared with any version of Gold
+├── ServingDriftError               items of the serving store are not what Gold says
+├── CatalogError                    the catalog does not answer, refuses, or cannot be registered to
+│   ├── CatalogNameTakenError       something else has the name of a table or view in the catalog
+│   └── CatalogDiffersError         the catalog is not what is declared
 └── QueryError                      the SQL of `lakehouse query` cannot be run
 """
 
@@ -58,6 +67,7 @@ from pathlib import Path
 
 USAGE_EXIT_CODE = 2
 FAILURE_EXIT_CODE = 1
+_MOST_TOLD = 5
 
 
 class LakehouseError(Exception):
@@ -293,6 +303,23 @@ class VersionNotFoundError(LakehouseError):
         )
 
 
+class BeforeFirstVersionError(LakehouseError):
+    """Nothing was known yet, or nobody can tell any more what was."""
+
+    def __init__(self, table: str, asked: str, first: int | None, committed_at: str | None) -> None:
+        self.table, self.asked, self.first = table, asked, first
+        if first is None:
+            told = f"{table} has no version yet. Run `lakehouse run consolidate` first"
+        elif first == 0:
+            told = f"{table} was created at {committed_at}: before that nothing was known"
+        else:
+            told = (
+                f"the oldest version of {table} that its log and gold.history_chain tell of is "
+                f"{first}, of {committed_at}: what was before is not recorded"
+            )
+        super().__init__(f"nothing is known as of {asked}: {told}.")
+
+
 class FollowerAheadError(LakehouseError):
     """Gold was replaced by an older or a new table behind the follower's back."""
 
@@ -379,9 +406,30 @@ class DecisionsDifferError(LakehouseError):
     def __init__(self, checked: int, different: int) -> None:
         self.checked, self.different = checked, different
         super().__init__(
-            f"{different} of {checked} decisions do not follow from their recorded evidence; the "
-            "report above names each field."
+            f"{different} of {checked} decisions do not follow from their recorded evidence, or "
+            "from what was known then; the report above names each field."
         )
+
+
+class NotDecidedError(LakehouseError):
+    """The gateway had been told nothing of the transaction by then."""
+
+    def __init__(self, transaction_id: str, asked: str, first_decided_at: str) -> None:
+        self.transaction_id, self.asked = transaction_id, asked
+        super().__init__(
+            f"nothing had been decided of {transaction_id} as of {asked}: its first decision was "
+            f"taken at {first_decided_at}. Ask about a later time."
+        )
+
+
+class LineageBrokenError(LakehouseError):
+    """Some record should be there by what others say, and is not; the lineage was shown before."""
+
+    def __init__(self, transaction_id: str, missing: Sequence[str]) -> None:
+        self.transaction_id, self.missing = transaction_id, tuple(missing)
+        more = len(missing) - 3
+        named = "; ".join(missing[:3]) + (f"; and {more} more" if more > 0 else "")
+        super().__init__(f"the lineage of {transaction_id} has missing links: {named}.")
 
 
 class PathsDifferError(LakehouseError):
@@ -565,8 +613,92 @@ class CountsDoNotCloseError(LakehouseError):
         self.unexplained = dict(unexplained)
         steps = ", ".join(f"{step} ({count:+d})" for step, count in self.unexplained.items())
         super().__init__(
-            f"the counts do not close, unexplained: {steps}. More than 0 is missing, less is "
-            "counted twice; `lakehouse explain` follows one transaction."
+            f"the counts do not close, unexplained: {steps}. `lakehouse prove money` names each "
+            "difference, `lakehouse explain` follows one transaction."
+        )
+
+
+class NotAccountedForError(LakehouseError):
+    """The account is published; what differs in it is named there."""
+
+    def __init__(self, differences: Sequence[str]) -> None:
+        self.differences = tuple(differences)
+        named = "; ".join(self.differences[:_MOST_TOLD])
+        more = len(self.differences) - _MOST_TOLD
+        rest = f"; and {more} more" if more > 0 else ""
+        super().__init__(
+            f"not every record and every cent is accounted for: {named}{rest}. The newest run in "
+            "gold.reconciliation has them all; `lakehouse explain ID` follows one transaction."
+        )
+
+
+class NotSyncedError(LakehouseError):
+    """Nothing to compare with: no version of Gold was pushed wholly, or it is not kept."""
+
+    def __init__(self, table: str, why: str) -> None:
+        self.table = table
+        super().__init__(
+            f"DynamoDB table {table} cannot be compared with Gold: {why}. "
+            "Run `lakehouse run sync_dynamodb`."
+        )
+
+
+class ServingDriftError(LakehouseError):
+    """A reader of the serving store is told something else than a reader of Gold."""
+
+    def __init__(
+        self, table: str, drift: Mapping[str, int], named: Mapping[str, Sequence[str]]
+    ) -> None:
+        self.drift, self.named = dict(drift), dict(named)
+        told = "; ".join(
+            f"{count} {kind} ({', '.join(named.get(kind, ())[:3])})"
+            for kind, count in drift.items()
+            if count
+        )
+        going_back = (
+            " What is backwards has a version that Gold has not: Gold was restored. Delete the "
+            "table, and the checkpoint of sync_dynamodb, and push anew."
+            if drift.get("backwards")
+            else ""
+        )
+        super().__init__(
+            f"DynamoDB table {table} is not what Gold says: {told}. "
+            f"`lakehouse prove serving --repair` writes it anew.{going_back}"
+        )
+
+
+class CatalogError(LakehouseError):
+    """Glue or Athena does not answer, or refuses; what was registered before the fault stands."""
+
+    def __init__(self, place: str, fault: str) -> None:
+        self.place = place
+        super().__init__(
+            f"{place}: {fault}. Correct catalog.* in the config, or what the role may do; then run "
+            "`lakehouse catalog register` again: it goes on with what is missing."
+        )
+
+
+class CatalogNameTakenError(CatalogError):
+    """Others registered tables or views of these names: none is touched."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        LakehouseError.__init__(
+            self,
+            f"the catalog has {', '.join(names)} from somebody else. Nothing was changed. Remove "
+            "them there, or choose another catalog.database_prefix.",
+        )
+
+
+class CatalogDiffersError(CatalogError):
+    """Some tables or views are missing in the catalog, or are otherwise than declared."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        LakehouseError.__init__(
+            self,
+            f"the catalog is not what is declared: {', '.join(names)}. Run `lakehouse catalog "
+            "register` (`--prune` removes what is left over).",
         )
 
 

@@ -57,7 +57,7 @@ def fetched(rows: DataFrame) -> DataFrame | None:
     more than `_LIGHT_BYTES`: a delivered record may have megabytes.
     """
     session = cast("Any", rows.sparkSession)
-    light: Any = rows.where(F.when(_is_light(rows), F.lit(True)).otherwise(_refused()))
+    light: Any = _refusing_heavy(rows)
     try:
         found = light._jdf.limit(AT_HAND + 1).collectAsList()
     except (Py4JJavaError, PySparkException):
@@ -68,6 +68,18 @@ def fetched(rows: DataFrame) -> DataFrame | None:
     # within the JVM: as Python's rows each value would be copied twice
     at_hand = session._jsparkSession.createDataFrame(found, cast("Any", rows)._jdf.schema())
     return DataFrame(at_hand, rows.sparkSession)
+
+
+def _refusing_heavy(rows: DataFrame) -> DataFrame:
+    """The same rows; the query ends before one of them that is too heavy is sent to the driver.
+
+    Not by a filter: Spark would push it below what computes the rows, with all of that once more
+    in its condition, and simplify both for seconds.
+    """
+    first, *others = rows.schema
+    refused = F.raise_error(F.lit(_TOO_HEAVY)).cast(first.dataType)
+    told = F.when(_is_light(rows), F.col(f"`{first.name}`")).otherwise(refused)
+    return rows.select(told.alias(first.name), *[F.col(f"`{column.name}`") for column in others])
 
 
 def _is_light(rows: DataFrame) -> Column:
@@ -81,11 +93,6 @@ def _is_light(rows: DataFrame) -> Column:
             continue
         lengths.append(F.coalesce(F.octet_length(value), F.lit(0)))
     return reduce(add, lengths) <= F.lit(_LIGHT_BYTES)
-
-
-def _refused() -> Column:
-    # ends the query before such a row is sent to the driver
-    return F.raise_error(F.lit(_TOO_HEAVY)).cast("boolean")
 
 
 def fetching(keep: Keep) -> Keep:

@@ -29,6 +29,7 @@ from lakehouse.serving_item import (
     EVENT_TIME,
     INDEX_KEY,
     KEY,
+    STORED_NAMES,
     USER,
     Item,
     micros_of,
@@ -113,7 +114,7 @@ def payments_of(
 
 
 def count_items(settings: DynamoDbSettings, group: str) -> int:
-    """Count the items that have a group; reads the whole table.
+    """Count the items that have a group, tombstones not; reads the whole table.
 
     Raises:
         IndexNotFoundError: no job has created the table yet.
@@ -126,8 +127,10 @@ def count_items(settings: DynamoDbSettings, group: str) -> int:
             .paginate(
                 TableName=settings.table,
                 Select="COUNT",
-                FilterExpression="attribute_exists(#group)",
-                ExpressionAttributeNames={"#group": group},
+                FilterExpression=(
+                    "attribute_exists(#group) AND attribute_not_exists(#group.#cooled)"
+                ),
+                ExpressionAttributeNames={"#group": group, "#cooled": STORED_NAMES["cooled"]},
             )
         )
         return sum(page["Count"] for page in pages)
@@ -139,14 +142,17 @@ def combined(live: Item | None, gold: Item | None, now: datetime) -> Item:
     By `event_as_of`, the newest payment event behind each group: a score or money that only one
     of them knows yet makes nobody's facts newer. The older group fills what the newer one lacks,
     but not with when its own facts become final. Where Gold says that a payment was withdrawn,
-    live has one that Gold has not read yet, or Gold would not say so: live's alone. The score's
-    attributes come from one group together: the better source, then the greater `as_of`, which is
-    the newest event time in either.
+    live has one that Gold has not read yet, or Gold would not say so: live's alone. Live's alone
+    too where Gold's group has `cooled` down to a tombstone: then Gold itself knows more. The
+    score's attributes come from one group together: the better source, then the greater `as_of`,
+    which is the newest event time in either.
     """
     if not live or not gold:
         return _concluded(dict(live or gold or {}), now)
     if gold.get("withdrawn"):
         return dict(live)
+    if gold.get("cooled"):
+        return _concluded(dict(live) | {"cooled": True}, now)
     older, newer = (gold, live) if _seen(live) > _seen(gold) else (live, gold)
     scored = max((gold, live), key=lambda group: (_score_rank(group), group[AS_OF]))
     whole = {name: value for name, value in older.items() if name != "final_from"} | newer

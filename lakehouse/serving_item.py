@@ -37,6 +37,7 @@ STORED_NAMES = {
     "as_of": "ao",
     "base_currency": "bc",
     "chargeback_amount": "ca",
+    "cooled": "cd",
     "country": "co",
     "currency": "cu",
     "decided_at": "da",

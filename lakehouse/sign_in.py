@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from lakehouse.config import IamSignIn, ScramSignIn, secret
+from lakehouse.config import IamSignIn, ScramSignIn
+from lakehouse.secret_stores import secret
 
 ClientOptions = dict[str, object]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -58,6 +60,24 @@ def instant_of(text: Column, *, or_day: bool = False) -> Column:
     return F.when(is_iso, F.try_to_timestamp(whole)).when(
         is_millis, F.timestamp_millis(whole.cast("bigint"))
     )
+
+
+def typed_instant(text: str) -> datetime:
+    """ISO 8601 with an offset, or a day (its midnight in UTC), as a person types it; in UTC.
+
+    Raises:
+        ValueError: it is neither, and says what would be.
+    """
+    wanted = f"{text!r} is neither a day nor ISO 8601 with an offset, as in 2026-03-09T14:03:00Z"
+    try:
+        if len(text) == len("2026-03-09"):
+            return datetime.combine(date.fromisoformat(text), time(), UTC)
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if instant.tzinfo is None:
+        raise ValueError(wanted)
+    return instant.astimezone(UTC)
 
 
 def _unquoted(cell: Column) -> Column:

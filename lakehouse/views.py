@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import sqlglot
@@ -73,6 +74,48 @@ def views_read(names: list[str], views: Mapping[str, View]) -> list[View]:
     for name in wanted:
         wanted += [read for read in views[name].reads if read in views]
     return [view for name, view in views.items() if name in wanted]
+
+
+def question(
+    name: str, views: Mapping[str, View], stand_ins: Mapping[str, str], today: date
+) -> str:
+    """All rows of a view as one statement of Spark's, which needs no other view to be created.
+
+    `stand_ins` are read instead of the tables that they are given for: names in the session.
+    `today` (UTC) is the day by which the view counts ages.
+
+    Raises:
+        UnknownTableError: there is no such view.
+    """
+    if name not in views:
+        raise UnknownTableError(name, sorted(views))
+    wanted = [view.name for view in views_read([name], views)]
+    read = {**stand_ins, **{each: _as_part(each) for each in wanted}}
+    parts = [f"{read[each]} AS ({_asked(views[each], read, today)})" for each in wanted]
+    return f"WITH {', '.join(parts)} SELECT * FROM {read[name]}"
+
+
+def _as_part(name: str) -> str:
+    return name.replace(".", "__")
+
+
+def _asked(view: View, read: Mapping[str, str], today: date) -> str:
+    def other(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.CurrentDate):
+            return exp.cast(exp.Literal.string(today.isoformat()), "date")
+        if isinstance(node, exp.Table) and f"{node.db}.{node.name}" in read:
+            stand_in = exp.to_table(read[f"{node.db}.{node.name}"])
+            stand_in.set("alias", node.args.get("alias"))
+            # a join hangs on the table that it follows
+            for part in ("joins", "laterals"):
+                if node.args.get(part):
+                    stand_in.set(part, [each.transform(other) for each in node.args[part]])
+            return stand_in
+        return node
+
+    return (
+        sqlglot.parse_one(view.athena, read="athena").transform(other).sql("spark", comments=False)
+    )
 
 
 def _read(path: Path) -> View:

@@ -23,6 +23,7 @@ from lakehouse.errors import PathsDifferError
 from lakehouse.frames import Keep, keeping
 from lakehouse.job import Run, run
 from lakehouse.monitoring import log
+from lakehouse.pinned import Pinned
 from lakehouse.tables import (
     BRONZE_DROP_FILES,
     SILVER_BATCH_TRANSACTIONS,
@@ -37,7 +38,6 @@ from silver.days import DAYS, days_named
 from silver.evidence import worth_of
 from silver.live import near
 from silver.parity import BATCH
-from silver.pinned import Pinned
 from silver.proofs import other_by_rules
 from silver.recorded_rules import RuleBook, recorded_rules
 from silver.revisions import differs, next_revisions

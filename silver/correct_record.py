@@ -17,13 +17,13 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from lakehouse.cards import redacted
-from lakehouse.config import secret
 from lakehouse.context import Lakehouse
 from lakehouse.errors import CorrectionRefusedError, NotInQuarantineError
 from lakehouse.identity import kafka_coordinates
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.records.silver import Correction
+from lakehouse.secret_stores import secret
 from lakehouse.tables import (
     BRONZE_FRAUD_SCORES,
     BRONZE_TRANSACTIONS,

@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.decision import PolicyBook, recount
+from lakehouse.decision import COUNTED, Known, PolicyBook, is_derived, known_by_then, recount
 from lakehouse.frames import Keep
+from lakehouse.pinned import Pinned
 from lakehouse.records.codes import Verdict
 from lakehouse.tables import (
     BRONZE_DROP_FILES,
@@ -20,9 +21,8 @@ from lakehouse.tables import (
 )
 from silver.live import near
 from silver.parity import BATCH, LIVE
-from silver.pinned import Pinned
 from silver.policy_books import published_policies
-from silver.proofs import COUNTED, Known, is_derived, known_by_then, proving_books, unproven
+from silver.proofs import proving_books, unproven
 from silver.recorded_rules import RuleBook
 from silver.standing import standing_of, standing_on
 

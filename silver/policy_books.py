@@ -15,8 +15,8 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
 
 from lakehouse.delta import path_of
+from lakehouse.pinned import Pinned
 from lakehouse.tables import SILVER_POLICIES
-from silver.pinned import Pinned
 
 _KIND = (
     "book bigint, since timestamp, until timestamp, listed array<struct<policy_id: string, "

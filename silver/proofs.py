@@ -1,96 +1,29 @@
 """Whether a side of a pair says what its path must have said, by what it knew; pure.
 
-A *side* is one row of `parity.stated`. What its path must have known is put together from recorded
-times (`known_from`, `known_until`: no earlier and no later than when it was decided, null where
-nothing tells), and it is decided again from that, by the one decision function.
+A *side* is one row of `parity.stated`, with what its path knew (`decision.knowledge`): it is
+decided again from that, by the one decision function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.decision import (
-    CONCLUSIONS,
+    DECIDED,
     DecisionRules,
+    Known,
     PolicyBook,
-    Regions,
     decide,
     evaluate,
-    region_of,
 )
 from lakehouse.frames import Keep
 
-COUNTED = ("user_id", "transaction_id", "timestamp", "transaction_status", "currency", "amount")
-"""What velocity counts by."""
-
-SCORE = (
-    "score_id",
-    "score_source",
-    "model_version",
-    "inference_time",
-    "fraud_score",
-    "explanations",
-)
-DECIDED = (*SCORE, "velocity", *CONCLUSIONS)
-"""All that a decision says: what it used, and what it concluded."""
-
 BY_RULES = ("fraud_reason_code", "recommended_action")
 """What conf/decision.yaml decides; flags follow from policies."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """What one path knows: of every side its own user's payments, and its own scores.
-
-    `payments` (COUNTED) have the `user_id` that `sides` have, and so count for these sides alone.
-    """
-
-    sides: DataFrame
-    payments: DataFrame
-    scores: DataFrame
-
-
-def known_by_then(sides: DataFrame, payments: DataFrame, scores: DataFrame, window: int) -> Known:
-    """What live knew when it decided each of its sides; one side is one transaction.
-
-    Payments decided before it or with it (`decided_at`), and the scores that were committed before
-    it was (`committed_at`, null: before all sides). A micro-batch looks for scores of at most
-    `window` days around its own days. The score that the side used is among what it knew if its
-    table has it; where nothing tells when the side was committed, no other is.
-    """
-    moments = sides.select(
-        F.col("user_id").alias("_user"), F.col("known_from").alias("_then")
-    ).distinct()
-    is_known = (F.col("user_id") == F.col("_user")) & (F.col("decided_at") <= F.col("_then"))
-    seen = payments.join(moments, is_known).withColumn(
-        "user_id", _as_of(F.col("user_id"), F.col("_then"))
-    )
-    decision = sides.select(
-        F.col("transaction_id").alias("_of"),
-        F.col("score_id").alias("_used"),
-        F.array("event_date", F.to_date("known_from")).alias("_days"),
-        F.col("known_until").alias("_until"),
-    )
-    day = F.col("event_date")
-    is_near = F.exists("_days", lambda own: F.abs(F.datediff(day, own)) <= window)
-    was_there = F.coalesce(F.col("committed_at") <= F.col("_until"), F.col("_until").isNotNull())
-    is_used = F.col("identity") == F.col("_used")
-    is_used_in_time = is_used & F.coalesce(
-        F.col("committed_at") <= F.col("_until"), F.col("committed_at").isNull()
-    )
-    is_of = F.col("transaction_id") == F.col("_of")
-    return Known(
-        sides.withColumn("user_id", _as_of(F.col("user_id"), F.col("known_from"))),
-        seen.select(*COUNTED),
-        scores.join(decision, is_of)
-        .where(F.coalesce(is_used_in_time, F.lit(False)) | (is_near & was_there))
-        .drop("_of", "_used", "_days", "_until"),
-    )
 
 
 def unproven(
@@ -182,12 +115,6 @@ def other_by_rules(
     return reduce(DataFrame.union, changed, pairs.limit(0).select("transaction_id"))
 
 
-def is_derived(regions: Iterable[Regions]) -> Column:
-    """Whether a side's region is its country's, by one of these files of regions."""
-    ways = [region_of(F.col("country"), known).eqNullSafe(F.col("region")) for known in regions]
-    return reduce(lambda found, way: found | way, ways, F.lit(False))
-
-
 def _is_in_force(policy: Column) -> Column:
     has_begun = policy["effective_date"] <= F.col("timestamp")
     has_ended = policy["effective_to"] <= F.col("timestamp")
@@ -207,8 +134,3 @@ def _versions(policies: Column) -> Column:
 
 def _versions_in(sides: DataFrame) -> set[str | None]:
     return {row["rules_version"] for row in sides.select("rules_version").distinct().collect()}
-
-
-def _as_of(user: Column, moment: Column) -> Column:
-    """A user as known at a moment: what was known at another is of somebody else."""
-    return F.concat_ws("@", F.unix_micros(moment).cast("string"), user)

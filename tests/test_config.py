@@ -9,8 +9,9 @@ import pytest
 import yaml
 from pytest import param
 
-from lakehouse.config import Config, secret
+from lakehouse.config import Config
 from lakehouse.errors import ConfigError
+from lakehouse.secret_stores import secret
 from tests.conftest import LOCAL, ROOT
 
 
@@ -66,9 +67,9 @@ def test_an_override_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, vari
         param("GOLD", "no json", "expected JSON", id="a section that is no JSON"),
         param("SPARK__SETTINGS", "x", "expected JSON", id="a mapping that is no JSON"),
         param("LAKE__ROOT__X", "3", "valid string", id="a key inside a value"),
-        param("SCORING__URL", "nowhere", "http://HOST:PORT", id="no address"),
+        param("SCORING__URL", "nowhere", "https://HOST:PORT", id="no address"),
         param("SCORING__TOTAL_DEADLINE_SECONDS", "2", "at least connect", id="no time to answer"),
-        param("DYNAMODB__ENDPOINT_URL", "http://here:99999", "http://HOST:PORT", id="no port"),
+        param("DYNAMODB__ENDPOINT_URL", "http://here:99999", "https://HOST:PORT", id="no port"),
     ],
 )
 def test_a_wrong_override_is_named_by_its_variable_and_not_by_the_file(

@@ -9,11 +9,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
 
 from lakehouse.config import BucketOfHeads, FolderOfHeads
 from lakehouse.errors import HeadNotKeptError
 from lakehouse.heads import Heads, heads_of
+from tests.s3_server import s3_server
 
 BUCKET, LOCK_DAYS = "heads", 30
 
@@ -21,11 +21,8 @@ BUCKET, LOCK_DAYS = "heads", 30
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """A server that answers as S3 does, with a bucket under Object Lock."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with s3_server() as address:
+        yield address
 
 
 @pytest.fixture

@@ -87,6 +87,7 @@ def heaviest(name: str) -> Any:
         "fraud_score": Decimal("0.999999"),
         "policy_flags": [str(flag) for flag in PolicyFlag if flag != PolicyFlag.NONE],
         "withdrawn": True,
+        "cooled": True,
     }
     return others[name]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import sqlglot
 
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, UnknownTableError
-from lakehouse.views import load_views, tables_read, views_read
+from lakehouse.views import load_views, question, tables_read, views_read
 from tests.conftest import LOCAL
 
 VIEWS = load_views(Config.load(LOCAL).rules.views)
@@ -34,6 +35,27 @@ def test_a_view_over_views_reads_their_tables() -> None:
     assert tables_read(["gold.fraud_by_day"], VIEWS) == ["gold.transactions"]
     created = [view.name for view in views_read(["gold.fraud_by_day"], VIEWS)]
     assert created == ["gold.current_transactions", "gold.outcomes", "gold.fraud_by_day"]
+
+
+def test_a_question_is_one_statement_over_what_stands_in_by_a_day() -> None:
+    asked = question(
+        "gold.fraud_by_day", VIEWS, {"gold.transactions": "gold_then"}, date(2026, 3, 9)
+    )
+    statement = sqlglot.parse_one(asked, read="spark")
+    read = {table.sql() for table in statement.find_all(sqlglot.exp.Table)}
+    own = {"gold__current_transactions", "gold__outcomes", "gold__fraud_by_day"}
+    assert read == {"gold_then", *own}
+    assert "'2026-03-09'" in asked and "CURRENT_DATE" not in asked.upper()
+
+
+def test_a_question_keeps_what_is_joined_to_what_stands_in() -> None:
+    asked = question("gold.exceptions", VIEWS, {"gold.transactions": "gold_then"}, date(2026, 3, 9))
+    assert "FROM gold_then AS t LATERAL VIEW EXPLODE(t.exceptions)" in asked
+
+
+def test_a_question_about_no_view_is_refused() -> None:
+    with pytest.raises(UnknownTableError, match=r"gold\.nothing"):
+        question("gold.nothing", VIEWS, {}, date(2026, 3, 9))
 
 
 def test_a_name_that_is_neither_is_named() -> None:

@@ -17,9 +17,9 @@ from lakehouse.config import (
     ChannelSettings,
     PagerDutyChannel,
     SnsChannel,
-    secret,
 )
 from lakehouse.errors import ChannelError
+from lakehouse.secret_stores import secret
 
 _TIMEOUT_SECONDS = 5.0
 _TOO_MANY = 429

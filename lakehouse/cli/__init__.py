@@ -13,7 +13,10 @@ import typer
 
 from lakehouse.cli import (
     alerts,
+    audit,
+    catalog,
     demo,
+    deploy,
     drops,
     explain,
     generate,
@@ -23,6 +26,7 @@ from lakehouse.cli import (
     quality,
     quarantine,
     query,
+    report,
     runs,
     services,
     status,
@@ -38,11 +42,15 @@ app.command("generate")(generate.generate)
 app.add_typer(jobs.app, name="run")
 app.command("lookup")(lookup.lookup)
 app.command("explain")(explain.explain)
+app.add_typer(audit.app, name="audit")
 app.add_typer(drops.app, name="drops")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(quality.app, name="quality")
 app.add_typer(prove.app, name="prove")
+app.add_typer(deploy.app, name="deploy")
 app.command("query")(query.query)
+app.add_typer(catalog.app, name="catalog")
+app.command("report")(report.report)
 app.command("status")(status.status)
 app.command("runs")(runs.runs)
 app.add_typer(alerts.app, name="alerts")

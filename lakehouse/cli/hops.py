@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse.cli.counts import StepCounts
 from lakehouse.cli.topics import seen_now
 from lakehouse.config import Config
-from lakehouse.delta import latest_version, path_of
-from lakehouse.records.gold import Reconciliation
+from lakehouse.delta import path_of
 from lakehouse.serving import count_items
 from lakehouse.tables import (
     BRONZE_FRAUD_SCORES,
@@ -26,7 +26,7 @@ from lakehouse.tables import (
 )
 
 
-def first_hops(spark: SparkSession, config: Config) -> list[Reconciliation]:
+def first_hops(spark: SparkSession, config: Config) -> list[StepCounts]:
     """Per topic: records that the broker took, and how many of their offsets have landed.
 
     Raises:
@@ -39,17 +39,18 @@ def first_hops(spark: SparkSession, config: Config) -> list[Reconciliation]:
     ]
 
 
-def last_hops(spark: SparkSession, config: Config) -> list[Reconciliation]:
+def last_hops(spark: SparkSession, config: Config) -> list[StepCounts]:
     """Gold's transactions, and how many of them history and DynamoDB know.
 
-    What waits for its transaction, or is older than the serving store keeps, is held.
+    What waits for its transaction, or is too old to be hot, is held. Whether the items are right is
+    for `lakehouse prove serving` to say.
 
     Raises:
         DynamoDbError: the service does not answer.
     """
     gold = _read(spark, config, GOLD_TRANSACTIONS)
     told = _read(spark, config, GOLD_TRANSACTION_HISTORY).select("transaction_id").distinct()
-    kept_from = datetime.now(UTC) - timedelta(days=config.dynamodb.retention_days)
+    kept_from = datetime.now(UTC) - timedelta(days=config.dynamodb.hot.days)
     is_item = (F.col("event_date") != F.lit(WAITING_DAY)) & (F.col("timestamp") > F.lit(kept_from))
     counts = (
         gold.join(told.withColumn("is_told", F.lit(True)), "transaction_id", "left")
@@ -64,30 +65,27 @@ def last_hops(spark: SparkSession, config: Config) -> list[Reconciliation]:
     held, served = counts["rows"] - counts["items"], count_items(config.dynamodb, "gold")
     name = GOLD_TRANSACTIONS.name
     return [
-        _closed(spark, config, f"{name} -> {GOLD_TRANSACTION_HISTORY.name}",
+        _closed(f"{name} -> {GOLD_TRANSACTION_HISTORY.name}",
                 counts["rows"], counts["told"]),
-        _closed(spark, config, f"{name} -> DynamoDB", counts["rows"], served, held),
+        _closed(f"{name} -> DynamoDB", counts["rows"], served, held),
     ]  # fmt: skip
 
 
-def _landed(spark: SparkSession, config: Config, topic: str, table: Table) -> Reconciliation:
+def _landed(spark: SparkSession, config: Config, topic: str, table: Table) -> StepCounts:
     now = seen_now(config.kafka, topic)
     is_own = (F.col("topic") == topic) & (F.col("topic_id") == now.topic_id)
     rows = _read(spark, config, table).where(is_own)
     landed = rows.select("partition", "offset").distinct().count()
     sent = sum(now.end.values())
-    return _closed(spark, config, f"Kafka {topic} -> {table.name}", sent, landed)
+    return _closed(f"Kafka {topic} -> {table.name}", sent, landed)
 
 
 def _read(spark: SparkSession, config: Config, table: Table) -> DataFrame:
     return spark.read.format("delta").load(path_of(config, table))
 
 
-def _closed(
-    spark: SparkSession, config: Config, step: str, delivered: int, accepted: int, held: int = 0
-) -> Reconciliation:
-    return Reconciliation(
-        gold_version=latest_version(spark, path_of(config, GOLD_TRANSACTIONS)),
+def _closed(step: str, delivered: int, accepted: int, held: int = 0) -> StepCounts:
+    return StepCounts(
         step=step,
         delivered=delivered,
         accepted=accepted,

@@ -1,25 +1,32 @@
-"""Where a transaction was seen: one row of one table each, in the order of the flow."""
+"""Where a transaction was seen, in the order of the flow, and what Gold made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import reduce
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.cli.questions import existing_tables
-from lakehouse.cli.rows import rows_of
+from lakehouse.cli.rows import records_of, rows_of
+from lakehouse.cli.traces import Trace, traces_at, traces_of
 from lakehouse.config import Config
-from lakehouse.delta import path_of
-from lakehouse.identity import drop_coordinates, kafka_coordinates
-from lakehouse.serving import lookup
-from lakehouse.tables import DROPS
+from lakehouse.delta import exists, path_of
+from lakehouse.fold.precedence import load_precedence
+from lakehouse.fold.transitions import load_transitions
+from lakehouse.fold.wins import Win, wins_of
+from lakehouse.records.gold import Contribution
+from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS, TABLES, Table
 
 _DYNAMODB = "dynamodb"
+_AT_ONCE = 4
+_COLUMNS: Mapping[str, str] = {
+    "at": "timestamp", "coordinates": "string", "tells": "string", "identity": "string",
+    "revision": "int", "source": "string", "score_id": "string",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,139 +37,148 @@ class Sighting:
     at: datetime | None  # the row's own time, UTC: Kafka's, the event's, or the commit's
     coordinates: str  # Kafka coordinates, file and row, or a table version
     tells: str
+    # of a contribution; in Bronze what tells a record from its repetition, where it can be read
+    identity: str | None = None
+    revision: int | None = None  # in Bronze of the file
+    source: str | None = None  # codes.Source
+    score_id: str | None = None  # of the score that a decision used
 
 
 @dataclass(frozen=True)
-class _Trace:
-    """How a table is asked: which rows, their time, their place, and what they tell."""
+class GoldState:
+    """Gold's row of the transaction, as one Gold version left it."""
 
-    about: Column
-    at: Column
-    coordinates: Column
-    tells: Column
+    version: int
+    known_from: datetime  # UTC, when that version was committed
+    changed_groups: list[str]  # field groups that are other than in the state before
+    brought: list[str]  # contributions that the state before had not: SOURCE IDENTITY, revision
+    contributions: list[Contribution] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """All that is known of one transaction."""
+
+    sightings: list[Sighting]
+    states: list[GoldState]  # by history, oldest first
+    gold: list[list[Contribution]]  # of each of its rows in Gold: there should be one row
+    timestamp: datetime | None  # of the payment, as Gold has it
+    wins: list[Win]
+
+
+def traced(spark: SparkSession, config: Config, transaction_id: str) -> Lineage:
+    """Everything but the serving store, which `served` asks."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        of_gold = pool.submit(_gold_rows, spark, config, transaction_id)
+        of_history = pool.submit(_states, spark, config, transaction_id)
+        sightings = lineage(spark, config, transaction_id)
+        rows, states = of_gold.result(), of_history.result()
+    gold = [[*map(_contribution, row["contributions"])] for row in rows]
+    rules = config.rules
+    precedence, transitions = load_precedence(rules.precedence), load_transitions(rules.transitions)
+    known = gold[0] if gold else []
+    return Lineage(
+        sightings,
+        states,
+        gold,
+        rows[0]["timestamp"] if rows else None,
+        wins_of(transaction_id, known, precedence, transitions),
+    )
 
 
 def lineage(spark: SparkSession, config: Config, transaction_id: str) -> list[Sighting]:
-    """All rows about a transaction: Bronze, Silver, Gold and its history."""
-    traces = _traces(transaction_id)
-    tables = [table for table in existing_tables(spark, config) if table.name in traces]
-    found = [
-        _asked(spark.read.format("delta").load(path_of(config, table)), rank, table.name, trace)
-        for rank, (table, trace) in enumerate((table, traces[table.name]) for table in tables)
-    ]
-    if not found:
-        return []
-    ordered = reduce(DataFrame.unionByName, found).orderBy("rank", "at", "coordinates")
-    return [Sighting(*row) for row in rows_of(ordered.drop("rank"))]
+    """All rows about a transaction: Bronze, Silver, and Gold.
 
-
-def served(config: Config, transaction_id: str) -> list[Sighting]:
-    """What DynamoDB serves for it, both groups combined; nothing where it has no item.
-
-    Raises:
-        DynamoDbError: the service does not answer.
+    Records of Bronze are found by their key, or by the coordinates that Silver gives: the content
+    of a record that was corrected may name another transaction, or none.
     """
-    item = lookup(config.dynamodb, transaction_id)
+    found = _asked(spark, config, traces_of(transaction_id))
+    named = {s.coordinates for s in found if s.table.startswith("silver.")}
+    known = {s.coordinates for s in found if s.table.startswith("bronze.")}
+    elsewhere = {place for place in named - known if place.startswith(("kafka:", "file:"))}
+    if elsewhere:
+        found = _asked(spark, config, traces_at(sorted(elsewhere))) + found
+    return found
+
+
+def served(item: Mapping[str, Any] | None) -> list[Sighting]:
+    """What DynamoDB serves for it, both groups combined; nothing where it has no item."""
     if item is None:
         return []
-    combined: dict[str, Any] = item["combined"]
+    combined: Mapping[str, Any] = item["combined"]
     what = (combined.get(name) for name in ("transaction_status", "settlement_status", "finality"))
     held = [name for name in ("live_version", "gold_version") if item.get(name) is not None]
     versions = ", ".join(f"{name} {item[name]}" for name in held)
     return [Sighting(_DYNAMODB, None, versions, " ".join(str(part) for part in what if part))]
 
 
-def _asked(rows: DataFrame, rank: int, name: str, trace: _Trace) -> DataFrame:
+def _asked(spark: SparkSession, config: Config, traces: Mapping[str, Trace]) -> list[Sighting]:
+    def asked(place: tuple[int, tuple[str, Trace]]) -> list[list[Any]]:
+        rank, (name, trace) = place
+        table = TABLES[name]
+        if not exists(spark, path_of(config, table)):
+            return []
+        return rows_of(_rows(_read(spark, config, table), rank, name, trace))
+
+    # to plan a query over all of them at once keeps one core busy, and the others wait
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        rows = [row for found in pool.map(asked, enumerate(traces.items())) for row in found]
+    rows.sort(key=lambda row: (row[0], str(row[2]), str(row[3])))
+    return [Sighting(*row[1:]) for row in rows]
+
+
+def _rows(rows: DataFrame, rank: int, name: str, trace: Trace) -> DataFrame:
     return rows.where(trace.about).select(
         F.lit(rank).alias("rank"),
         F.lit(name).alias("table"),
-        trace.at.cast("timestamp").alias("at"),
-        trace.coordinates.alias("coordinates"),
-        trace.tells.alias("tells"),
+        *[getattr(trace, column).cast(kind).alias(column) for column, kind in _COLUMNS.items()],
     )
 
 
-def _told(*columns: str | Column) -> Column:
-    parts = [F.col(c) if isinstance(c, str) else c for c in columns]
-    return F.concat_ws(" ", *[part.cast("string") for part in parts])
+def _gold_rows(spark: SparkSession, config: Config, transaction_id: str) -> list[dict[str, Any]]:
+    if not exists(spark, path_of(config, GOLD_TRANSACTIONS)):
+        return []
+    rows = _read(spark, config, GOLD_TRANSACTIONS).where(F.col("transaction_id") == transaction_id)
+    return records_of(rows.select("timestamp", "contributions"))
 
 
-def _traces(transaction_id: str) -> Mapping[str, _Trace]:
-    is_named = F.col("transaction_id") == transaction_id
-    place = F.col("coordinates")
-    from_kafka = _Trace(
-        F.lower(F.decode("key", "UTF-8")) == transaction_id,
-        F.col("timestamp"),
-        kafka_coordinates(),
-        F.concat(F.length("value").cast("string"), F.lit(" bytes")),
+def _states(spark: SparkSession, config: Config, transaction_id: str) -> list[GoldState]:
+    if not exists(spark, path_of(config, GOLD_TRANSACTION_HISTORY)):
+        return []
+    rows = records_of(
+        _read(spark, config, GOLD_TRANSACTION_HISTORY)
+        .where(F.col("transaction_id") == transaction_id)
+        .select("gold_version", "known_from", "changed_groups", "contributions")
     )
-    from_file = _Trace(
-        F.contains(F.lower("raw"), F.lit(transaction_id)),
-        F.col("delivery_date"),
-        drop_coordinates(),
-        F.concat(F.lit("file revision "), F.col("file_revision").cast("string")),
-    )
-    refused = _Trace(is_named, F.col("quarantine_date"), place, F.concat_ws("; ", F.col("reasons")))
-    scored = _Trace(
-        is_named,
-        F.col("inference_time"),
-        place,
-        _told("score_source", "fraud_score", "fraud_reason_code", "model_version"),
-    )
-    revision = F.concat(
-        F.lit("revision "),
-        F.col("revision").cast("string"),
-        F.when(F.col("withdrawn"), F.lit(" (withdrawn)")).otherwise(F.lit("")),
-    )
-    return {
-        "bronze.transactions": from_kafka,
-        "bronze.fraud_scores": from_kafka,
-        **{table.name: from_file for table in DROPS.values()},
-        "silver.quarantine_live": refused,
-        "silver.quarantine_batch": refused,
-        "silver.corrections": _Trace(is_named, F.col("recorded_at"), place, F.col("reason")),
-        "silver.fraud_scores": scored,
-        "silver.offline_scores": scored,
-        "silver.live_transactions": _Trace(
-            is_named,
-            F.col("timestamp"),
-            place,
-            _told(
-                "transaction_status", "amount", "currency", F.lit("->"), "recommended_action",
-                "fraud_score", "fraud_reason_code", "policy_flag", F.lit("decided"), "decided_at",
-            ),
-        ),
-        "silver.batch_transactions": _Trace(
-            is_named,
-            F.col("timestamp"),
-            place,
-            _told(revision, "transaction_status", "amount", "currency", "policy_flag"),
-        ),
-        "silver.parity": _Trace(
-            is_named,
-            F.col("compared_at"),
-            revision,
-            _told(
-                F.concat_ws(", ", "differences"), F.lit("by"), F.concat_ws(", ", "causes"),
-                F.lit("unexplained"), F.concat_ws(", ", "unexplained"),
-            ),
-        ),
-        "silver.money_events": _Trace(
-            is_named, F.col("timestamp"), place, _told(revision, "event_type", "amount", "currency")
-        ),
-        "gold.transaction_history": _Trace(
-            is_named,
-            F.col("known_from"),
-            F.concat(F.lit("gold version "), F.col("gold_version").cast("string")),
-            F.concat(F.lit("changed "), F.concat_ws(", ", "changed_groups")),
-        ),
-        "gold.transactions": _Trace(
-            is_named,
-            F.col("updated_at"),
-            F.concat(F.size("contributions").cast("string"), F.lit(" contributions")),
-            _told(
-                "transaction_status", F.coalesce("settlement_status", F.lit("unsettled")),
-                "amount", "currency", "fraud_score", "fraud_reason_code", "policy_flag",
-            ),
-        ),
-    }  # fmt: skip
+    states: list[GoldState] = []
+    for row in sorted(rows, key=lambda row: row["gold_version"]):
+        known = [*map(_contribution, row["contributions"])]
+        before = _told_of(states[-1].contributions if states else ())
+        brought = [told for told in _told_of(known) if told not in before]
+        states.append(
+            GoldState(
+                row["gold_version"], row["known_from"], row["changed_groups"], brought, known
+            )
+        )  # fmt: skip
+    return states
+
+
+def _told_of(contributions: Iterable[Contribution]) -> list[str]:
+    return [
+        f"{c.source} {c.identity}, revision {c.revision}{' (withdrawn)' if c.withdrawn else ''}"
+        for c in contributions
+    ]
+
+
+def _contribution(told: Mapping[str, Any]) -> Contribution:
+    # history's have no payer
+    return Contribution(**dict.fromkeys(Contribution.model_fields) | {**told})
+
+
+def _read(spark: SparkSession, config: Config, table: Table) -> DataFrame:
+    return spark.read.format("delta").load(path_of(config, table))
+
+
+def tables_of(sightings: Sequence[Sighting], prefix: str) -> list[Sighting]:
+    """Those of one layer, or one table."""
+    return [s for s in sightings if s.table.startswith(prefix)]

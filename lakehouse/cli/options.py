@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -12,7 +12,12 @@ import typer
 from lakehouse.config import DEFAULT_CONFIG
 
 
-def _uuid(text: str) -> str:
+def some_uuid(text: str) -> str:
+    """A UUID, in lower case.
+
+    Raises:
+        BadParameter: it is none.
+    """
     try:
         return str(UUID(text.strip()))
     except ValueError:
@@ -20,16 +25,24 @@ def _uuid(text: str) -> str:
 
 
 def _instant(text: str) -> datetime:
-    wanted = f"{text!r} is neither a day nor ISO 8601 with an offset, as in 2026-03-09T14:03:00Z"
+    # Spark takes a second to import, with the texts of tables
+    from lakehouse.texts import typed_instant
+
     try:
-        if len(text) == len("2026-03-09"):
-            return datetime.combine(date.fromisoformat(text), time(), UTC)
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(wanted) from None
-    if instant.tzinfo is None:
-        raise typer.BadParameter(wanted)
-    return instant.astimezone(UTC)
+        return typed_instant(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def some_moment(text: str) -> str:
+    """A version of Gold, or an instant or day (UTC), as it was typed.
+
+    Raises:
+        BadParameter: it is none of them.
+    """
+    if not text.strip().isdecimal():
+        _instant(text.strip())
+    return text.strip()
 
 
 def some_text(text: str) -> str:
@@ -41,9 +54,11 @@ def some_text(text: str) -> str:
 
 ConfigPath = Annotated[Path, typer.Option("--config", help="The one config file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
-TransactionId = Annotated[str, typer.Argument(parser=_uuid, metavar="UUID", help="Which payment.")]
+TransactionId = Annotated[
+    str, typer.Argument(parser=some_uuid, metavar="UUID", help="Which payment.")
+]
 SomeTransactionId = Annotated[
-    str | None, typer.Argument(parser=_uuid, metavar="UUID", help="Which payment.")
+    str | None, typer.Argument(parser=some_uuid, metavar="UUID", help="Which payment.")
 ]
 SomeUserId = Annotated[
     str | None, typer.Option("--user", parser=some_text, metavar="ID", help="Whose payments.")
@@ -61,4 +76,6 @@ __all__ = [
     "SomeTransactionId",
     "SomeUserId",
     "TransactionId",
+    "some_moment",
+    "some_uuid",
 ]

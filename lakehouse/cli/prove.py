@@ -11,7 +11,12 @@ import typer
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
 from lakehouse.cli.terminal import note, say, show_grid, show_json, step
 from lakehouse.config import Config
-from lakehouse.errors import GoldNotDerivedError, OffsetsDifferError
+from lakehouse.errors import (
+    GoldNotDerivedError,
+    NotAccountedForError,
+    OffsetsDifferError,
+    ServingDriftError,
+)
 
 if TYPE_CHECKING:
     from lakehouse.cli.gold_proof import FoundFault, GoldProof
@@ -23,6 +28,7 @@ app = typer.Typer(help="Check what the platform promises.", no_args_is_help=True
 _COUNTS = ("topic", "partition", "delivered", "landed", "missing", "doubled", "unknown", "lost",
            "gaps", "waiting")  # fmt: skip
 _MOST_NAMED = 20
+_AMOUNTS = ("delivered", "accepted", "duplicates", "quarantined", "held", "unexplained")
 
 
 @app.callback()
@@ -54,6 +60,78 @@ def offsets(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> Non
                 note(f"{proof.topic}/{proof.partition}: no record at {_named(proof.gaps)}")
     if broken := [_broken(proof) for proof in proofs if not proof.holds]:
         raise OffsetsDifferError(broken)
+
+
+@app.command()
+def money(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Account for every record and every cent, from the senders' totals to Gold: runs reconcile."""
+    settings = Config.load(config)
+    from lakehouse.cli.counts import by_step
+    from lakehouse.cli.money import (
+        DIFFERENCES,
+        MONEY,
+        by_currency,
+        difference_cells,
+        document,
+        title,
+    )
+    from lakehouse.job import execute, job_named
+
+    with step("reconcile"):
+        lines = execute(job_named("reconcile"), settings, trigger="once", only_report=True)
+    if as_json:
+        show_json(document(lines))
+    else:
+        columns = ("step", *_AMOUNTS)
+        show_grid(f"records ({title(lines)})", columns, [
+            [getattr(counts, name) for name in columns] for counts in by_step(lines)
+        ])  # fmt: skip
+        show_grid("money, in smallest units", MONEY, [m.cells() for m in by_currency(lines)])
+        if differences := difference_cells(lines):
+            show_grid("differences", DIFFERENCES, differences)
+    if told := [each for line in lines for each in line.told]:
+        raise NotAccountedForError(told)
+
+
+@app.command()
+def serving(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Compare every item, not a sample.")
+    ] = False,
+    sample: Annotated[int, typer.Option(min=1, help="About so many payments.")] = 10_000,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Write what drifts, by conditional writes.")
+    ] = False,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Compare DynamoDB with Gold, as far as it was pushed: runs compare_serving."""
+    settings = Config.load(config)
+    from lakehouse.job import execute, job_named
+
+    with step("compare_serving"):
+        report = execute(
+            job_named("compare_serving"),
+            settings,
+            trigger="once",
+            sample=None if everything else sample,
+            repair=repair,
+            only_report=True,
+        )
+    if as_json:
+        show_json(asdict(report) | {"holds": not report.drifting})
+    else:
+        columns = ("version", "payments", "hot", "compared", "ahead", *report.drift, "repaired")
+        show_grid(
+            "items of DynamoDB beside Gold",
+            columns,
+            [[report.version, report.payments, report.hot, report.compared, report.ahead,
+              *report.drift.values(), report.repaired]],
+        )  # fmt: skip
+        for kind, names in report.named.items():
+            note(f"{kind}: {', '.join(names)}")
+    if report.drifting:
+        raise ServingDriftError(settings.dynamodb.table, report.drift, report.named)
 
 
 @app.command()

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.checkpoint import Checkpoint
 from lakehouse.cli.topics import seen_now
 from lakehouse.config import Config
-from lakehouse.delta import exists, latest_version, path_of
+from lakehouse.delta import exists, latest_version, path_of, table_id
 from lakehouse.errors import BrokerUnreachableError, ServiceError
 from lakehouse.tables import (
+    BRONZE_DROP_FILES,
     BRONZE_FRAUD_SCORES,
     BRONZE_TRANSACTIONS,
     GOLD_HISTORY_CHAIN,
@@ -69,6 +69,18 @@ def stream_statuses(spark: SparkSession, config: Config) -> list[StreamStatus]:
     ]
 
 
+def versions_behind(spark: SparkSession, config: Config) -> dict[str, int]:
+    """How many versions of what it reads each job behind Bronze has not read yet."""
+    lake = _Lake(spark, config)
+    read = {**READ_BY_STREAM, "build_batch": (BRONZE_DROP_FILES,)}
+    streams = [
+        *(_of_tables(lake, job, tables) for job, tables in read.items()),
+        _of_gold(lake, "record_history", lake.recorded_through()),
+        _of_gold(lake, "sync_dynamodb", lake.pushed_through()),
+    ]
+    return {each.stream: each.behind or 0 for each in streams}
+
+
 class _Lake:
     """What the files of a lake say of its streams; each table is asked once."""
 
@@ -86,9 +98,7 @@ class _Lake:
 
     def id_of(self, table: Table) -> str:
         """Delta's id of a table that exists."""
-        detail = DeltaTable.forPath(self.spark, path_of(self.config, table)).detail()
-        found = detail.select("id").first()
-        return str(found[0]) if found else ""
+        return table_id(self.spark, path_of(self.config, table))
 
     def checkpoint(self, job: str) -> Checkpoint:
         """What a job's stream has read."""

@@ -59,7 +59,7 @@ def derive(
     }
     winners = []
     for name, group in precedence.contested.items():
-        ranked = _strongest_first(_candidates(known, group, row), group)
+        ranked = strongest_first(candidates(known, group, row), group)
         competing = ranked if group.each_field else ranked[:1]
         row |= {field: value for unit in group.units for field, value in _won(competing, unit)}
         winners += [(name, ranked[0].identity)] if ranked else []
@@ -86,19 +86,22 @@ def settlement_status(sums: Mapping[str, Decimal]) -> SettlementStatus | None:
     return SettlementStatus.SETTLED if settled > 0 else None
 
 
-def _candidates(
+def candidates(
     known: Sequence[Contribution], group: Group, row: Mapping[str, Any]
 ) -> list[Contribution]:
+    """Of contributions that count, those that have a say in a group; `row` has the facts."""
     return [
         c
         for c in known
         if c.source in group.sources
-        and (group.each_field or _value(c, group.fields[0]) is not None)
-        and all(_value(c, field) == row[field] for field in group.agrees_with)
+        and (group.each_field or value_of(c, group.fields[0]) is not None)
+        and all(value_of(c, field) == row[field] for field in group.agrees_with)
     ]
 
 
-def _strongest_first(candidates: Iterable[Contribution], group: Group) -> list[Contribution]:
+def strongest_first(competing: Iterable[Contribution], group: Group) -> list[Contribution]:
+    """Candidates of a group in the order of its precedence."""
+
     def stronger(one: Contribution, other: Contribution) -> int:
         for field, classes in group.classes.items():
             if by_class := _class(classes, one, field) - _class(classes, other, field):
@@ -107,11 +110,11 @@ def _strongest_first(candidates: Iterable[Contribution], group: Group) -> list[C
             return by_source
         return next((order for key in group.then if (order := _compare(key, one, other))), 0)
 
-    return sorted(candidates, key=cmp_to_key(stronger))
+    return sorted(competing, key=cmp_to_key(stronger))
 
 
 def _class(classes: Sequence[Sequence[str]], contribution: Contribution, field: str) -> int:
-    value = _value(contribution, field)
+    value = value_of(contribution, field)
     return next((i for i, values in enumerate(classes) if value in values), len(classes))
 
 
@@ -121,7 +124,7 @@ def _rank(group: Group, contribution: Contribution) -> int:
 
 def _compare(key: Key, one: Contribution, other: Contribution) -> int:
     """Below zero if `one` is stronger."""
-    mine, theirs = _path(one, key.field), _path(other, key.field)
+    mine, theirs = key_of(one, key.field), key_of(other, key.field)
     if mine == theirs:
         return 0
     if mine is None or theirs is None:
@@ -132,12 +135,12 @@ def _compare(key: Key, one: Contribution, other: Contribution) -> int:
 def _won(ranked: Sequence[Contribution], unit: Sequence[str]) -> list[tuple[str, Any]]:
     def first_where(enough: Callable[[Iterable[object]], bool]) -> Contribution | None:
         return next(
-            (c for c in ranked if enough(_value(c, field) is not None for field in unit)),
+            (c for c in ranked if enough(value_of(c, field) is not None for field in unit)),
             None,
         )
 
     winner = first_where(all) or first_where(any)
-    return [(field, _value(winner, field) if winner else None) for field in unit]
+    return [(field, value_of(winner, field) if winner else None) for field in unit]
 
 
 def _money(known: Sequence[Contribution], currency: str | None) -> dict[str, Any]:
@@ -192,13 +195,14 @@ def _of_money(
         yield rules.rules.currency
 
 
-def _value(contribution: Contribution, field: str) -> Any:
+def value_of(contribution: Contribution, field: str) -> Any:
     """The contribution's value of a column of Gold."""
     value = getattr(contribution, TAKEN_FROM.get(field, field))
     return SCORE_SOURCES.get(Source(value)) if field == "score_source" else value
 
 
-def _path(contribution: Contribution, path: str) -> Any:
+def key_of(contribution: Contribution, path: str) -> Any:
+    """What a contribution says of a key of the precedence, as in `decision.decided_at`."""
     value: Any = contribution
     for name in path.split("."):
         value = None if value is None else getattr(value, name)

@@ -150,6 +150,34 @@ class ParityCause(StrEnum):
     MISSING_BATCH = "MISSING_BATCH"  # in the topic only, on a day that the log tells of
 
 
+class AccountDifference(StrEnum):
+    """Why one step of the flow does not say what the step before said."""
+
+    MISSING = "MISSING"  # delivered, and nowhere behind the step
+    DOUBLED = "DOUBLED"  # there more than once
+    UNDELIVERED = "UNDELIVERED"  # there, and nobody delivered it
+    ALTERED = "ALTERED"  # there, with another amount, currency, type or day
+    SUM_DIFFERS = "SUM_DIFFERS"  # a total of Gold is not the sum of its money events
+    CONTROL_UNMET = "CONTROL_UNMET"  # the sender's own totals say otherwise
+    # explained: somebody knows where it is, and why
+    UNREAD = "UNREAD"  # the job behind has not come to it yet
+    HELD = "HELD"  # in a file, or a batch, that is held
+    RELEASED = "RELEASED"  # a person let the file load although its totals are not met
+    WAITING = "WAITING"  # money of a payment that nobody has told of yet
+    OTHER_CURRENCY = "OTHER_CURRENCY"  # money in another currency than its payment: not summed
+
+
+EXPLAINED_DIFFERENCES = frozenset(
+    {
+        AccountDifference.UNREAD,
+        AccountDifference.HELD,
+        AccountDifference.RELEASED,
+        AccountDifference.WAITING,
+        AccountDifference.OTHER_CURRENCY,
+    }
+)
+
+
 class RuleKind(StrEnum):
     """Which file of rules is recorded."""
 

@@ -11,6 +11,8 @@ from lakehouse.records.silver import (
 )
 from lakehouse.schema import (
     BaseUnitsOrNull,
+    DayOrNull,
+    InstantOrNull,
     Long,
     LongOrNull,
     MinorUnitsOrNull,
@@ -18,6 +20,7 @@ from lakehouse.schema import (
     RateOrNull,
     Record,
     Total,
+    TotalOrNull,
 )
 
 
@@ -145,14 +148,67 @@ class ChainLink(Record):
     hash: str
 
 
-class Reconciliation(Record):
-    """One step of the flow: its counts close, or `unexplained` says by how much not."""
+class InputVersion(Record):
+    """A table as a run read it."""
 
+    table: str
+    version: Long
+
+
+class Difference(Record):
+    """One kind of difference of a line: how much of it, who, and since when."""
+
+    kind: str  # codes.AccountDifference
+    is_explained: bool
+    records: Long
+    amount: TotalOrNull  # smallest units between the two sides, never cancelled out
+    named: Long  # distinct transactions; coordinates, or files, where no transaction is known
+    names: list[str]  # the first of them, sorted; a bounded list
+    oldest_at: InstantOrNull  # UTC, event time of the oldest record concerned
+    reported_since: datetime  # UTC, the first run of the unbroken row of runs that report it
+
+
+class Reconciliation(Record):
+    """One line of a run: what one step of the flow had, and what became of it.
+
+    Of all lines of a step, `delivered` = `accepted` + `duplicates` + `quarantined` + `held`, and
+    what is MISSING. Amounts are smallest units of `currency`, of the records whose amount could be
+    read; `unexplained` counts the records of all differences that nobody explains, and is never
+    less than 0.
+    """
+
+    run_id: str
+    run_at: datetime  # UTC, by the job's clock
     gold_version: Long
+    inputs: list[InputVersion]  # sorted by table; one that nobody wrote yet is absent
     step: str
+    day: DayOrNull  # UTC day of the event; of delivery, for totals of senders; null: unreadable
+    currency: str | None
+    event_type: str | None  # of money events
     delivered: Long
     accepted: Long
     duplicates: Long
     quarantined: Long
     held: Long
     unexplained: Long
+    delivered_amount: TotalOrNull
+    accepted_amount: TotalOrNull
+    duplicates_amount: TotalOrNull
+    quarantined_amount: TotalOrNull
+    held_amount: TotalOrNull
+    unexplained_amount: TotalOrNull
+    differences: list[Difference]  # sorted by kind
+
+    @property
+    def told(self) -> list[str]:
+        """Each unexplained difference in a few words: step, kind, how much, and the first of whom.
+
+        Names are transactions, coordinates or files: never a payload, never a user.
+        """
+        return [
+            f"{self.step}: {each.records} {each.kind}"
+            + (f", {each.amount.normalize():f} {self.currency}" if each.amount else "")
+            + f" ({', '.join(each.names[:3])})"
+            for each in self.differences
+            if not each.is_explained
+        ]

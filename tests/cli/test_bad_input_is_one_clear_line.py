@@ -42,6 +42,8 @@ USAGE, FAILURE = 2, 1
         ),
         param(["explain", "a"], {}, USAGE, "'a' is not a UUID", id="no id to explain"),
         param(["query", "SELECT 1", "--limit", "-1"], {}, USAGE, "--limit", id="a negative limit"),
+        param(["report", "--out", "nowhere/r"], {}, USAGE, "no folder nowhere", id="no folder"),
+        param(["report", "--as-of", "9 Mar"], {}, USAGE, "a day nor", id="no time to report of"),
         param(["drops", "release", "x", "--reason", " "], {}, USAGE, "a blank", id="no reason"),
         param(["drops", "list", "--verdict", "x"], {}, USAGE, "'held'", id="no verdict"),
         param(["drops", "list"], {}, FAILURE, "lakehouse run load_drops", id="no drop yet"),

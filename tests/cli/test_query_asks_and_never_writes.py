@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -104,7 +105,7 @@ def test_an_earlier_version_answers_as_it_was(
     lake_for: Callable[[str], Lakehouse], ask: Ask
 ) -> None:
     lake = lake_for("reconcile")
-    lake.append(lake.spark.createDataFrame([a_step()], GOLD_RECONCILIATION.schema),
+    lake.append(lake.spark.createDataFrame([a_line()], GOLD_RECONCILIATION.schema),
                 GOLD_RECONCILIATION)  # fmt: skip
     question = "SELECT count(*) FROM gold.reconciliation VERSION AS OF {}"
     assert [ask(question.format(version)) for version in (0, 1)] == [[[0]], [[1]]]
@@ -112,8 +113,10 @@ def test_an_earlier_version_answers_as_it_was(
         ask(question.format(9))
 
 
-def a_step() -> tuple[int | str, ...]:
-    return (1, "a step", *(0,) * (len(GOLD_RECONCILIATION.columns) - 2))
+def a_line() -> dict[str, Any]:
+    needed = [field.name for field in GOLD_RECONCILIATION.schema if not field.nullable]
+    texts = {"run_id": "a run", "step": "a step", "run_at": datetime(2026, 3, 9, tzinfo=UTC)}
+    return dict.fromkeys(needed, 0) | texts | {"inputs": [], "differences": []}
 
 
 @pytest.mark.usefixtures("tokyo")

@@ -300,6 +300,11 @@ def _money_events(sheets: Sequence[Sheet]) -> list[Money]:
     ]  # fmt: skip
 
 
+def expected_money(sheets: Sequence[Sheet]) -> list[Money]:
+    """Every money event that was delivered and can be read, once."""
+    return _money_events(sheets)
+
+
 def _sound_rows(sheets: Sequence[Sheet], kind: str) -> list[Mapping[str, Any]]:
     return [
         row

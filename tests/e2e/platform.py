@@ -35,6 +35,7 @@ from tests.conftest import LOCAL, ROOT, SHORT_LIFE, addresses, in_folder, overri
 TIMEOUT_SECONDS = 900  # the first test of a run waits for the whole week
 SEED = int(os.environ.get("LAKEHOUSE_TEST_SEED", "20260302"))
 JOB_FILES = {
+    "create_tables": "gold/create_tables.py",
     "load_drops": "bronze/load_drops.py",
     "build_batch": "silver/build_batch.py",
     "ingest_transactions": "bronze/ingest_transactions.py",
@@ -45,6 +46,7 @@ JOB_FILES = {
     "consolidate": "gold/consolidate.py",
     "record_history": "gold/record_history.py",
     "sync_dynamodb": "gold/sync_dynamodb.py",
+    "compare_serving": "gold/compare_serving.py",
     "reconcile": "gold/reconcile.py",
     "audit": "gold/audit.py",
     "prove_history": "gold/prove_history.py",
@@ -63,6 +65,7 @@ class Run:
 
     process: subprocess.CompletedProcess[str]
     wrote: frozenset[str]
+    grown: frozenset[str]  # to which anybody did meanwhile
 
 
 @dataclass
@@ -95,7 +98,7 @@ class Platform:
         grown = {name for name, count in after.items() if count > before[name]}
         for job, process in zip(jobs, processes, strict=True):
             written = {name for name in grown if TABLES[name].written_by == job}
-            self.submitted[job] = Run(process, frozenset(written))
+            self.submitted[job] = Run(process, frozenset(written), frozenset(grown))
 
     def a_correction(self) -> Options:
         """Of a quarantined record that named nobody: it was one of the others, sent again."""
@@ -148,6 +151,7 @@ def empty_platform(services: Config, spark: SparkSession, folder: Path) -> Itera
 
 def deliver(platform: Platform, process: Process) -> None:
     """Policies and rates first, then the live half, then the drops."""
+    process("create_tables")
     landing = Path(platform.config.lake.landing)
     reference = [d for d in platform.world.drops if d.path.startswith(REFERENCE_KINDS)]
     write_drops(reference, landing)
@@ -160,7 +164,7 @@ def deliver(platform: Platform, process: Process) -> None:
     process("build_batch")
     process("consolidate")
     process("record_history", "sync_dynamodb")
-    last = ("reconcile", "audit", "correct_record", "compare_paths")
+    last = ("reconcile", "audit", "correct_record", "compare_paths", "compare_serving")
     process(*last, correct_record=platform.a_correction())
     # behind the others: it takes the lease of each job whose tables it maintains
     process("maintain", "prove_history")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import entry_points
 
 import pytest
+from pyspark.sql import functions as F
 
+from lakehouse.cli.lineage import traced
+from lakehouse.cli.links import Progress, Served, broken_links
+from lakehouse.cli.streams import versions_behind
 from lakehouse.serving import lookup
-from lakehouse.tables import GOLD_TRANSACTIONS
+from lakehouse.tables import GOLD_TRANSACTIONS, TABLES
 from tests.conftest import ROOT
 from tests.e2e.platform import JOB_FILES, TIMEOUT_SECONDS, Platform
 
@@ -32,8 +37,10 @@ WRITES = {
     "consolidate": {"gold.transactions"},
     "record_history": {"gold.transaction_history", "gold.history_chain"},
     "reconcile": {"gold.reconciliation"},
-    # their work is not in tables: see the tests below
+    # their work is in no table of their own: see the tests below
+    "create_tables": set(),
     "sync_dynamodb": set(),
+    "compare_serving": set(),
     "audit": set(),
     "prove_history": set(),
     "maintain": set(),
@@ -45,6 +52,10 @@ def test_the_job_runs_by_spark_submit_and_does_its_work(platform: Platform, job:
     run = platform.submitted[job]
     assert run.process.returncode == 0, run.process.stderr[-3000:]
     assert WRITES[job] <= run.wrote
+
+
+def test_every_table_was_created_before_anything_was_delivered(platform: Platform) -> None:
+    assert platform.submitted["create_tables"].grown == set(TABLES)
 
 
 def test_what_was_synced_by_spark_submit_is_in_dynamodb(platform: Platform) -> None:
@@ -66,6 +77,18 @@ def test_the_audit_by_spark_submit_found_every_decision_equal(platform: Platform
 
 def test_the_history_of_the_week_was_proven_by_spark_submit(platform: Platform) -> None:
     assert "everything holds" in platform.submitted["prove_history"].process.stdout
+
+
+def test_no_link_of_a_transaction_is_missing(platform: Platform) -> None:
+    richest = F.size("contributions").desc()
+    some = platform.read(GOLD_TRANSACTIONS).orderBy(richest, "transaction_id").limit(2).collect()
+    for row in some:
+        found = traced(platform.spark, platform.config, row["transaction_id"])
+        item = lookup(platform.config.dynamodb, row["transaction_id"])
+        store = Served(item, True, timedelta(days=platform.config.dynamodb.retention_days))
+        progress = Progress(versions_behind(platform.spark, platform.config))
+        assert broken_links(found, progress, store, datetime.now(UTC))[0] == []
+        assert {win.group for win in found.wins} >= {"payment_facts", "transaction_status"}
 
 
 def test_every_job_file_is_a_job_of_that_name_and_is_run_here() -> None:

@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from lakehouse import delta
+from lakehouse.cli.counts import by_step
 from lakehouse.cli.generate import send
 from lakehouse.cli.offsets import prove_offsets
 from lakehouse.config import Config, DynamoDbSettings
@@ -234,7 +235,7 @@ def test_a_hundred_thousand_mutated_records_are_each_in_silver_or_in_quarantine(
     platform.run("ingest_transactions")
     execute(enrich_live_without_items, platform.config, trigger="once")
     platform.run("consolidate")
-    steps = execute(job_named("reconcile"), platform.config)
+    steps = by_step(execute(job_named("reconcile"), platform.config))
     assert {step.step: step.unexplained for step in steps if step.unexplained} == {}
     [live] = [step for step in steps if step.step.startswith("bronze.transactions")]
     assert live.delivered >= MUTATED

@@ -18,6 +18,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from pyspark.sql import SparkSession
 
+from lakehouse.cli.counts import by_step
 from lakehouse.cli.offsets import prove_offsets
 from lakehouse.config import Config
 from lakehouse.job import execute, job_named
@@ -97,7 +98,7 @@ def problems_of(platform: Platform) -> list[str]:
     found += differences(platform, platform.sheets)
     found += [
         f"{step.step}: {step.unexplained} unexplained"
-        for step in execute(job_named("reconcile"), config)
+        for step in by_step(execute(job_named("reconcile"), config, only_report=True))
         if step.unexplained
     ]
     return found + _of_items(platform)

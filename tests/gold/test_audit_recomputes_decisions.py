@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import typer
 
-from gold.audit import DecisionsReport, RowsReport, audit
+from gold.audit import audit
+from gold.questions import DecisionsReport, RowsReport
 from lakehouse.context import Lakehouse
 from lakehouse.errors import (
     DecisionsDifferError,
@@ -79,9 +80,9 @@ def test_decisions_that_follow_from_their_evidence_are_equal_and_others_are_name
         }
     ]
     # each transaction can be asked for alone
-    assert audit(lake, transaction_id="T-2") == DecisionsReport(1, 1, [])
+    assert audit(lake, transaction_id=["T-2"]) == DecisionsReport(1, 1, [])
     with pytest.raises(TransactionNotFoundError):
-        audit(lake, transaction_id="t-9")
+        audit(lake, transaction_id=["t-9"])
 
 
 def test_any_table_is_shown_as_of_any_version(
@@ -102,7 +103,7 @@ def test_any_table_is_shown_as_of_any_version(
     with pytest.raises(VersionNotFoundError, match="the newest is 2"):
         audit(lake, table="silver.policies", version=3)
     with pytest.raises(typer.BadParameter):
-        audit(lake, table="silver.policies", transaction_id="t-1")
+        audit(lake, table="silver.policies", transaction_id=["t-1"])
 
 
 def test_a_version_without_a_table_is_refused(lake_for: Opener) -> None:

@@ -10,13 +10,14 @@ from decimal import Decimal
 import pytest
 from pyspark.sql import SparkSession
 
-from gold.following import gold_table_id
+from gold.following import Span, changes_in, gold_table_id
+from gold.hot import is_hot
 from gold.position import move_position, position_of
-from gold.serving import finality
+from gold.serving import finality, latest_rows, pushed_items
 from gold.sync_dynamodb import sync_dynamodb
-from lakehouse.config import DynamoDbSettings
+from lakehouse.config import DynamoDbSettings, HotSettings
 from lakehouse.context import Lakehouse
-from lakehouse.dynamodb import lookup
+from lakehouse.dynamodb import lookup, push
 from lakehouse.errors import DynamoDbError, FollowerAheadError
 from lakehouse.tables import GOLD_TRANSACTIONS, WAITING_DAY
 from tests.gold.rows import (
@@ -70,12 +71,98 @@ def test_an_outcome_is_final_only_when_nothing_ordinary_can_change_it(spark: Spa
     }
 
 
+def test_a_payment_is_hot_by_its_age_its_score_or_an_open_dispute(spark: SparkSession) -> None:
+    hot = HotSettings(days=10, score_from=Decimal("0.8"), scored_days=100, disputed_days=50)
+    week, month, half_year = (NOW - timedelta(days=days) for days in (7, 30, 180))
+    disputed = {"chargeback_amount": "1200", "settlement_status": "CHARGEBACK"}
+    cases = {
+        "made this week": (a_gold_row(timestamp=week), True),
+        "made a month ago": (a_gold_row(timestamp=month), False),
+        "... and suspicious": (a_gold_row(timestamp=month, fraud_score="0.8"), True),
+        "... and not suspicious enough": (a_gold_row(timestamp=month, fraud_score="0.79"), False),
+        "suspicious for too long": (a_gold_row(timestamp=half_year, fraud_score="0.9"), False),
+        "disputed lately": (a_gold_row(timestamp=half_year, last_money_at=month, **disputed), True),
+        "... and reversed": (
+            a_gold_row(
+                timestamp=half_year, last_money_at=month,
+                chargeback_reversed_amount="1200", **disputed,
+            ),
+            False,
+        ),
+        "disputed for too long": (
+            a_gold_row(timestamp=half_year, last_money_at=half_year, **disputed), False,
+        ),
+        "waits for its payment": (
+            a_waiting_row("t", a_contribution(source="MONEY_EVENT", event_time=week)), False,
+        ),
+        "withdrawn this week": (
+            a_waiting_row("t", a_contribution(event_time=week, withdrawn=True)), True,
+        ),
+    }  # fmt: skip
+    rows = [row | {"transaction_id": name} for name, (row, _) in cases.items()]
+    judged = frame(spark, GOLD_TRANSACTIONS, rows).withColumn("is_hot", is_hot(hot, NOW))
+    found = {row.transaction_id: row.is_hot for row in judged.collect()}
+    assert found == {name: expected for name, (_, expected) in cases.items()}
+
+
+def test_what_cools_down_leaves_a_tombstone_that_no_replay_gets_past(
+    lake_for: Opener, dynamodb: DynamoDbSettings
+) -> None:
+    gold = lake_for("consolidate")
+    cool = dynamodb.hot.model_copy(update={"days": 10, "disputed_days": 100})
+    lake = _serving_from(
+        lake_for("sync_dynamodb"), dynamodb.model_copy(update={"hot": cool, "retention_days": 10})
+    )
+    long_ago, lately = NOW - timedelta(days=60), NOW - timedelta(days=20)
+    old = {"timestamp": long_ago, "event_date": long_ago.date()}
+    ancient = {"timestamp": NOW - timedelta(days=200), "event_date": date(2025, 8, 21)}
+    disputed = {"settlement_status": "CHARGEBACK", "chargeback_amount": "1200",
+                "settled_amount": "1200", "last_money_at": lately}  # fmt: skip
+    append(
+        gold,
+        GOLD_TRANSACTIONS,
+        a_gold_row("disputed", **old, **disputed),
+        a_gold_row("never hot", **ancient),
+    )
+    sync_dynamodb(lake)
+    item = lookup(dynamodb, "disputed")
+    assert item is not None and item["gold"]["settlement_status"] == "CHARGEBACK"
+    assert lookup(dynamodb, "never hot") is None
+
+    merge_gold(
+        gold,
+        a_gold_row("disputed", **old, **disputed, chargeback_reversed_amount="1200"),
+        a_gold_row("never hot", **ancient, settled_amount="1200", last_money_at=lately),
+    )
+    sync_dynamodb(lake)
+    item = lookup(dynamodb, "disputed")
+    assert item is not None
+    assert (item["gold"], item["gold_version"]) == ({"cooled": True}, 2)
+    # longer than the change feed of Gold reaches back, and so longer than any replay
+    remembered = timedelta(days=lake.config.audit.horizon_days)
+    assert item["expires_at"] >= (lake.clock() + remembered).timestamp()
+    assert lookup(dynamodb, "never hot") is None
+
+    rows = changes_in(lake, Span(-1, 1)).transform(latest_rows, lake.config)
+    replayed = push(pushed_items(rows, lake.config, NOW), "gold", lake.config.dynamodb)
+    assert (replayed.written, replayed.refused) == (0, 1)
+    again = lookup(dynamodb, "disputed")
+    assert again is not None
+    assert (again["gold"], again["gold_version"]) == ({"cooled": True}, 2)
+
+    merge_gold(gold, a_gold_row("disputed", **old, **disputed, fraud_score="0.99"))
+    sync_dynamodb(lake)
+    reopened = lookup(dynamodb, "disputed")
+    assert reopened is not None and reopened["gold_version"] == 3
+    assert "cooled" not in reopened["gold"]
+
+
 def test_the_store_holds_the_newest_row_of_each_changed_transaction(
     lake_for: Opener, dynamodb: DynamoDbSettings
 ) -> None:
     gold = lake_for("consolidate")
     lake = _serving_from(lake_for("sync_dynamodb"), dynamodb)
-    expired = NOW - timedelta(days=dynamodb.retention_days, seconds=1)
+    expired = NOW - timedelta(days=dynamodb.hot.days, seconds=1)
     append(
         gold,
         GOLD_TRANSACTIONS,
@@ -96,7 +183,8 @@ def test_the_store_holds_the_newest_row_of_each_changed_transaction(
     item = lookup(dynamodb, "a")
     assert item is not None
     assert item["gold_version"] == 2
-    assert item["expires_at"] == int(MORNING.timestamp()) + dynamodb.retention_days * 86_400
+    days = dynamodb.hot.days + lake.config.audit.horizon_days
+    assert item["expires_at"] == int(MORNING.timestamp()) + days * 86_400
     assert item["gold"] == {
         "transaction_status": "AUTHORIZED", "settlement_status": "SETTLED", "amount": 1200,
         "currency": "EUR", "fraud_score": Decimal("0.25"), "score_source": "NONE",

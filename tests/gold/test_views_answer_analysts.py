@@ -15,7 +15,13 @@ from lakehouse import delta
 from lakehouse.cli.questions import answered
 from lakehouse.config import Config
 from lakehouse.context import Lakehouse
-from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS, WAITING_DAY
+from lakehouse.tables import (
+    GOLD_RECONCILIATION,
+    GOLD_TRANSACTION_HISTORY,
+    GOLD_TRANSACTIONS,
+    SILVER_PARITY,
+    WAITING_DAY,
+)
 from lakehouse.views import load_views
 from tests.conftest import LOCAL
 from tests.gold.rows import a_contribution, a_decision, a_gold_row, append, frame
@@ -121,6 +127,88 @@ def test_what_has_not_settled_is_counted_by_age(asked, rows) -> None:  # type: i
     assert found == {key: (count[key], total[key]) for key in count}
 
 
+def test_a_day_has_its_rates_of_what_can_have_them(asked, rows) -> None:  # type: ignore[no-untyped-def]
+    found = {row.pop("event_date"): row for row in asked("SELECT * FROM gold.rates_by_day")}
+    days: dict[date, list[Row]] = {}
+    for row in _payments(rows):
+        days.setdefault(row["event_date"], []).append(row)
+    assert found == {day: _daily(group) for day, group in days.items()}
+
+
+def test_scores_are_counted_by_tenth_and_outcome(asked, rows) -> None:  # type: ignore[no-untyped-def]
+    found = {
+        (row["outcome"], row["score_from"]): row["transactions"]
+        for row in asked("SELECT * FROM gold.score_distribution")
+    }
+    assert found == Counter((_outcome(row), _tenth(row["fraud_score"])) for row in _payments(rows))
+    assert {None, 0.0, 0.9} <= {score_from for _, score_from in found}
+
+
+def test_money_is_added_up_by_currency_alone(asked, rows) -> None:  # type: ignore[no-untyped-def]
+    sums = ("amount", "settled_amount", "refunded_amount", "chargeback_amount",
+            "chargeback_reversed_amount")  # fmt: skip
+    groups: dict[Any, list[Row]] = {}
+    for row in _payments(rows):
+        groups.setdefault((row["currency"], row["base_currency"]), []).append(row)
+    found = asked("SELECT * FROM gold.money_by_currency")
+    assert {
+        (row["currency"], row["base_currency"]): (
+            row["transactions"], row["in_base"], row["amount_base"], *(row[name] for name in sums)
+        )
+        for row in found
+    } == {
+        key: (
+            len(group),
+            len(group) if key[1] else 0,
+            sum(int(row["amount_base"]) for row in group) if key[1] else None,
+            *(sum(int(row[name]) for row in group) for name in sums),
+        )
+        for key, group in groups.items()
+    }  # fmt: skip
+
+
+def test_a_step_counts_as_it_was_last_counted(lake_for: Callable[[str], Lakehouse]) -> None:
+    lake = lake_for("reconcile")
+    nothing = {"duplicates": 0, "quarantined": 0, "held": 0, "unexplained": 1, "inputs": [],
+               "differences": []}  # fmt: skip
+    runs = [datetime(2026, 3, 8, hour, tzinfo=UTC) for hour in (9, 10)]
+    lines = (("a", 0, 9), ("c", 0, 1), ("a", 1, 3), ("a", 1, 5), ("b", 1, 5))
+    append(lake, GOLD_RECONCILIATION, *[
+        {"run_id": f"{run}", "run_at": runs[run], "step": step, "gold_version": 2,
+         "delivered": count, "accepted": count - 1, **nothing}
+        for step, run, count in lines
+    ])  # fmt: skip
+    rows = answered(lake.spark, lake.config, "SELECT * FROM gold.reconciled").collect()
+    assert {row.step: (row.delivered, row.accepted, row.unexplained) for row in rows} == {
+        "a": (8, 6, 2), "b": (5, 4, 1),
+    }  # fmt: skip
+
+
+def test_a_cause_counts_the_payments_that_still_differ(
+    lake_for: Callable[[str], Lakehouse],
+) -> None:
+    lake = lake_for("compare_paths")
+    revisions = [
+        ("a", 0, False, ["LATE_SCORE", "OTHER_SCORE"], []),
+        ("b", 0, False, ["LATE_SCORE"], []),
+        ("b", 1, True, [], []),  # agrees by now
+        ("c", 0, False, [], ["amount"]),
+        ("c", 1, False, ["LATE_SCORE"], ["amount"]),
+    ]
+    append(lake, SILVER_PARITY, *[
+        {"identity": id_, "transaction_id": id_, "revision": revision, "withdrawn": withdrawn,
+         "differences": [], "causes": causes, "unexplained": unexplained, "event_date": TODAY,
+         "read_versions": {},
+         "compared_at": datetime.now(UTC)}
+        for id_, revision, withdrawn, causes, unexplained in revisions
+    ])  # fmt: skip
+    rows = answered(lake.spark, lake.config, "SELECT * FROM silver.parity_by_cause").collect()
+    assert {row.cause: row.payments for row in rows} == {
+        "LATE_SCORE": 2, "OTHER_SCORE": 1, "UNEXPLAINED": 1,
+    }  # fmt: skip
+    assert {row.last_day for row in rows} == {TODAY}
+
+
 def test_a_dispute_begins_with_its_first_chargeback(asked, rows) -> None:  # type: ignore[no-untyped-def]
     found = {
         row["transaction_id"]: (row["state"], row["disputed_at"].astimezone(UTC))
@@ -150,6 +238,11 @@ def test_what_was_known_at_a_time_is_one_row_of_each(
         ("a", 1, hours[0], "PENDING"),
         ("a", 3, hours[2], "AUTHORIZED"),
         ("b", 2, hours[1], "DECLINED"),
+        ("c", 2, hours[1], None),
+        ("c", 3, hours[2], "AUTHORIZED"),
+        # its payment was withdrawn
+        ("d", 1, hours[0], "PENDING"),
+        ("d", 2, hours[1], None),
     ]
     without = ("user_id",)
     append(lake, GOLD_TRANSACTION_HISTORY, *[
@@ -157,6 +250,7 @@ def test_what_was_known_at_a_time_is_one_row_of_each(
          if key not in without}
         | {"gold_version": version, "known_from": at, "known_date": at.date(),
            "changed_groups": [], "contributions": []}
+        | ({"event_date": WAITING_DAY} if status is None else {})
         for id_, version, at, status in states
     ])  # fmt: skip
 
@@ -169,9 +263,9 @@ def test_what_was_known_at_a_time_is_one_row_of_each(
         return {row[0]: row[1] for row in answered(lake.spark, lake.config, sql).collect()}
 
     assert as_of("2026-03-08 08:59:59") == {}
-    assert as_of("2026-03-08 09:00:00") == {"a": "PENDING"}
+    assert as_of("2026-03-08 09:00:00") == {"a": "PENDING", "d": "PENDING"}
     assert as_of("2026-03-08 14:59:59") == {"a": "PENDING", "b": "DECLINED"}
-    assert as_of("2026-03-08 15:00:00") == {"a": "AUTHORIZED", "b": "DECLINED"}
+    assert as_of("2026-03-08 15:00:00") == {"a": "AUTHORIZED", "b": "DECLINED", "c": "AUTHORIZED"}
 
 
 def _row(number: int, chance: random.Random) -> Row:
@@ -202,6 +296,9 @@ def _row(number: int, chance: random.Random) -> Row:
         chargeback_reversed_amount=amount if reversed_ else "0",
         exceptions=chance.choice([[], ["A_RULE"], ["A_RULE", "B_RULE"]]),
         contributions=[a_contribution(), *(chargebacks if disputed else [])],
+        fraud_score=(None, "0", "0.05", "0.1", "0.95", "1")[number % 6],
+        **({"amount_base": amount, "base_currency": "EUR"} if number % 3 else
+           {"amount_base": None, "base_currency": None}),
     )  # fmt: skip
 
 
@@ -243,6 +340,43 @@ def _rates(group: list[Row]) -> Row:
         "declined": status["DECLINED"],
         "decline_rate": _ratio(status["DECLINED"], status["DECLINED"] + status["AUTHORIZED"]),
     }
+
+
+def _daily(group: list[Row]) -> Row:
+    status = Counter(row["transaction_status"] for row in group)
+    settled = [row for row in group if row["settled_amount"] != "0"]
+    disputed = sum(_is_disputed(row) for row in settled)
+    decided = [row["decision"] for row in group if row["decision"]]
+    flagged = sum(each["recommended_action"] != "ALLOW" for each in decided)
+    answered_ = status["DECLINED"] + status["AUTHORIZED"]
+    return {
+        "transactions": len(group),
+        "answered": answered_,
+        "declined": status["DECLINED"],
+        "decline_rate": _ratio(status["DECLINED"], answered_),
+        "settled": len(settled),
+        "disputed": disputed,
+        "dispute_rate": _ratio(disputed, len(settled)),
+        "decided": len(decided),
+        "flagged": flagged,
+        "flag_rate": _ratio(flagged, len(decided)),
+    }
+
+
+def _is_disputed(row: Row) -> bool:
+    return int(row["chargeback_amount"]) > int(row["chargeback_reversed_amount"])
+
+
+def _outcome(row: Row) -> str:
+    if _is_disputed(row):
+        return "DISPUTED"
+    if row["transaction_status"] == "DECLINED":
+        return "DECLINED"
+    return "SETTLED" if row["settled_amount"] != "0" else "WAITING"
+
+
+def _tenth(score: str | None) -> float | None:
+    return None if score is None else min(int(float(score) * 10), 9) / 10
 
 
 def _effect(rows: list[Row], fired: list[Row]) -> Row:

@@ -21,6 +21,7 @@ from lakehouse.tables import (
     Table,
 )
 from silver.build_batch import build_batch
+from tests.faults.world import SEEDS
 from tests.quality.builders import a_gate, a_row_rule, write_rules
 from tests.silver.deliveries import (
     a_log_row,
@@ -114,7 +115,7 @@ def some_rows(random: Random) -> Rows:
     return {number: random.randrange(1, 4) for number in random.sample(range(8), 4)}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_it_is_as_if_it_had_never_been_loaded(
     lenient: MortalLakehouse, strict: MortalLakehouse, seed: int
 ) -> None:

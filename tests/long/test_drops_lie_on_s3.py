@@ -10,17 +10,16 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from pyspark.sql import SparkSession
 
 from lakehouse.cli.delivered import delivered_files
 from lakehouse.config import Config
 from lakehouse.delta import path_of
-from lakehouse.local.jars import files_for
 from lakehouse.records.codes import DropFault, Verdict
 from lakehouse.tables import DROPS
 from tests.bronze.landing_folder import a_row, csv
 from tests.cli.processes import lakehouse
+from tests.s3_server import s3_server, s3a_settings
 
 BUCKET = "payments"
 DAY = "money_events/date=2026-03-08"
@@ -40,16 +39,9 @@ class S3Landing:
 
     def load(self, *words: str) -> None:
         """Run load_drops, or what `words` say, as a process that knows S3A."""
-        settings = {
-            "spark.driver.extraClassPath": ":".join(map(str, files_for("s3"))),
-            "spark.hadoop.fs.s3a.endpoint": self.endpoint,
-            "spark.hadoop.fs.s3a.path.style.access": "true",
-            "spark.hadoop.fs.s3a.access.key": "test",
-            "spark.hadoop.fs.s3a.secret.key": "test",
-        }
         overrides = {
             "LAKE__LANDING": f"s3a://{BUCKET}/landing",
-            "SPARK__SETTINGS": json.dumps(settings),
+            "SPARK__SETTINGS": json.dumps(s3a_settings(self.endpoint)),
         }
         ended = lakehouse(*(words or ("run", "load_drops")), overrides=overrides)
         assert ended.returncode == 0, ended.stderr[-2000:]
@@ -57,20 +49,16 @@ class S3Landing:
 
 @pytest.fixture
 def landing() -> Iterator[S3Landing]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    endpoint = f"http://127.0.0.1:{port}"
-    client: Any = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    client.create_bucket(Bucket=BUCKET)
-    yield S3Landing(endpoint, client)
-    server.stop()
+    with s3_server() as endpoint:
+        client: Any = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        client.create_bucket(Bucket=BUCKET)
+        yield S3Landing(endpoint, client)
 
 
 def test_a_prefix_is_loaded_corrected_and_released(

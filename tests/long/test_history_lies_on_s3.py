@@ -11,19 +11,18 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from moto.server import ThreadedMotoServer
 from pyspark.sql import SparkSession
 
 from lakehouse.config import Config
 from lakehouse.context import Lakehouse, Trigger
 from lakehouse.delta import path_of
 from lakehouse.lease import held_lease
-from lakehouse.local.jars import files_for
 from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.cli.processes import lakehouse
 from tests.conftest import LOCAL, NOON
 from tests.faults.world import FIRST_SEED
 from tests.gold.busy import busy
+from tests.s3_server import s3_server, s3a_settings
 
 BUCKET, HEADS = "payments", "heads"
 GOLD = "lake/tables/gold/transactions"
@@ -32,11 +31,8 @@ GOLD = "lake/tables/gold/transactions"
 @pytest.fixture
 def endpoint() -> Iterator[str]:
     """A server that answers as S3 does."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with s3_server() as address:
+        yield address
 
 
 @pytest.fixture
@@ -59,13 +55,7 @@ def on_s3(
     values = yaml.safe_load(LOCAL.read_text())
     values["lake"]["root"] = f"s3a://{BUCKET}/lake"
     values["rules"] = {name: str(LOCAL.parent / file) for name, file in values["rules"].items()}
-    values["spark"]["settings"] |= {
-        "spark.driver.extraClassPath": ":".join(map(str, files_for("s3"))),
-        "spark.hadoop.fs.s3a.endpoint": endpoint,
-        "spark.hadoop.fs.s3a.path.style.access": "true",
-        "spark.hadoop.fs.s3a.access.key": "test",
-        "spark.hadoop.fs.s3a.secret.key": "test",
-    }
+    values["spark"]["settings"] |= s3a_settings(endpoint)
     values["history"]["heads"] = {
         "store": "s3", "bucket": HEADS, "prefix": "gold", "region": "us-east-1",
         "endpoint_url": endpoint, "lock_days": 30,

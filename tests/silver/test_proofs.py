@@ -10,8 +10,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.decision import Regions
-from silver.proofs import COUNTED, is_derived, known_by_then, proving_books
+from lakehouse.decision import COUNTED, Regions, is_derived, known_by_then
+from silver.proofs import proving_books
 
 NOON = datetime(2026, 3, 9, 12, tzinfo=UTC)
 PAID_AT = datetime(2026, 3, 9, 11, tzinfo=UTC)

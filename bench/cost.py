@@ -1,0 +1,123 @@
+"""`python -m bench.cost`: what a million transactions cost, by list prices and assumptions.
+
+Pure arithmetic over `bench/prices.yaml`, no measurement: `docs/deploy.md` has the table that it
+prints, and a test compares the two. All sums are USD for a month of 730 hours, without tax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.scale import MEASURED
+
+PRICES = Path(__file__).with_name("prices.yaml")
+RATES = (100, 1_000, 10_000)  # transactions per second, day and night
+HOURS = 730
+_SECONDS = HOURS * 3600
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What runs for a rate: brokers, worker cores of streams all month, core hours of a day."""
+
+    broker: str
+    streaming_cores: int
+    batch_core_hours_a_day: int
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """Per transaction: messages, items, bytes; each is said in docs/deploy.md."""
+
+    kafka_messages: float = 2.0  # the payment and its score
+    message_bytes: int = 700
+    replicas: int = 3
+    topic_days: int = 7
+    index_writes: float = 3.0  # decided, scored late or paid, Gold; units of 1,024 bytes
+    index_inserts: float = 1.0  # of these, the ones that also write the index by user
+    item_bytes: int = 544  # decision record 13, the median
+    index_days: int = 400
+    index_reads: float = 1.0  # lookups, half a unit each
+    # upper bounds of docs/scale.md and the messages as delivered; no copies that time travel keeps
+    lake_bytes: int = round(sum(each.rows * each.bytes_per_row for each in MEASURED)) + 2 * 700
+    lake_days: int = 365
+    gb_of_a_core: float = 4.0
+    # two ingestions and the enrichment: commits, listings and data files of a micro-batch
+    puts_a_batch: int = 24
+    gets_a_batch: int = 120
+    batch_seconds: float = 6.0
+    puts_a_million: int = 6_000  # a day's tables, in files of some 16 MB and more
+
+
+FLEETS: Mapping[int, Fleet] = {
+    100: Fleet("kafka.m7g.large", streaming_cores=24, batch_core_hours_a_day=12),
+    1_000: Fleet("kafka.m7g.large", streaming_cores=48, batch_core_hours_a_day=60),
+    10_000: Fleet("kafka.m7g.2xlarge", streaming_cores=288, batch_core_hours_a_day=560),
+}
+
+
+def prices() -> Any:
+    """The data file of prices."""
+    return yaml.safe_load(PRICES.read_text(encoding="utf-8"))
+
+
+def monthly(rate: int, price: Any, given: Assumptions | None = None) -> dict[str, float]:
+    """USD a month by part, when so many transactions a second come all the time.
+
+    What is stored counts as it stands once retention is reached.
+    """
+    given, fleet = given or Assumptions(), FLEETS[rate]
+    millions = rate * _SECONDS / 1e6
+    a_day = rate * 86_400
+    topics_gb = (
+        a_day * given.kafka_messages * given.message_bytes * given.replicas * given.topic_days / 1e9
+    )
+    items_gb = a_day * given.index_days * given.item_bytes / 1e9
+    lake_gb = a_day * given.lake_days * given.lake_bytes / 1e9
+    core_hours = fleet.streaming_cores * HOURS + fleet.batch_core_hours_a_day * HOURS / 24
+    batches = _SECONDS / given.batch_seconds
+    units = given.index_writes + given.index_inserts
+    return {
+        "MSK": 3 * HOURS * price["msk_broker_hour"][fleet.broker]
+        + topics_gb * price["msk_storage_gb_month"],
+        "EMR Serverless": core_hours
+        * (price["emr_vcpu_hour"] + given.gb_of_a_core * price["emr_gb_hour"]),
+        "S3": lake_gb * price["s3_gb_month"]
+        + (batches * given.puts_a_batch + millions * given.puts_a_million) / 1000
+        * price["s3_put_1000"]
+        + batches * given.gets_a_batch / 1000 * price["s3_get_1000"],
+        "DynamoDB requests": millions * units * price["dynamodb_write_million"]
+        + millions * given.index_reads * 0.5 * price["dynamodb_read_million"],
+        "DynamoDB storage": items_gb
+        * (price["dynamodb_gb_month"] + price["dynamodb_pitr_gb_month"]),
+        "network and keys": 9 * HOURS * price["nat_or_endpoint_hour"]
+        + batches * 10 / 10_000 * price["kms_10000"],
+    }  # fmt: skip
+
+
+def table() -> str:
+    """The Markdown table of docs/deploy.md."""
+    price = prices()
+    sums = {rate: monthly(rate, price) for rate in RATES}
+    millions = {rate: rate * _SECONDS / 1e6 for rate in RATES}
+    head = "| USD per million transactions | " + " | ".join(f"{rate:,}/s" for rate in RATES) + " |"
+    lines = [head, "|---|" + "---:|" * len(RATES)]
+    for part in sums[RATES[0]]:
+        cells = (f"{sums[rate][part] / millions[rate]:,.2f}" for rate in RATES)
+        lines.append(f"| {part} | {' | '.join(cells)} |")
+    totals = {rate: sum(parts.values()) for rate, parts in sums.items()}
+    each = (f"**{totals[rate] / millions[rate]:,.2f}**" for rate in RATES)
+    lines.append(f"| **all** | {' | '.join(each)} |")
+    lines.append("| USD a month | " + " | ".join(f"{totals[rate]:,.0f}" for rate in RATES) + " |")
+    cells = (f"{millions[rate]:,.0f}" for rate in RATES)
+    lines.append(f"| million transactions a month | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,0 +1,210 @@
+"""The senders' own totals of a delivered day, against the rows that Bronze took of it.
+
+`_CONTROL.json` is read where it was delivered, so that nothing between the sender and the account
+can have changed it. It says no more than totals: a difference names the folder of its day.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from gold.following import hadoop_path
+from gold.items import Bucket, items
+from lakehouse.context import Lakehouse
+from lakehouse.records.codes import AccountDifference, Verdict
+from lakehouse.tables import DROPS
+from lakehouse.texts import csv_cell
+
+_CONTROL = "_CONTROL.json"
+_NUMBER = r"^[+-]?[0-9]{1,20}([.][0-9]{1,18})?$"
+_TOTALS = "kind string, day date, currency string, rows long, amount decimal(25,2)"
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a sender says of one day of one kind; None where it says nothing of it."""
+
+    kind: str
+    day: date
+    rows: int | None
+    amount: dict[str, Decimal] | None
+
+
+def step_of(kind: str) -> str:
+    """How the step from the sender to Bronze is called."""
+    return f"_CONTROL.json -> {DROPS[kind].name}"
+
+
+def delivered_controls(lake: Lakehouse) -> list[Control]:
+    """Totals of all days whose folder has them; a file that is none is load_drops' matter."""
+    pattern, files = hadoop_path(lake, f"{lake.config.lake.landing}/*/date=*/{_CONTROL}")
+    found = []
+    for status in files.globStatus(pattern) or []:
+        place = status.getPath()
+        folder = place.getParent()
+        kind, day = folder.getParent().getName(), folder.getName().removeprefix("date=")
+        control = control_of(kind, day, _text(lake, files, place)) if kind in DROPS else None
+        found += [control] if control else []
+    return found
+
+
+def control_of(kind: str, day: str, text: str) -> Control | None:
+    """Read one file; None where it is no control file, or its folder is no day."""
+    try:
+        said = json.loads(text)
+        rows, amount = said.get("rows"), said.get("amount")
+        totals = None if amount is None else {
+            str(code).strip(): Decimal(str(total)) for code, total in amount.items()
+        }  # fmt: skip
+        return Control(kind, date.fromisoformat(day), None if rows is None else int(rows), totals)
+    except (ValueError, AttributeError, TypeError, InvalidOperation):
+        return None
+
+
+def found_totals(drops: DataFrame, files: DataFrame, kind: str) -> DataFrame:
+    """What Bronze has of each day of delivery: `kind, day, currency, rows, amount`.
+
+    Rows of the greatest loaded revision of each path alone: what it superseded was another
+    delivery. `files` are rows of the manifest of this kind, whatever gates of Silver say of them.
+    """
+    content = ("path", "file_revision")
+    standing = (
+        files.where(F.col("verdict") == Verdict.LOADED.value)
+        .groupBy("path")
+        .agg(F.max("file_revision").alias("file_revision"))
+    )
+    texts = drops.join(F.broadcast(standing), [*content]).select(
+        F.col("delivery_date").alias("day"),
+        *[_cell(name).alias(name) for name in ("currency", "amount")],
+    )
+    is_number = F.col("amount").rlike(_NUMBER)
+    return texts.groupBy("day", "currency").agg(
+        F.lit(kind).alias("kind"),
+        F.count("*").alias("rows"),
+        F.sum(F.when(is_number, F.expr("try_cast(amount AS DECIMAL(38,2))")))
+        .cast("decimal(25,2)")
+        .alias("amount"),
+    ).select("kind", "day", "currency", "rows", "amount")  # fmt: skip
+
+
+def control_items(
+    spark: SparkSession, controls: Iterable[Control], found: DataFrame, files: DataFrame
+) -> DataFrame:
+    """Items of the senders' totals, one per day and currency, and of rows one per day.
+
+    What differs is CONTROL_UNMET, unless files of that day are held, or a person released one.
+    `found` is of all kinds together, `files` the manifest.
+    """
+    told = list(controls)
+    amounts = spark.createDataFrame(
+        [
+            (c.kind, c.day, code, None, total)
+            for c in told
+            for code, total in (c.amount or {}).items()
+        ],
+        _TOTALS,
+    )
+    counts = spark.createDataFrame(
+        [(c.kind, c.day, None, c.rows, None) for c in told if c.rows is not None], _TOTALS
+    )
+    days_of_amounts = spark.createDataFrame(
+        [(c.kind, c.day) for c in told if c.amount is not None], "kind string, day date"
+    )
+    place = ("kind", "day")
+    with_money = found.join(F.broadcast(days_of_amounts), [*place], "left_semi").where(
+        "amount IS NOT NULL AND currency IS NOT NULL"
+    )
+    of_amounts = (
+        amounts.select(*place, "currency", F.col("amount").alias("wanted"))
+        .join(with_money.select(*place, "currency", "amount"), [*place, "currency"], "full_outer")
+        .select(*place, "currency", *_sides("wanted", "amount"), F.lit(0).alias("rows"))
+    )
+    rows_found = found.groupBy(*place).agg(F.sum("rows").alias("found_rows"))
+    of_rows = (
+        counts.select(*place, F.col("rows").alias("wanted"))
+        .join(rows_found, [*place], "left")
+        .select(
+            *place,
+            F.lit(None).cast("string").alias("currency"),
+            *_sides("wanted", "found_rows"),
+            F.coalesce("wanted", F.lit(0)).alias("rows"),
+        )
+    )
+    days = _days(files)
+    money = of_amounts.withColumn("is_money", F.lit(True))
+    every = money.unionByName(of_rows.withColumn("is_money", F.lit(False)))
+    apart = F.abs(F.col("wanted") - F.col("found"))
+    step_names = F.create_map(*[F.lit(t) for kind in DROPS for t in (kind, step_of(kind))])
+    folder = F.concat_ws("/date=", "kind", F.col("day").cast("string"))
+    lines = every.join(days, [*place], "left").select(
+        F.element_at(step_names, F.col("kind")).alias("step"),
+        "day",
+        "currency",
+        F.lit(None).cast("string").alias("event_type"),
+        folder.alias("name"),
+        folder.alias("key"),
+        F.col("day").cast("timestamp").alias("at"),
+        F.when(F.col("is_money"), F.col("wanted")).alias("amount"),
+        "is_money",
+        "rows",
+        apart.alias("apart"),
+        "held",
+        "released",
+    )
+    kind = F.when(F.col("apart") == 0, None).when(
+        F.coalesce("held", F.lit(False)), str(AccountDifference.HELD)
+    ).when(F.coalesce("released", F.lit(False)), str(AccountDifference.RELEASED)).otherwise(
+        str(AccountDifference.CONTROL_UNMET)
+    )  # fmt: skip
+    bucket = F.when(kind.isNull(), str(Bucket.ACCEPTED)).when(
+        kind != str(AccountDifference.CONTROL_UNMET), str(Bucket.HELD)
+    )
+    return items(
+        lines,
+        bucket=bucket,
+        delivered=F.col("rows"),
+        kind=kind,
+        cases=F.when(F.col("is_money"), F.lit(1)).otherwise(F.col("apart")),
+        gap=F.when(F.col("is_money"), F.col("apart")),
+    )
+
+
+def _sides(wanted: str, found: str) -> list[Any]:
+    return [
+        F.coalesce(F.col(column), F.lit(0)).cast("decimal(25,2)").alias(name)
+        for name, column in (("wanted", wanted), ("found", found))
+    ]
+
+
+def _days(files: DataFrame) -> DataFrame:
+    """`kind, day, held, released`: whether files of a day are held, and whether any was let in."""
+    newest = files.groupBy("kind", F.col("delivery_date").alias("day"), "path").agg(
+        F.max_by(F.struct("verdict", "release_reason"), "judged_at").alias("said")
+    )
+    return newest.groupBy("kind", "day").agg(
+        F.max(F.col("said.verdict") != Verdict.LOADED.value).alias("held"),
+        F.max(F.col("said.release_reason").isNotNull()).alias("released"),
+    )
+
+
+def _cell(name: str) -> Any:
+    cell = csv_cell(F.col("header"), F.col("raw"), name)
+    sent = F.when(F.col("format") == "csv", cell).otherwise(F.get_json_object("raw", f"$.{name}"))
+    return F.trim(sent)
+
+
+def _text(lake: Lakehouse, files: Any, place: Any) -> str:
+    stream = files.open(place)
+    try:
+        jvm: Any = lake.spark.sparkContext._jvm
+        return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+    finally:
+        stream.close()

@@ -1,0 +1,61 @@
+"""How long a payment is hot, and how long the store has to remember that it was; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from lakehouse.config import Config, HotSettings
+from lakehouse.records.codes import Source
+
+
+def paid_at() -> Column:
+    """When a payment was made; null while nothing tells of it.
+
+    Of a withdrawn payment Gold knows no time, but its contributions still do.
+    """
+    return F.coalesce("timestamp", newest_event(is_of_payment))
+
+
+def hot_until(hot: HotSettings) -> Column:
+    """The instant at which a payment cools down, if nothing else happens; null: it never was hot.
+
+    By its age; later with a high score; later while chargebacks exceed their reversals.
+    """
+    made = paid_at()
+    is_suspicious = F.col("fraud_score") >= F.lit(hot.score_from)
+    is_disputed = F.col("chargeback_amount") > F.col("chargeback_reversed_amount")
+    until = [
+        made + F.lit(timedelta(days=hot.days)),
+        F.when(is_suspicious, made + F.lit(timedelta(days=hot.scored_days))),
+        F.when(is_disputed, F.col("last_money_at") + F.lit(timedelta(days=hot.disputed_days))),
+    ]
+    return F.when(made.isNotNull(), F.greatest(*until))  # greatest passes over nulls
+
+
+def is_hot(hot: HotSettings, now: datetime) -> Column:
+    """Whether a payment is served, as the clock stands."""
+    return F.coalesce(hot_until(hot) > F.lit(now), F.lit(False))
+
+
+def remembered_until(config: Config, now: datetime) -> Column:
+    """When an item that is written now may go.
+
+    Not before it is cold, and never while a replay can reach back to a version before it: as far
+    as Gold's change feed goes.
+    """
+    reach = F.lit(timedelta(days=config.audit.horizon_days))
+    return F.greatest(hot_until(config.dynamodb.hot), F.lit(now)) + reach
+
+
+def is_of_payment(contribution: Column) -> Column:
+    """Whether a contribution tells of the payment itself."""
+    return contribution["source"].isin(str(Source.BATCH_LOG), str(Source.LIVE_EVENT))
+
+
+def newest_event(such: Callable[[Column], Column]) -> Column:
+    """The newest event time of such contributions."""
+    return F.array_max(F.filter("contributions", such)["event_time"])

@@ -1,0 +1,164 @@
+"""How each table is asked about a transaction: which rows, their time and place, what they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from lakehouse.identity import drop_coordinates, kafka_coordinates
+from lakehouse.records.codes import Source
+from lakehouse.tables import DROPS
+
+
+def _none() -> Column:
+    return F.lit(None)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The rows of one table that are meant, and what a `lineage.Sighting` takes of each."""
+
+    about: Column
+    at: Column
+    coordinates: Column
+    tells: Column
+    identity: Column = field(default_factory=_none)
+    revision: Column = field(default_factory=_none)
+    source: Column = field(default_factory=_none)
+    score_id: Column = field(default_factory=_none)
+
+
+def traces_of(transaction_id: str) -> Mapping[str, Trace]:
+    """By table, in the order of the flow: rows that name the transaction."""
+    is_named = F.col("transaction_id") == transaction_id
+    return {
+        **_bronze(
+            F.lower(F.decode("key", "UTF-8")) == transaction_id,
+            F.contains(F.lower("raw"), F.lit(transaction_id)),
+        ),
+        **_silver(is_named),
+        **_gold(is_named),
+    }
+
+
+def traces_at(coordinates: Iterable[str]) -> Mapping[str, Trace]:
+    """Of the tables of Bronze: rows at these coordinates, whatever they name."""
+    places = [*coordinates]
+    return _bronze(kafka_coordinates().isin(places), drop_coordinates().isin(places))
+
+
+def _bronze(of_topic: Column, of_file: Column) -> Mapping[str, Trace]:
+    value = F.decode("value", "UTF-8")
+
+    def from_kafka(identity: Column) -> Trace:
+        size = F.concat(F.length("value").cast("string"), F.lit(" bytes"))
+        return Trace(of_topic, F.col("timestamp"), kafka_coordinates(), size, identity)
+
+    from_file = Trace(
+        of_file,
+        F.col("delivery_date"),
+        drop_coordinates(),
+        F.concat(F.lit("file revision "), F.col("file_revision").cast("string")),
+        revision=F.col("file_revision"),
+    )
+    told_of_score = ("$.model_version", "$.inference_time")
+    return {
+        "bronze.transactions": from_kafka(F.lower(F.get_json_object(value, "$.event_id"))),
+        "bronze.fraud_scores": from_kafka(
+            F.concat_ws("@", *[F.get_json_object(value, name) for name in told_of_score])
+        ),
+        **{table.name: from_file for table in DROPS.values()},
+    }
+
+
+def _silver(is_named: Column) -> Mapping[str, Trace]:
+    place = F.col("coordinates")
+    who = {"identity": F.col("identity"), "revision": F.col("revision")}
+    refused = Trace(
+        is_named,
+        F.col("quarantine_date"),
+        place,
+        _told(F.concat_ws(", ", "rule_ids"), F.lit("-"), F.concat_ws("; ", "reasons")),
+        identity=F.col("identity"),
+    )
+    scored = Trace(
+        is_named,
+        F.col("inference_time"),
+        place,
+        _told("score_source", "fraud_score", "fraud_reason_code", "model_version"),
+        source=F.concat("score_source", F.lit("_SCORE")),
+        **who,
+    )
+    revision = F.concat(
+        F.lit("revision "),
+        F.col("revision").cast("string"),
+        F.when(F.col("withdrawn"), F.lit(" (withdrawn)")).otherwise(F.lit("")),
+    )
+    return {
+        "silver.quarantine_live": refused,
+        "silver.quarantine_batch": refused,
+        "silver.corrections": Trace(
+            is_named, F.col("recorded_at"), place, F.col("reason"), identity=F.col("identity")
+        ),
+        "silver.fraud_scores": scored,
+        "silver.offline_scores": scored,
+        "silver.live_transactions": Trace(
+            is_named,
+            F.col("timestamp"),
+            place,
+            _told(
+                "transaction_status", "amount", "currency", F.lit("->"), "recommended_action",
+                "fraud_score", "fraud_reason_code", "policy_flag", F.lit("decided"), "decided_at",
+            ),
+            source=F.lit(str(Source.LIVE_EVENT)),
+            score_id=F.col("score_id"),
+            **who,
+        ),
+        "silver.batch_transactions": Trace(
+            is_named,
+            F.col("timestamp"),
+            place,
+            _told(revision, "transaction_status", "amount", "currency", "policy_flag"),
+            source=F.lit(str(Source.BATCH_LOG)),
+            **who,
+        ),
+        "silver.parity": Trace(
+            is_named,
+            F.col("compared_at"),
+            revision,
+            _told(
+                F.concat_ws(", ", "differences"), F.lit("by"), F.concat_ws(", ", "causes"),
+                F.lit("unexplained"), F.concat_ws(", ", "unexplained"),
+            ),
+        ),
+        "silver.money_events": Trace(
+            is_named,
+            F.col("timestamp"),
+            place,
+            _told(revision, "event_type", "amount", "currency"),
+            source=F.lit(str(Source.MONEY_EVENT)),
+            **who,
+        ),
+    }  # fmt: skip
+
+
+def _gold(is_named: Column) -> Mapping[str, Trace]:
+    return {
+        "gold.transactions": Trace(
+            is_named,
+            F.col("updated_at"),
+            F.concat(F.size("contributions").cast("string"), F.lit(" contributions")),
+            _told(
+                "transaction_status", F.coalesce("settlement_status", F.lit("unsettled")),
+                "amount", "currency", "fraud_score", "fraud_reason_code", "policy_flag",
+            ),
+        ),
+    }  # fmt: skip
+
+
+def _told(*columns: str | Column) -> Column:
+    parts = [F.col(c) if isinstance(c, str) else c for c in columns]
+    return F.concat_ws(" ", *[part.cast("string") for part in parts])

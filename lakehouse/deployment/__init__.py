@@ -1,0 +1,1 @@
+"""What runs in the account, derived from the jobs: their roles, their requests, their day."""

@@ -1,0 +1,91 @@
+"""What EMR Serverless is asked for: one StartJobRun for each job, from the config alone."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from lakehouse.config import Config, DeploySettings, JobSize
+from lakehouse.deployment.access import ACCESS
+from lakehouse.deployment.roles import role_suffix
+from lakehouse.errors import ConfigError
+
+Request = dict[str, Any]
+
+_ARCHIVE = "environment"
+_PYTHON = f"./{_ARCHIVE}/bin/python"
+# none is started by a schedule: what they need is told by a person, on their command line
+BY_HAND = frozenset({"audit", "correct_record"})
+
+
+def deploy_settings(config: Config) -> DeploySettings:
+    """The section `deploy`.
+
+    Raises:
+        ConfigError: this config runs nothing in an account.
+    """
+    if config.deploy is None:
+        raise ConfigError("deploy", ["is null: name a config of an account, as in conf/aws.yaml"])
+    return config.deploy
+
+
+def job_requests(config: Config) -> dict[str, Request]:
+    """Parameters of `start_job_run`, by job; `clientToken` is left to who sends it."""
+    settings = deploy_settings(config)
+    return {job: _request(settings, job) for job in ACCESS if job not in BY_HAND}
+
+
+def _request(settings: DeploySettings, job: str) -> Request:
+    access = ACCESS[job]
+    kind: Literal["streaming", "batch"] = "streaming" if access.streaming else "batch"
+    applications = settings.applications
+    arguments = [job, "--config", f"{_ARCHIVE}/share/lakehouse/conf/{settings.config}",
+                 "--trigger", "continuous" if access.streaming else "once"]  # fmt: skip
+    request: Request = {
+        "name": job,
+        "applicationId": applications.streaming if access.streaming else applications.batch,
+        "executionRoleArn": f"{settings.role_prefix}{role_suffix(job)}",
+        "jobDriver": {
+            "sparkSubmit": {
+                "entryPoint": f"{settings.artifacts}/run_job.py",
+                "entryPointArguments": arguments,
+                "sparkSubmitParameters": _submit(settings, settings.sizes[kind]),
+            }
+        },
+        "configurationOverrides": {
+            "monitoringConfiguration": {
+                "cloudWatchLoggingConfiguration": {
+                    "enabled": True,
+                    "logGroupName": settings.log_group,
+                    "logStreamNamePrefix": job,
+                },
+                # a copy of its own without end, under a key of AWS
+                "managedPersistenceMonitoringConfiguration": {"enabled": False},
+            }
+        },
+        "tags": {"lakehouse:job": job},
+    }
+    if access.streaming:
+        # the service starts it anew, in another zone if need be; five failures an hour are none
+        # that pass: then it stays down, and is told of
+        request |= {"mode": "STREAMING", "retryPolicy": {"maxFailedAttemptsPerHour": 5}}
+    else:
+        request |= {"mode": "BATCH", "executionTimeoutMinutes": settings.batch_minutes}
+    return request
+
+
+def _submit(settings: DeploySettings, size: JobSize) -> str:
+    found = {
+        "spark.archives": f"{settings.artifacts}/environment.tar.gz#{_ARCHIVE}",
+        "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": _PYTHON,
+        "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": _PYTHON,
+        "spark.executorEnv.PYSPARK_PYTHON": _PYTHON,
+        "spark.jars": ",".join(f"{settings.artifacts}/jars/{jar}" for jar in settings.jars),
+        "spark.driver.cores": str(size.driver_cores),
+        "spark.driver.memory": f"{size.driver_gb}g",
+        "spark.executor.cores": str(size.executor_cores),
+        "spark.executor.memory": f"{size.executor_gb}g",
+        "spark.dynamicAllocation.minExecutors": str(size.least_executors),
+        "spark.dynamicAllocation.maxExecutors": str(size.most_executors),
+        **settings.spark,
+    }
+    return " ".join(f"--conf {name}={value}" for name, value in found.items())

@@ -1,0 +1,62 @@
+"""Which addresses a config may name: encrypted ones, or this machine; no metadata service."""
+
+from __future__ import annotations
+
+import re
+import socket
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import urlsplit
+
+# Amazon's metadata service by IPv6: in a range of private networks, not in the link-local one
+_METADATA = frozenset({ip_address("fd00:ec2::254")})
+_METADATA_NAMES = frozenset(
+    {"metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
+)
+
+
+def checked_address(value: str) -> str:
+    """The address itself, if a client may be sent there. Looks up no name.
+
+    Raises:
+        ValueError: it is no http(s) address, carries a user or password, names a link-local or
+            unspecified host, or is not encrypted and leaves this machine.
+    """
+    try:
+        address = urlsplit(value)
+        is_complete = bool(address.scheme in ("http", "https") and address.hostname)
+        is_complete &= address.port != 0 and not re.search(r"\s", value)
+    except ValueError:
+        is_complete = False
+    if not is_complete:
+        raise ValueError("expected an address such as https://HOST:PORT/PATH, or http://HOST:PORT"
+                         " on this machine")  # fmt: skip
+    if address.username is not None or address.password is not None:
+        raise ValueError(
+            "an address holds no user and no password: secrets are named, never written"
+        )
+    host = (address.hostname or "").rstrip(".").lower()
+    number = _number_of(host)
+    if host in _METADATA_NAMES or (number is not None and _is_forbidden(number)):
+        raise ValueError(
+            "a link-local address is refused: there a cloud gives away the role's keys"
+        )
+    is_here = host == "localhost" or (number is not None and number.is_loopback)
+    if address.scheme != "https" and not is_here:
+        raise ValueError("http:// only on this machine: expected https://HOST:PORT/PATH")
+    return value
+
+
+def _number_of(host: str) -> IPv4Address | IPv6Address | None:
+    """A host that is a number, in whichever spelling a client takes: 169.254.1.1, 0xa9fe0101."""
+    with suppress(ValueError):
+        number = ip_address(host.partition("%")[0])
+        inside = number.ipv4_mapped if isinstance(number, IPv6Address) else None
+        return inside or number
+    with suppress(OSError):
+        return IPv4Address(socket.inet_aton(host))
+    return None
+
+
+def _is_forbidden(number: IPv4Address | IPv6Address) -> bool:
+    return number.is_link_local or number.is_unspecified or number in _METADATA

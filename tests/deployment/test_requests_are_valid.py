@@ -1,0 +1,221 @@
+"""`lakehouse deploy`: requests by boto3's own model, machines that reach each of their states."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import botocore.session
+import pytest
+import yaml
+from botocore.validate import ParamValidator
+from typer.testing import CliRunner
+
+from lakehouse.cli import app
+from lakehouse.config import Config
+from lakehouse.deployment.access import ACCESS, STREAMS
+from lakehouse.deployment.machines import DAY, day_machine, streams_machine
+from lakehouse.deployment.requests import BY_HAND, deploy_settings, job_requests
+from tests.conftest import LOCAL, ROOT
+from tests.deployment.policies import template
+
+AWS = ROOT / "conf" / "aws.yaml"
+REQUESTS = job_requests(Config.load(AWS))
+MACHINES = {"day": day_machine(Config.load(AWS)), "streams": streams_machine(Config.load(AWS))}
+
+
+def _faults(service: str, operation: str, request: Mapping[str, Any]) -> str:
+    model = botocore.session.get_session().get_service_model(service)
+    shape = model.operation_model(operation).input_shape
+    assert shape is not None
+    report: str = ParamValidator().validate(request, shape).generate_report()
+    return report
+
+
+@pytest.mark.parametrize("job", REQUESTS)
+def test_a_request_is_one_that_boto3_would_send(job: str) -> None:
+    # whoever sends it makes the token: the model says that it must be there
+    sent = REQUESTS[job] | {"clientToken": "made-by-boto3"}
+    assert not _faults("emr-serverless", "StartJobRun", sent)
+    assert "Unknown parameter" in _faults("emr-serverless", "StartJobRun", sent | {"nope": 1})
+
+
+def test_every_job_has_a_request_but_those_that_a_person_runs() -> None:
+    assert set(REQUESTS) == set(ACCESS) - BY_HAND
+
+
+@pytest.mark.parametrize("job", REQUESTS)
+def test_a_request_runs_its_job_by_its_role_with_what_lies_in_the_archive(job: str) -> None:
+    request = REQUESTS[job]
+    arguments = request["jobDriver"]["sparkSubmit"]["entryPointArguments"]
+    assert arguments[0] == request["name"] == job
+    assert (ROOT / "conf" / arguments[2].rpartition("/")[2]).is_file()
+    assert request["executionRoleArn"].endswith(f"role/lakehouse-{job.replace('_', '-')}")
+    assert (request["mode"] == "STREAMING") == (job in STREAMS) == (arguments[4] == "continuous")
+
+
+def test_settings_of_spark_survive_the_shell_and_each_has_its_reason() -> None:
+    words = shlex.split(
+        REQUESTS["consolidate"]["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
+    )
+    settings = dict(each.split("=", 1) for each in words[1::2])
+    assert set(words[::2]) == {"--conf"}
+    assert settings["spark.hadoop.fs.s3a.directory.marker.retention"] == "keep"
+    text = AWS.read_text()
+    lines = text[text.index("  spark:\n    # lets Delta") :].splitlines()[1:]
+    assert lines[0].strip().startswith("#")
+    named = {line.split(":")[0].strip() for line in lines if not line.strip().startswith("#")}
+    assert named - {""} == set(yaml.safe_load(text)["deploy"]["spark"])
+
+
+def test_the_locked_jars_are_the_ones_that_are_asked_for() -> None:
+    settings = deploy_settings(Config.load(AWS))
+    section = (ROOT / "requirements" / "jars.lock").read_text().split("[spark]\n")[1]
+    locked = {
+        "{}-{}.jar".format(*line.split()[0].split(":")[1:])
+        for line in section.split("\n[")[0].splitlines()
+        if line.strip()
+    }
+    # the last is Amazon's own, which docs/deploy.md fetches with its hash
+    assert set(settings.jars) - locked == {"aws-msk-iam-auth-2.3.2-all.jar"}
+    assert locked <= set(settings.jars)
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_file_is_what_the_config_makes(name: str) -> None:
+    made = json.loads((ROOT / "deploy" / f"{name}.asl.json").read_text())
+    assert made == MACHINES[name], f"run: lakehouse deploy {name} --config conf/aws.yaml"
+
+
+def test_the_day_is_in_order_and_knows_its_jobs() -> None:
+    jobs = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    known = jobs["project"]["entry-points"]["lakehouse.jobs"]
+    assert set(DAY) | set(STREAMS) <= set(known)
+    walked, state = [], MACHINES["day"]["StartAt"]
+    while state:
+        walked.append(state)
+        state = MACHINES["day"]["States"][state].get("Next")
+    assert tuple(walked) == DAY
+
+
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+def test_each_state_is_reached_and_leads_somewhere(machine: Mapping[str, Any]) -> None:
+    for scope in _scopes(machine):
+        states, reached, waiting = scope["States"], set(), [scope["StartAt"]]
+        while waiting:
+            name = waiting.pop()
+            if name not in reached:
+                reached.add(name)
+                waiting += _targets(states[name])
+        assert reached == set(states)
+        for state in states.values():
+            ends = state.get("End") or state["Type"] in ("Succeed", "Fail")
+            assert ends or _targets(state)
+
+
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+def test_what_fails_is_tried_again_and_then_told(machine: Mapping[str, Any]) -> None:
+    for scope in _scopes(machine):
+        for name, state in scope["States"].items():
+            if state["Type"] == "Task" and "sns:publish" not in state["Resource"]:
+                assert state["Retry"] and state["Catch"][0]["ErrorEquals"] == ["States.ALL"], name
+                told = scope["States"][state["Catch"][0]["Next"]]
+                assert told["Resource"].endswith("sns:publish")
+
+
+def test_a_day_ends_where_the_rest_would_build_on_a_failure() -> None:
+    states = MACHINES["day"]["States"]
+    after = {job: states[f"tell_{job}"].get("Next") for job in DAY}
+    assert after["build_batch"] == "failed" and after["compare_paths"] == "consolidate"
+
+
+def test_requests_of_machines_are_those_of_the_service_in_its_spelling() -> None:
+    def lowered(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                k[0].lower() + k[1:]: v if k == "Tags" else lowered(v) for k, v in value.items()
+            }
+        return value
+
+    for job in DAY:
+        assert lowered(MACHINES["day"]["States"][job]["Parameters"]) == REQUESTS[job]
+    for branch in MACHINES["streams"]["States"]["streams"]["Branches"]:
+        look = next(s for s in branch["States"].values() if "listJobRuns" in s.get("Resource", ""))
+        assert not _faults("emr-serverless", "ListJobRuns", lowered(look["Parameters"]))
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_definition_is_below_the_limit_of_the_service(name: str) -> None:
+    assert len(json.dumps(MACHINES[name])) < 1_048_576
+
+
+def test_the_command_prints_what_the_service_takes_and_names_what_it_does_not_know() -> None:
+    printed = CliRunner().invoke(app, ["deploy", "jobs", "consolidate", "--config", str(AWS)])
+    assert json.loads(printed.stdout) == REQUESTS["consolidate"]
+    for words, told in (
+        (["nope", "--config", str(AWS)], "nope"),
+        (["--config", str(LOCAL)], "is null"),
+    ):
+        failed = CliRunner().invoke(app, ["deploy", "jobs", *words])
+        assert failed.exit_code and told in str(failed.exception)
+
+
+def test_names_of_templates_are_those_of_the_config_and_of_the_code() -> None:
+    from lakehouse.serving import BY_USER
+    from lakehouse.serving_item import EVENT_TIME, EXPIRY, KEY, USER
+
+    config, storage = Config.load(AWS), template("storage.yaml")["Resources"]
+    index, leases = storage["PaymentsIndex"]["Properties"], storage["Leases"]["Properties"]
+    assert index["TableName"] == config.dynamodb.table
+    assert leases["TableName"] == config.lease.location
+    assert index["KeySchema"] == [{"AttributeName": KEY, "KeyType": "HASH"}]
+    (by_user,) = index["GlobalSecondaryIndexes"]
+    assert by_user["IndexName"] == BY_USER
+    assert [each["AttributeName"] for each in by_user["KeySchema"]] == [USER, EVENT_TIME]
+    kinds = {each["AttributeName"]: each["AttributeType"] for each in index["AttributeDefinitions"]}
+    assert kinds == {KEY: "S", USER: "S", EVENT_TIME: "N"}
+    assert index["TimeToLiveSpecification"] == {"AttributeName": EXPIRY, "Enabled": True}
+
+
+def test_buckets_are_private_versioned_and_encrypted_and_speak_tls_only() -> None:
+    found = template("storage.yaml")["Resources"]
+    buckets = {k: v["Properties"] for k, v in found.items() if v["Type"] == "AWS::S3::Bucket"}
+    assert len(buckets) == 4
+    for name, bucket in buckets.items():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+        rule = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]
+        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+        policy = found[f"{name}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+        tls = {"Bool": {"aws:SecureTransport": "false"}}
+        assert any(s["Effect"] == "Deny" and s.get("Condition") == tls for s in policy)
+    rules = buckets["LakeBucket"]["LifecycleConfiguration"]["Rules"]
+    assert not any("ExpirationInDays" in rule for rule in rules), "only Delta knows what is live"
+    lock = buckets["HeadsBucket"]["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    assert lock["Mode"] == "COMPLIANCE"
+    keys = [v["Properties"] for v in found.values() if v["Type"] == "AWS::KMS::Key"]
+    assert keys and all(key["EnableKeyRotation"] for key in keys)
+    athena = found["Analysts"]["Properties"]["WorkGroupConfiguration"]
+    assert athena["EnforceWorkGroupConfiguration"] and athena["BytesScannedCutoffPerQuery"]
+
+
+def _scopes(machine: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield machine
+    for state in machine["States"].values():
+        for branch in state.get("Branches", ()):
+            yield from _scopes(branch)
+
+
+def _targets(state: Mapping[str, Any]) -> list[str]:
+    choices = [*state.get("Choices", ()), *state.get("Catch", ()), state]
+    found = [each["Next"] for each in choices if "Next" in each]
+    return [*found, state["Default"]] if "Default" in state else found
+
+
+def test_no_message_carries_more_than_the_name_of_a_fault() -> None:
+    for text in re.findall(r'"Message.\$": "([^"]+)"', json.dumps(MACHINES)):
+        assert text == "States.Format('{}: execution {}', $.fault.Error, $$.Execution.Id)"
