@@ -91,6 +91,7 @@ class Lakehouse:
         Only its offsets say where a topic goes on, so the stream begins a new checkpoint.
         """
         self.checkpoint.delete()
+        self.meter.begins(topic.name, starting)
         options = kafka.reader_options(self.config.kafka, topic.name, starting)
         return self.spark.readStream.format("kafka").options(**options).load()
 

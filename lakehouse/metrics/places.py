@@ -61,7 +61,14 @@ def metered(config: Config, job: str, run_id: str = "") -> Iterator[Meter]:
         figures_of(config).send(points)
 
     sender = Sender(job, send, settings.flush_seconds, settings.queue_points)
-    meter = Meter(job, run_id, sender.take)
+
+    def ends(topic: str) -> Mapping[int, int]:
+        # a job that reads no topic has no use for a client
+        from lakehouse.kafka import topic_now
+
+        return topic_now(config.kafka, topic).end
+
+    meter = Meter(job, run_id, sender.take, ends)
     sender.every_time(lambda: [point(Metric.ALIVE, job, datetime.now(UTC), 1)])
     sender.every_time(meter.tick)
 

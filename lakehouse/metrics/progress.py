@@ -15,6 +15,27 @@ Progress = Mapping[str, Any]
 _Offsets = Mapping[str, Mapping[str, int]]  # of a topic, by partition
 
 
+def begun_at(progress: Progress, starting: Mapping[str, Mapping[int, int]]) -> Progress:
+    """The same micro-batch; of a new checkpoint it does not say where a topic began, but we do.
+
+    `starting` has the first offset of each partition, by topic.
+    """
+    sources = [
+        source
+        | {"startOffset": {topic: _by_text(starting[topic]) for topic in source["endOffset"]}}
+        if _is_topic(source)
+        and not source["startOffset"]
+        and source["endOffset"].keys() <= starting.keys()
+        else source
+        for source in progress["sources"]
+    ]
+    return {**progress, "sources": sources}
+
+
+def _by_text(offsets: Mapping[int, int]) -> dict[str, int]:
+    return {str(partition): offset for partition, offset in offsets.items()}
+
+
 def points_of_progress(progress: Progress, job: str, now: datetime) -> list[Point]:
     """Records, duration, and what waits in each partition of a topic.
 
@@ -68,6 +89,16 @@ def next_versions(progress: Progress | None) -> dict[str, int]:
         _path(source): int(source["endOffset"]["reservoirVersion"])
         for source in (progress or {"sources": []})["sources"]
         if isinstance(source["endOffset"], Mapping) and "reservoirVersion" in source["endOffset"]
+    }
+
+
+def processed(progress: Progress | None) -> dict[str, dict[int, int]]:
+    """Of each topic that a stream reads: the next offset of each partition."""
+    return {
+        topic: {int(partition): offset for partition, offset in offsets.items()}
+        for source in (progress or {"sources": []})["sources"]
+        if _is_topic(source)
+        for topic, offsets in source["endOffset"].items()
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -52,8 +52,6 @@ class Enough(Exception):
 def test_it_shows_the_lakes_own_file_until_it_is_ended(
     config: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from datetime import UTC, datetime
-
     figures_of(config).send([point(Metric.RECORDS_IN, "a_job", datetime.now(UTC), 4)])
 
     def pause(_: float) -> None:

@@ -13,7 +13,13 @@ from gold.waiting import waiting_by_age
 from lakehouse.metrics.commits import Commit, points_of_commit
 from lakehouse.metrics.hearing import points_of
 from lakehouse.metrics.points import Metric, Point
-from lakehouse.metrics.progress import next_versions, points_of_progress, read_through
+from lakehouse.metrics.progress import (
+    begun_at,
+    next_versions,
+    points_of_progress,
+    processed,
+    read_through,
+)
 from silver import figures
 from tests.conftest import NOON
 
@@ -60,11 +66,22 @@ def test_lag_is_the_brokers_end_minus_what_is_processed_of_each_partition() -> N
     }
 
 
+def test_a_new_checkpoint_begins_where_the_table_ended() -> None:
+    told_by_spark = progress(of_topic(None, {"0": 20}, {"0": 20}), of_table(None, 2, rows=3))
+    batch = begun_at(told_by_spark, {"payments": {0: 20}})
+    assert told(points_of_progress(batch, "ingest", NOON))[Metric.RECORDS_IN, "ingest"] == 3
+    assert read_through([batch])["topic payments"] == "0: -"
+    # of another topic nothing is known
+    assert begun_at(told_by_spark, {}) == told_by_spark
+
+
 def test_a_stream_of_tables_tells_rows_and_the_version_that_it_reads_next() -> None:
     batch = progress(of_table(3, 7, rows=8))
     assert told(points_of_progress(batch, "enrich", NOON))[Metric.RECORDS_IN, "enrich"] == 8
     assert next_versions(batch) == {"file:/lake/tables/bronze/transactions": 7}
     assert next_versions(None) == {}
+    assert processed(batch) == {}
+    assert processed(progress(of_topic(None, {"0": 3}, {"0": 9}))) == {"payments": {0: 3}}
 
 
 def test_a_run_has_read_from_its_first_micro_batch_to_its_last() -> None:
