@@ -20,16 +20,16 @@ def begun_at(progress: Progress, starting: Mapping[str, Mapping[int, int]]) -> P
 
     `starting` has the first offset of each partition, by topic.
     """
-    sources = [
-        source
-        | {"startOffset": {topic: _by_text(starting[topic]) for topic in source["endOffset"]}}
-        if _is_topic(source)
-        and not source["startOffset"]
-        and source["endOffset"].keys() <= starting.keys()
-        else source
-        for source in progress["sources"]
-    ]
-    return {**progress, "sources": sources}
+    return {**progress, "sources": [_begun(source, starting) for source in progress["sources"]]}
+
+
+def _begun(
+    source: Mapping[str, Any], starting: Mapping[str, Mapping[int, int]]
+) -> Mapping[str, Any]:
+    if not _is_topic(source) or source["startOffset"]:
+        return source
+    known = {t: _by_text(starting[t]) for t in source["endOffset"] if t in starting}
+    return {**source, "startOffset": known}
 
 
 def _by_text(offsets: Mapping[int, int]) -> dict[str, int]:
