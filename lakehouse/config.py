@@ -102,6 +102,11 @@ class LakeSettings(Settings):
         """The folder of all streaming checkpoints, one per job."""
         return f"{self.root}/checkpoints"
 
+    @property
+    def operations(self) -> str:
+        """The folder of what the platform says of itself: runs, and on a laptop figures, alerts."""
+        return f"{self.root}/operations"
+
 
 class SparkSettings(Settings):
     """Session settings; those that every runtime needs are in `lakehouse.session`."""
@@ -305,6 +310,94 @@ class LeaseSettings(Settings):
         return _beside_config(value) if info.data.get("store") == "file" else value
 
 
+class FiguresInFile(Settings):
+    """Metrics in a file below `lake.root`: for so many days, those of fraud scores longer."""
+
+    store: Literal["file"]
+    keep_days: PositiveInt
+    keep_score_days: PositiveInt
+
+
+class FiguresInCloudWatch(Settings):
+    """Metrics in CloudWatch; `endpoint_url: null` is the service of the region.
+
+    `dimensions` are on every metric, beside the subject's own.
+    """
+
+    store: Literal["cloudwatch"]
+    namespace: Annotated[str, Field(pattern="^[A-Za-z0-9_./#-]{1,255}$")]
+    dimensions: Mapping[str, str]
+    region: str
+    endpoint_url: HttpUrl | None
+
+
+class MetricsSettings(Settings):
+    """Where figures go: every so many seconds, from a queue of so many."""
+
+    to: Annotated[FiguresInFile | FiguresInCloudWatch, Field(discriminator="store")]
+    flush_seconds: float = Field(gt=0)
+    queue_points: PositiveInt
+
+
+class TerminalChannel(Settings):
+    """Alerts on standard error of whoever checks."""
+
+    channel: Literal["terminal"]
+
+
+class SnsChannel(Settings):
+    """Alerts to a topic; `endpoint_url: null` is the service of the region."""
+
+    channel: Literal["sns"]
+    topic_arn: Annotated[str, Field(pattern="^arn:aws[a-z-]*:sns:")]
+    region: str
+    endpoint_url: HttpUrl | None
+
+
+class PagerDutyChannel(Settings):
+    """Alerts as incidents, by the Events API, version 2."""
+
+    channel: Literal["pagerduty"]
+    url: HttpUrl
+    routing_key: SecretRef
+
+
+ChannelSettings = Annotated[
+    TerminalChannel | SnsChannel | PagerDutyChannel, Field(discriminator="channel")
+]
+
+
+class AlertSettings(Settings):
+    """Episodes, in a file below `lake.root` or in a DynamoDB `table`, and who is told of them.
+
+    An episode ends when its rule has held for `sound_minutes`. One that lasts is told again after
+    each `repeat_hours`; what a channel does not take is tried for `keep_unsent_hours`.
+    """
+
+    store: Literal["file", "dynamodb"]
+    table: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{3,255}$")] | None
+    runbook: Annotated[str, Field(min_length=1)]  # a path or an address; `#RULE` is added
+    sound_minutes: PositiveInt
+    repeat_hours: PositiveInt
+    keep_unsent_hours: PositiveInt
+    channels: tuple[ChannelSettings, ...]
+
+    @field_validator("table")
+    @classmethod
+    def _is_named(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("store") == "dynamodb" and value is None:
+            raise ValueError("store: dynamodb needs the name of a table")
+        return value
+
+    @field_validator("channels")
+    @classmethod
+    def _is_unique(cls, value: tuple[ChannelSettings, ...]) -> tuple[ChannelSettings, ...]:
+        names = [each.channel for each in value]
+        if len(set(names)) < len(names):
+            raise ValueError("expected each channel once")
+        return value
+
+
 class RuleFiles(Settings):
     """The data files that decide: who wins, what is legal, which reason, action, region; views."""
 
@@ -314,6 +407,7 @@ class RuleFiles(Settings):
     regions: Location
     quality: Location
     views: Location
+    alerts: Location
 
 
 class KafkaService(Settings):
@@ -407,6 +501,8 @@ class Config(BaseSettings):
     dynamodb: DynamoDbSettings
     catalog: CatalogSettings | None
     lease: LeaseSettings
+    metrics: MetricsSettings
+    alerts: AlertSettings
     rules: RuleFiles
     services: Services | None
     deploy: DeploySettings | None

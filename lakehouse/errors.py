@@ -8,6 +8,8 @@ LakehouseError                      anything below; the command line prints it i
 │   ├── PortInUseError              another process listens on the port a service needs
 │   ├── BrokerUnreachableError      no Kafka broker answers at the configured address
 │   ├── DynamoDbError               DynamoDB does not answer, refuses, or did not take every item
+│   ├── ChannelError                a channel of alerts did not take a message; it is sent later
+│   ├── FiguresError                the place of metrics does not answer, or refuses
 │   ├── IndexNotFoundError          DynamoDB answers, but has no such table yet
 │   └── UserIndexNotFoundError      the table is there, but not its index by user
 ├── TableNotFoundError              a table was asked for that no job has created yet
@@ -141,6 +143,28 @@ class DynamoDbError(ServiceError):
         super().__init__(
             f"DynamoDB table {table}: {fault}. Start the service (`lakehouse services start`) or "
             "correct dynamodb.* in the config; the next run pushes what is missing."
+        )
+
+
+class ChannelError(ServiceError):
+    """An alert stays queued: the next check sends it. `is_refusal`: another one may still go."""
+
+    def __init__(self, channel: str, why: str, is_refusal: bool = False) -> None:
+        self.channel, self.why, self.is_refusal = channel, why, is_refusal
+        super().__init__(
+            f"the channel {channel} did not take an alert: {why}. It is queued, and sent by "
+            "the next `lakehouse alerts check`; see alerts.channels in the config."
+        )
+
+
+class FiguresError(ServiceError):
+    """Metrics cannot be read or written; no job fails by it."""
+
+    def __init__(self, place: str, why: str) -> None:
+        self.place, self.why = place, why
+        super().__init__(
+            f"metrics: {place} does not answer: {why}. See metrics.to in the config; on AWS the "
+            "role needs cloudwatch:PutMetricData, ListMetrics and GetMetricData."
         )
 
 

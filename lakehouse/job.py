@@ -9,8 +9,9 @@ import inspect
 import re
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -23,10 +24,15 @@ from pyspark.sql.streaming import StreamingQuery
 
 from lakehouse.config import DEFAULT_CONFIG, Config
 from lakehouse.context import Lakehouse, Trigger
+from lakehouse.delta import latest_version, path_of
 from lakehouse.errors import BrokerUnreachableError, UnknownJobError
 from lakehouse.lease import held_lease
+from lakehouse.metrics.places import metered
+from lakehouse.metrics.progress import read_through
 from lakehouse.monitoring import configure_logging, finish, log_stack_traces, watched
+from lakehouse.runs import recorded
 from lakehouse.session import open_session
+from lakehouse.tables import TABLES
 
 JOB_ENTRY_POINTS = "lakehouse.jobs"
 _POLL_SECONDS = 0.05
@@ -124,12 +130,26 @@ def started(
     mode = Trigger(trigger or config.trigger.mode, config.trigger.interval_seconds)
     if mode.mode not in ("once", "continuous"):
         raise typer.BadParameter("expected once or continuous", param_hint="--trigger")
-    with watched(name), held_lease(config, name) as lease:
+    run_id = uuid.uuid4().hex[:12]
+    with (
+        watched(name, run_id),
+        held_lease(config, name) as lease,
+        # behind the lease: a start that was refused is no run, and hides none
+        recorded(config, name, run_id) as record,
+        metered(config, name, run_id) as meter,
+    ):
         spark = open_session(config, name)
         if debug:
             log_stack_traces(spark)
-        lake = Lakehouse(config, spark, name, mode, lease, clock)
-        yield Run(lake, job(lake, **options))
+        lake = Lakehouse(config, spark, name, mode, lease, clock, record=record, meter=meter)
+        try:
+            yield Run(lake, job(lake, **options))
+        finally:
+            # a fault here would hide the job's own
+            with suppress(Exception):
+                meter.close()
+            record.inputs.update(read_through(meter.progress))
+            record.outputs.update(_written(lake))
 
 
 @dataclass(frozen=True)
@@ -188,6 +208,19 @@ class Run:
         if not query.isActive:
             self.wait()
         query.stop()
+
+
+def _written(lake: Lakehouse) -> dict[str, str]:
+    """The version at which each table of the job stands, by the log: runs no query."""
+    found: dict[str, str] = {}
+    for table in TABLES.values():
+        if table.written_by == lake.job:
+            # what cannot be looked up is no reason to fail a run
+            with suppress(Exception):
+                version = latest_version(lake.spark, path_of(lake.config, table))
+                if version >= 0:
+                    found[table.name] = str(version)
+    return found
 
 
 def job_names() -> list[str]:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli import (
+    alerts,
     audit,
     catalog,
     demo,
@@ -26,6 +27,7 @@ from lakehouse.cli import (
     quarantine,
     query,
     report,
+    runs,
     services,
     status,
     up,
@@ -50,6 +52,8 @@ app.command("query")(query.query)
 app.add_typer(catalog.app, name="catalog")
 app.command("report")(report.report)
 app.command("status")(status.status)
+app.command("runs")(runs.runs)
+app.add_typer(alerts.app, name="alerts")
 
 
 @app.callback()

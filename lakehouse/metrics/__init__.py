@@ -1,0 +1,1 @@
+"""Figures of jobs and tables: heard from jobs, sent by a thread of its own."""

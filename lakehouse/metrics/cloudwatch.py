@@ -1,0 +1,149 @@
+"""Figures in CloudWatch: values with their counts, so that its statistics are of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config as ClientConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lakehouse.config import FiguresInCloudWatch
+from lakehouse.errors import FiguresError
+from lakehouse.metrics.points import HIGH, UNITS, Metric, Point, Stat
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.type_defs import MetricDatumTypeDef
+
+_SUBJECT = "Subject"
+_MOST_DATA = 1000  # of one request, by CloudWatch's limit
+_MOST_VALUES = 150  # of one datum, by the same
+_OLDEST = timedelta(days=14)  # what is older is refused, and the whole request with it
+_TIMEOUT_SECONDS = 5
+_STATISTICS = {
+    "count": "SampleCount",
+    "total": "Sum",
+    "high": f"p{HIGH:.0%}"[:-1],
+    "most": "Maximum",
+}
+
+
+class CloudWatchFigures:
+    """One namespace; each metric has the configured dimensions and `Subject`."""
+
+    def __init__(self, settings: FiguresInCloudWatch) -> None:
+        self._namespace = settings.namespace
+        self._common: list[Any] = [
+            {"Name": k, "Value": v} for k, v in sorted(settings.dimensions.items())
+        ]
+        self._client = boto3.client(
+            "cloudwatch",
+            endpoint_url=settings.endpoint_url,
+            region_name=settings.region,
+            config=ClientConfig(
+                connect_timeout=_TIMEOUT_SECONDS,
+                read_timeout=_TIMEOUT_SECONDS,
+                retries={"total_max_attempts": 2},
+            ),
+        )
+
+    def send(self, points: Sequence[Point]) -> None:
+        """Put points, many to a request; those older than CloudWatch takes are left out.
+
+        Raises:
+            FiguresError: CloudWatch does not answer, or refuses.
+        """
+        oldest = datetime.now(UTC) - _OLDEST
+        data = (datum for each in points if each.at > oldest for datum in self._data(each))
+        with self._named():
+            while batch := list(islice(data, _MOST_DATA)):
+                self._client.put_metric_data(Namespace=self._namespace, MetricData=batch)
+
+    def subjects(self, metric: Metric) -> list[str]:
+        """Of which subjects it has had values in the last two weeks."""
+        found = set()
+        with self._named():
+            pages = self._client.get_paginator("list_metrics").paginate(
+                Namespace=self._namespace, MetricName=str(metric), Dimensions=self._common
+            )
+            for page in pages:
+                for each in page["Metrics"]:
+                    found |= {d["Value"] for d in each["Dimensions"] if d["Name"] == _SUBJECT}
+        return sorted(found)
+
+    def stats(
+        self, metric: Metric, subject: str, since: datetime, until: datetime, each: timedelta
+    ) -> list[Stat]:
+        """Per span of `each` from `since` on, to `until` (exclusive); spans without values lack.
+
+        A span is a multiple of a minute. CloudWatch keeps minutes for 15 days, spans of five
+        minutes for 63, hours for 455.
+        """
+        told: dict[str, dict[datetime, float]] = {name: {} for name in _STATISTICS}
+        with self._named():
+            pages = self._client.get_paginator("get_metric_data").paginate(
+                MetricDataQueries=[
+                    {
+                        "Id": name,
+                        "MetricStat": {
+                            "Metric": self._metric(metric, subject),
+                            "Period": int(each.total_seconds()),
+                            "Stat": statistic,
+                        },
+                    }
+                    for name, statistic in _STATISTICS.items()
+                ],
+                StartTime=since,
+                EndTime=until,
+                ScanBy="TimestampAscending",
+            )
+            for page in pages:
+                for result in page["MetricDataResults"]:
+                    told[result["Id"]].update(
+                        zip(result["Timestamps"], result["Values"], strict=True)
+                    )
+        return [
+            Stat(
+                at.astimezone(UTC),
+                int(count),
+                told["total"].get(at, 0.0),
+                told["high"].get(at, 0.0),
+                told["most"].get(at, 0.0),
+            )
+            for at, count in sorted(told["count"].items())
+            if count
+        ]
+
+    def _data(self, point: Point) -> Iterator[MetricDatumTypeDef]:
+        unit: Any = UNITS.get(point.metric, "Count")
+        values = iter(sorted(point.values.items()))
+        while some := list(islice(values, _MOST_VALUES)):
+            yield {
+                "MetricName": str(point.metric),
+                "Dimensions": self._dimensions(point.subject),
+                "Timestamp": point.at,
+                "Values": [value for value, _ in some],
+                "Counts": [float(times) for _, times in some],
+                "Unit": unit,
+            }
+
+    def _metric(self, metric: Metric, subject: str) -> Any:
+        return {
+            "Namespace": self._namespace,
+            "MetricName": str(metric),
+            "Dimensions": self._dimensions(subject),
+        }
+
+    def _dimensions(self, subject: str) -> list[Any]:
+        return [*self._common, {"Name": _SUBJECT, "Value": subject}]
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except (BotoCoreError, ClientError) as fault:
+            raise FiguresError(f"CloudWatch ({self._namespace})", type(fault).__name__) from fault
