@@ -20,7 +20,7 @@ from lakehouse.alerts.rules import (
     SpikeRule,
     ThresholdRule,
 )
-from lakehouse.alerts.scores import Scores, baseline_at, findings
+from lakehouse.alerts.scores import Baseline, Scores, findings, levelled, usual_day
 from lakehouse.alerts.tails import at_least
 from lakehouse.metrics.points import Metric, Stat, minute_of
 from lakehouse.runs import JobRun, newest_of_each_job
@@ -130,13 +130,16 @@ def _spikes(rule: SpikeRule, figures: Figures, now: datetime) -> Iterator[Breach
 def _abnormal_scores(rule: ScoreRule, figures: Figures, now: datetime) -> Iterator[Breach]:
     until = minute_of(now)  # the minute that has just begun says little
     since = until - rule.window_minutes * _MINUTE
-    today = until.replace(hour=0, minute=0)
+    begin = since - rule.level_minutes * _MINUTE
     for subject in figures.subjects(Metric.FRAUD_SCORE):
         (window,) = scores_between(figures, subject, since, until, until - since) or (None,)
         if window is None:
             continue
-        first = today - rule.history_days * _DAY
-        usual = baseline_at(rule, scores_between(figures, subject, first, today, _HOUR), until)
+        (recent,) = scores_between(figures, subject, begin, since, since - begin) or (None,)
+        usual = _usual_between(rule, figures, subject, since, until)
+        before = _usual_between(rule, figures, subject, begin, since)
+        if usual and before:
+            usual = levelled(usual, before, recent)
         found = findings(rule, window, usual) if usual else []
         if found:
             told = "; ".join(
@@ -145,6 +148,17 @@ def _abnormal_scores(rule: ScoreRule, figures: Figures, now: datetime) -> Iterat
             )
             detail = f"of {window.count} scores in {rule.window_minutes} min: {told}"
             yield _breach(rule, subject, detail)
+
+
+def _usual_between(
+    rule: ScoreRule, figures: Figures, subject: str, since: datetime, until: datetime
+) -> Baseline | None:
+    """What is usual in the middle of a span."""
+    middle = since + (until - since) / 2
+    midnight = middle.replace(hour=0, minute=0, second=0, microsecond=0)
+    first = midnight - rule.history_days * _DAY
+    day = usual_day(rule, scores_between(figures, subject, first, midnight, _HOUR), middle.date())
+    return day.at(middle) if day else None
 
 
 def scores_between(
