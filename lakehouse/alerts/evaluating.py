@@ -20,7 +20,7 @@ from lakehouse.alerts.rules import (
     SpikeRule,
     ThresholdRule,
 )
-from lakehouse.alerts.scores import Baseline, Scores, findings, levelled, usual_day
+from lakehouse.alerts.scores import Scores, Seen, findings, usual_day
 from lakehouse.alerts.tails import at_least
 from lakehouse.metrics.points import Metric, Stat, minute_of
 from lakehouse.runs import JobRun, newest_of_each_job
@@ -130,35 +130,31 @@ def _spikes(rule: SpikeRule, figures: Figures, now: datetime) -> Iterator[Breach
 def _abnormal_scores(rule: ScoreRule, figures: Figures, now: datetime) -> Iterator[Breach]:
     until = minute_of(now)  # the minute that has just begun says little
     since = until - rule.window_minutes * _MINUTE
-    begin = since - rule.level_minutes * _MINUTE
     for subject in figures.subjects(Metric.FRAUD_SCORE):
-        (window,) = scores_between(figures, subject, since, until, until - since) or (None,)
-        if window is None:
-            continue
-        (recent,) = scores_between(figures, subject, begin, since, since - begin) or (None,)
-        usual = _usual_between(rule, figures, subject, since, until)
-        before = _usual_between(rule, figures, subject, begin, since)
-        if usual and before:
-            usual = levelled(usual, before, recent)
-        found = findings(rule, window, usual) if usual else []
-        if found:
+        window = _seen(rule, figures, subject, since, until)
+        recent = _seen(rule, figures, subject, since - rule.level_minutes * _MINUTE, since)
+        found = findings(rule, window, recent) if window else []
+        if window and found:
             told = "; ".join(
                 f"{each.figure} is {_told(each.value)}, usual is {_told(each.usual)}"
                 for each in found
             )
-            detail = f"of {window.count} scores in {rule.window_minutes} min: {told}"
+            detail = f"of {window.scores.count} scores in {rule.window_minutes} min: {told}"
             yield _breach(rule, subject, detail)
 
 
-def _usual_between(
+def _seen(
     rule: ScoreRule, figures: Figures, subject: str, since: datetime, until: datetime
-) -> Baseline | None:
-    """What is usual in the middle of a span."""
+) -> Seen | None:
+    """Scores of a span; None without any, or where nothing is known to be usual."""
+    (scores,) = scores_between(figures, subject, since, until, until - since) or (None,)
     middle = since + (until - since) / 2
     midnight = middle.replace(hour=0, minute=0, second=0, microsecond=0)
     first = midnight - rule.history_days * _DAY
-    day = usual_day(rule, scores_between(figures, subject, first, midnight, _HOUR), middle.date())
-    return day.at(middle) if day else None
+    hours = scores_between(figures, subject, first, midnight, _HOUR)
+    day = usual_day(rule, hours, middle.date())
+    usual = day.at(middle) if day else None
+    return Seen(scores, usual) if scores and usual else None
 
 
 def scores_between(

@@ -85,6 +85,7 @@ class ScoreRule(Rule):
     level_minutes: PositiveInt  # before the window: they tell how high this day lies
     history_days: PositiveInt
     min_days: Annotated[int, Field(ge=3)]
+    min_days_alike: Annotated[int, Field(ge=2)]  # weekdays, or weekend days
     weekend: tuple[IsoWeekday, ...]  # ISO: 1 is Monday; by UTC days
     rises_to: Annotated[float, Field(gt=1)]  # the share, so many times the usual one
     falls_to: Share

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import log, sqrt
 from statistics import median
@@ -23,6 +23,7 @@ from lakehouse.alerts.tails import at_least_of, log_likelihood
 
 _SCALE = 1.4826  # median absolute deviation to standard deviation, of a normal distribution
 _LEAST_RELATIVE_SPREAD = 0.08
+_OTHER_KIND_SPREAD = 0.1  # what Friday night says of Saturday, before a weekend was seen
 _LEVEL_SPREADS = 3.0  # so far from usual a whole day may lie; what is further is not the day
 _ONE_BIN = 0.01  # scores are counted by hundredths
 _HALF, _HOUR = timedelta(minutes=30), timedelta(hours=1)
@@ -60,12 +61,14 @@ class Usual:
     """What is usual of one figure at some instant.
 
     `spread` is the standard deviation of the figure from day to day, for the share with sampling
-    taken out; `noise` that of one score: a figure of n scores wavers by `noise / sqrt(n)` besides.
+    taken out, of which the hour before takes away all but `remains`; `noise` is that of one score:
+    a figure of n scores wavers by `noise / sqrt(n)` besides.
     """
 
     value: float
     spread: float
     noise: float
+    remains: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,14 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """Scores of one span, and what is usual in its middle."""
+
+    scores: Scores
+    usual: Baseline
+
+
+@dataclass(frozen=True)
 class Course:
     """One figure over the hours of a usual day (UTC), and how far days lie off, relative to it."""
 
@@ -87,13 +98,16 @@ class Course:
 
 @dataclass(frozen=True)
 class UsualDay:
-    """What is usual over a day, from the hours of `days` earlier ones; `size` scores in an hour."""
+    """What is usual over a day; `size` scores in an hour.
+
+    `is_alike` says that the earlier days are of its kind: weekdays, or weekends.
+    """
 
     share: Course
     mean: Course
     quantile: Course
     size: float
-    days: int
+    is_alike: bool
 
     def at(self, instant: datetime) -> Baseline | None:
         """At an instant, between the middles of two hours; None where neither hour is known."""
@@ -116,7 +130,7 @@ class UsualDay:
         seen = (self.share.spread * share) ** 2 - noise**2 / self.size
         spread = max(sqrt(max(0.0, seen)), _LEAST_RELATIVE_SPREAD * share)
         return Baseline(
-            Usual(share, spread, noise),
+            Usual(share, spread, noise, 0.0 if self.is_alike else _OTHER_KIND_SPREAD * share),
             self._level(between(self.mean), self.mean),
             self._level(between(self.quantile), self.quantile),
         )
@@ -139,88 +153,97 @@ class Abnormal:
 def usual_day(rule: ScoreRule, hours: Iterable[Scores], day: date) -> UsualDay | None:
     """What is usual on a UTC day, from hours before it; None with fewer than `min_days` days.
 
-    Days of the same kind (weekday or weekend) count alone as soon as there are `min_days` of them.
+    Days of the same kind (weekday or weekend) count alone from `min_days_alike` of them on.
     """
     earliest = day - timedelta(days=rule.history_days)
     usable = [h for h in hours if h.count and earliest <= h.at.date() < day]
     days = {h.at.date() for h in usable}
     alike = {each for each in days if _is_weekend(rule, each) == _is_weekend(rule, day)}
-    chosen = alike if len(alike) >= rule.min_days else days
+    is_alike = len(alike) >= rule.min_days_alike
+    chosen = alike if is_alike else days
     by_hour: dict[int, list[Scores]] = defaultdict(list)
     for hour in usable:
         if hour.at.date() in chosen:
             by_hour[hour.at.astimezone(UTC).hour].append(hour)
-    known = {hour: found for hour, found in by_hour.items() if len(found) >= rule.min_days}
-    if not known:
+    least = rule.min_days_alike if is_alike else rule.min_days
+    known = {hour: found for hour, found in by_hour.items() if len(found) >= least}
+    if len(days) < rule.min_days or not known:
         return None
     return UsualDay(
         _course(known, lambda h: h.share),
         _course(known, lambda h: h.mean),
         _course(known, lambda h: h.high),
         median(h.count for found in known.values() for h in found),
-        len(chosen),
+        is_alike,
     )
 
 
-def levelled(usual: Baseline, before: Baseline, recent: Scores | None) -> Baseline:
-    """With the share as high as this day is, by what was seen in the time before the window.
+def findings(rule: ScoreRule, window: Seen, recent: Seen | None) -> list[Abnormal]:
+    """Figures that are not as usual: share, mean, quantile.
 
-    `before` is what was usual in the middle of that time. The share's prior is a gamma distribution
-    around the usual one with the spread of days; what is left of the spread is its posterior. The
-    level stays within three spreads: a long attack does not become usual by lasting.
+    Share and mean are of the window; the quantile is of the `recent` time before it, for it jumps
+    in a short one. Of fewer than `min_scores` mean and quantile say nothing; the share is judged
+    all the same, by how likely its count is.
     """
-    if recent is None or not usual.share.value or not before.share.value:
-        return usual
-    share, relative = usual.share, usual.share.spread / usual.share.value
-    weight = 1 / relative**2
-    seen = (weight + recent.above) / (weight + recent.count * before.share.value)
-    bound = _LEVEL_SPREADS * relative
-    value = share.value * min(max(seen, 1 - bound), 1 + bound)
-    spread = value / sqrt(weight + recent.above)
-    return replace(usual, share=Usual(value, spread, share.noise))
-
-
-def findings(rule: ScoreRule, window: Scores, usual: Baseline) -> list[Abnormal]:
-    """Figures of the window that are not as usual: the share first, then mean and quantile.
-
-    A window of fewer than `min_scores` says nothing of the mean and the quantile; its share is
-    judged all the same, by how likely its count is.
-    """
-    found = [_share(rule, window, usual.share)]
-    if window.count >= rule.min_scores:
-        mean, quantile = usual.mean, usual.quantile
-        found += [
-            _off(rule, "mean", window.mean, window.count, mean, rule.least_mean_step),
-            _off(rule, "quantile", window.high, window.count, quantile, rule.least_quantile_step),
-        ]
+    scores, usual = window.scores, window.usual
+    level = _levelled(usual.share, recent) if recent else usual.share
+    found = [
+        _share(rule, scores, usual.share, level),
+        _off(rule, "mean", scores.mean, scores.count, usual.mean, rule.least_mean_step),
+    ]
+    if recent:
+        high, least = recent.usual.quantile, rule.least_quantile_step
+        found.append(_off(rule, "quantile", recent.scores.high, recent.scores.count, high, least))
     return [each for each in found if each]
 
 
-def _share(rule: ScoreRule, window: Scores, usual: Usual) -> Abnormal | None:
-    share = min(max(usual.value, rule.least_share), 1 - rule.least_share)
-    relative = usual.spread / usual.value if usual.value else _LEAST_RELATIVE_SPREAD
-    of, count, has_risen = window.count, round(window.above), window.share >= share
+def _levelled(share: Usual, recent: Seen) -> Usual:
+    """The usual share, as high as this day is.
+
+    The prior is a gamma distribution around the usual share with the spread of days; what is left
+    of the spread is its posterior. The level stays within three spreads: a long attack does not
+    become usual by lasting.
+    """
+    if not share.value:
+        return share
+    relative = share.spread / share.value
+    weight = 1 / relative**2
+    expected = recent.scores.count * recent.usual.share.value
+    level = (weight + recent.scores.above) / (weight + expected)
+    bound = _LEVEL_SPREADS * relative
+    value = share.value * min(max(level, 1 - bound), 1 + bound)
+    spread = max(value / sqrt(weight + recent.scores.above), share.remains)
+    return Usual(value, spread, share.noise)
+
+
+def _share(rule: ScoreRule, scores: Scores, usual: Usual, level: Usual) -> Abnormal | None:
+    has_risen = scores.share >= level.value
+    # a spike lifts the level of the hour behind it: its end is no fall
+    base = level if has_risen or level.value < usual.value else usual
+    share = min(max(base.value, rule.least_share), 1 - rule.least_share)
+    relative = base.spread / base.value if base.value else _LEAST_RELATIVE_SPREAD
     # a third and more cannot double and leave something: half of the others is as much
     other = min(share * rule.rises_to, (1 + share) / 2) if has_risen else share * rule.falls_to
-    evidence = log_likelihood(count, of, other, relative) - log_likelihood(
+    of, count = scores.count, round(scores.above)
+    likelier = log_likelihood(count, of, other, relative) - log_likelihood(
         count, of, share, relative
     )
-    if evidence < log(rule.times_likelier):
+    if likelier < log(rule.times_likelier):
         return None
     if has_risen:
         odds = at_least_of(count, of, share, relative)
     else:
         # few suspicious ones are many of the others
         odds = at_least_of(of - count, of, 1 - share, relative * share / (1 - share))
-    return Abnormal("share", window.share, usual.value) if odds < rule.odds else None
+    return Abnormal("share", scores.share, base.value) if odds < rule.odds else None
 
 
 def _off(
     rule: ScoreRule, figure: Figure, value: float, count: int, usual: Usual, least: float
 ) -> Abnormal | None:
     off = abs(value - usual.value)
-    wavers = sqrt(usual.spread**2 + usual.noise**2 / count)
-    if off < least or off < rule.deviations * wavers:
+    wavers = sqrt(usual.spread**2 + usual.noise**2 / max(count, 1))
+    if count < rule.min_scores or off < least or off < rule.deviations * wavers:
         return None
     return Abnormal(figure, value, usual.value)
 

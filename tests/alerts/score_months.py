@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lakehouse.alerts.rules import ScoreRule, load_alert_rules
-from lakehouse.alerts.scores import Scores, UsualDay, findings, levelled, usual_day
+from lakehouse.alerts.scores import Scores, Seen, UsualDay, findings, usual_day
 from tests.conftest import ROOT
 
 START = datetime(2026, 6, 1, tzinfo=UTC)  # a Monday
@@ -112,18 +112,16 @@ def alarms_of(rule: ScoreRule, scores: Any) -> Iterator[int]:
     def usual_on(day: int) -> UsualDay | None:
         return usual_day(rule, hours[: day * 24], (START + timedelta(days=day)).date())
 
-    def usual_between(begin: int, end: int) -> Any:
+    def seen(begin: int, end: int) -> Seen | None:
         middle = (begin + end) / 2
-        usual = usual_on(int(middle // DAY))
-        return usual.at(START + timedelta(minutes=middle)) if usual else None
+        day = usual_on(int(middle // DAY))
+        usual = day.at(START + timedelta(minutes=middle)) if day else None
+        return Seen(between(begin, end), usual) if usual else None
 
-    window, level = rule.window_minutes, rule.level_minutes
-    for minute in range(window + level, DAYS * DAY):
-        since = minute - window
-        usual, before = usual_between(since, minute), usual_between(since - level, since)
-        if usual and before:
-            usual = levelled(usual, before, between(since - level, since))
-        if usual and findings(rule, between(since, minute), usual):
+    for minute in range(rule.window_minutes + rule.level_minutes, DAYS * DAY):
+        since = minute - rule.window_minutes
+        window = seen(since, minute)
+        if window and findings(rule, window, seen(since - rule.level_minutes, since)):
             yield minute
 
 
