@@ -181,19 +181,25 @@ def usual_day(rule: ScoreRule, hours: Iterable[Scores], day: date) -> UsualDay |
 def findings(rule: ScoreRule, window: Seen, recent: Seen | None) -> list[Abnormal]:
     """Figures that are not as usual: share, mean, quantile.
 
-    Share and mean are of the window; the quantile is of the `recent` time before it, for it jumps
-    in a short one. Of fewer than `min_scores` mean and quantile say nothing; the share is judged
-    all the same, by how likely its count is.
+    A risen share and the mean are of the window. A fallen share and the quantile are of the
+    `recent` time before it: they are no attack, and waver in a short one. Of fewer than
+    `min_scores` mean and quantile say nothing; a share is judged by how likely its count is.
     """
     scores, usual = window.scores, window.usual
     level = _levelled(usual.share, recent) if recent else usual.share
     found = [
-        _share(rule, scores, usual.share, level),
+        _risen(rule, scores, level),
         _off(rule, "mean", scores.mean, scores.count, usual.mean, rule.least_mean_step),
     ]
     if recent:
-        high, least = recent.usual.quantile, rule.least_quantile_step
-        found.append(_off(rule, "quantile", recent.scores.high, recent.scores.count, high, least))
+        scores, usual = recent.scores, recent.usual
+        found += [
+            _fallen(rule, scores, usual.share),
+            _off(
+                rule, "quantile", scores.high, scores.count, usual.quantile,
+                rule.least_quantile_step,
+            ),
+        ]  # fmt: skip
     return [each for each in found if each]
 
 
@@ -216,26 +222,39 @@ def _levelled(share: Usual, recent: Seen) -> Usual:
     return Usual(value, spread, share.noise)
 
 
-def _share(rule: ScoreRule, scores: Scores, usual: Usual, level: Usual) -> Abnormal | None:
-    has_risen = scores.share >= level.value
-    # a spike lifts the level of the hour behind it: its end is no fall
-    base = level if has_risen or level.value < usual.value else usual
-    share = min(max(base.value, rule.least_share), 1 - rule.least_share)
-    relative = base.spread / base.value if base.value else _LEAST_RELATIVE_SPREAD
+def _risen(rule: ScoreRule, scores: Scores, usual: Usual) -> Abnormal | None:
+    share = _at_least_some(rule, usual)
     # a third and more cannot double and leave something: half of the others is as much
-    other = min(share * rule.rises_to, (1 + share) / 2) if has_risen else share * rule.falls_to
+    risen = min(share * rule.rises_to, (1 + share) / 2)
+    return _share(rule, scores, usual, share, risen) if scores.share > share else None
+
+
+def _fallen(rule: ScoreRule, scores: Scores, usual: Usual) -> Abnormal | None:
+    share = _at_least_some(rule, usual)
+    is_less = scores.share < share
+    return _share(rule, scores, usual, share, share * rule.falls_to) if is_less else None
+
+
+def _at_least_some(rule: ScoreRule, usual: Usual) -> float:
+    return min(max(usual.value, rule.least_share), 1 - rule.least_share)
+
+
+def _share(
+    rule: ScoreRule, scores: Scores, usual: Usual, share: float, other: float
+) -> Abnormal | None:
+    relative = usual.spread / usual.value if usual.value else _LEAST_RELATIVE_SPREAD
     of, count = scores.count, round(scores.above)
     likelier = log_likelihood(count, of, other, relative) - log_likelihood(
         count, of, share, relative
     )
     if likelier < log(rule.times_likelier):
         return None
-    if has_risen:
+    if other > share:
         odds = at_least_of(count, of, share, relative)
     else:
         # few suspicious ones are many of the others
         odds = at_least_of(of - count, of, 1 - share, relative * share / (1 - share))
-    return Abnormal("share", scores.share, base.value) if odds < rule.odds else None
+    return Abnormal("share", scores.share, usual.value) if odds < rule.odds else None
 
 
 def _off(
