@@ -17,10 +17,12 @@ from pyspark.sql import functions as F
 from gold.account import Account
 from gold.lines import Run, differences_of, published, reported_in, sums_of
 from gold.unread import steps_with_missing, with_unread
+from gold.waiting import waiting_by_age
 from lakehouse.context import Lakehouse
 from lakehouse.errors import NotAccountedForError
 from lakehouse.frames import keeping
 from lakehouse.job import run
+from lakehouse.metrics.hearing import WAITING
 from lakehouse.monitoring import log
 from lakehouse.records.gold import Reconciliation
 from lakehouse.tables import GOLD_RECONCILIATION, GOLD_TRANSACTIONS
@@ -52,6 +54,8 @@ def reconcile(
     lake.append(lake.spark.createDataFrame(rows, GOLD_RECONCILIATION.schema), GOLD_RECONCILIATION)
     told = [each for line in lines for each in line.told]
     counts = {"lines": len(lines), "unexplained": sum(line.unexplained for line in lines)}
+    waiting = waiting_by_age(lines, run_at.date())
+    counts |= {f"{WAITING}{age}": records for age, records in waiting.items()}
     log("reconciled", job=lake.job, version=this_run.gold_version, counts=counts)
     if told and not only_report:
         raise NotAccountedForError(told)

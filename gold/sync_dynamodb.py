@@ -31,7 +31,9 @@ def _push_new_versions(lake: Lakehouse) -> None:
     report = push(pushed_items(rows, lake.config, lake.clock()), "gold", lake.config.dynamodb)
     move_position(lake, table_id, span.upto)
     # refused: an equal or newer version stood there already
-    counts = {"refused": report.refused, "oversized": report.oversized}
+    counts = {
+        "refused": report.refused, "oversized": report.oversized, "throttled": report.throttled,
+    }  # fmt: skip
     log("pushed", job=lake.job, version=span.upto, rows=report.written, counts=counts)
 
 

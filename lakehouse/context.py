@@ -13,7 +13,11 @@ from pyspark.sql.streaming import StreamingQuery
 from lakehouse import delta, kafka
 from lakehouse.checkpoint import Checkpoint
 from lakehouse.config import Config
+from lakehouse.intervals import told
 from lakehouse.lease import Lease, awaited_lease
+from lakehouse.metrics.meter import Meter
+from lakehouse.monitoring import about
+from lakehouse.runs import Recorded
 from lakehouse.tables import Table
 
 
@@ -44,24 +48,35 @@ class Lakehouse:
     lease: Lease
     clock: Callable[[], datetime]
     faults: list[Exception] = field(default_factory=list)  # raised inside micro-batches
+    record: Recorded = field(default_factory=Recorded)  # of the run table
+    meter: Meter = field(default_factory=Meter)
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """Rows of a table, now or as of a version; a table that nobody wrote yet is empty."""
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
-        rows = reader.load(self._ensured(table))
+        path = self._ensured(table)
+        rows = reader.load(path)
         delta.check_schema(rows, table)
+        if table.name not in self.record.inputs:
+            # a micro-batch reads the same tables again: to look each time would cost it
+            known = delta.known_version(self.spark, path) if version is None else version
+            self.record.inputs[table.name] = str(known)
         return rows
 
     def changes(self, table: Table, after: int) -> DataFrame:
         """The change feed of a table behind version `after`, with Delta's `_commit_*` columns."""
-        return (
+        path = self._ensured(table)
+        feed = (
             self.spark.read.format("delta")
             .option("readChangeFeed", "true")
             .option("startingVersion", after + 1)
-            .load(self._ensured(table))
+            .load(path)
         )
+        upto = delta.known_version(self.spark, path)
+        self.record.inputs[table.name] = told(after + 1, upto)
+        return feed
 
     def stream(self, table: Table, with_versions: bool = False) -> DataFrame:
         """New rows of an append-only table; `with_versions` adds Delta's `_commit_*` columns."""
@@ -76,6 +91,7 @@ class Lakehouse:
         Only its offsets say where a topic goes on, so the stream begins a new checkpoint.
         """
         self.checkpoint.delete()
+        self.meter.begins(topic.name, starting)
         options = kafka.reader_options(self.config.kafka, topic.name, starting)
         return self.spark.readStream.format("kafka").options(**options).load()
 
@@ -92,11 +108,14 @@ class Lakehouse:
                     # without it, the first batches of a new checkpoint would look like old ones
                     raise RuntimeError("Spark gave no id of the streaming query to its micro-batch")
                 self.lease.check()
-                process(batch_rows, Batch(query_id, number))
+                # Spark calls from threads of its own, which know nothing of the run
+                with about(job=self.job, run_id=self.record.run_id, batch=number):
+                    process(batch_rows, Batch(query_id, number))
             except Exception as fault:
                 self.faults.append(fault)
                 raise
 
+        self.meter.follow(self.spark)
         writer = rows.writeStream.foreachBatch(checked).queryName(self.job)
         writer = writer.option("checkpointLocation", self.checkpoint.path)
         if self.trigger.mode == "once":
@@ -111,16 +130,19 @@ class Lakehouse:
     def append(self, rows: DataFrame, to: Table, batch: Batch | None = None) -> None:
         """Append rows; with a `batch`, a second append of that batch to that table is skipped."""
         self.lease.check()
+        path = self._ensured(to)
+        self.meter.writes(self.spark, to.name, path)
         writer = rows.select(*to.columns).write.format("delta").mode("append")
         if batch is not None:
             writer = writer.option("txnAppId", f"{self.job}/{batch.query_id}").option(
                 "txnVersion", batch.number
             )
-        writer.save(self._ensured(to))
+        writer.save(path)
 
     def writable(self, table: Table) -> DeltaTable:
         """The table for a MERGE; the lease is checked now, so commit soon."""
         path = self._ensured(table)
+        self.meter.writes(self.spark, table.name, path)
         self.lease.check()
         return DeltaTable.forPath(self.spark, path)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -80,6 +82,30 @@ def latest_version(spark: SparkSession, path: str) -> int:
     return int(_snapshot(spark, path).version())
 
 
+def known_version(spark: SparkSession, path: str) -> int:
+    """The newest version that this process has seen, -1 of none; reads no log it has read once."""
+    return int(_log(spark, path).unsafeVolatileSnapshot().version())
+
+
+def commit_info(spark: SparkSession, path: str, version: int) -> Mapping[str, Any]:
+    """What a commit says of itself: operation, `operationMetrics`, `inCommitTimestamp` (ms).
+
+    It is the first line of its file, because our tables have in-commit timestamps. Empty where that
+    is not so.
+    """
+    context: Any = spark.sparkContext
+    path_of_file, buffered, reading = _file_classes(context._jvm)
+    place = path_of_file(f"{path}/_delta_log/{version:020d}.json")
+    opened = place.getFileSystem(context._jsc.hadoopConfiguration()).open(place)
+    lines = buffered(reading(opened, "UTF-8"))
+    try:
+        action = json.loads(lines.readLine() or "{}")
+    finally:
+        lines.close()
+    info: Mapping[str, Any] = action.get("commitInfo", {})
+    return info
+
+
 def live_files(spark: SparkSession, path: str) -> DataFrame:
     """The data files of a table now: (partitionValues map, size in bytes). Reads the log alone."""
     files = DataFrame(_snapshot(spark, path).allFiles().toDF(), spark)
@@ -128,6 +154,12 @@ def _log(spark: SparkSession, path: str) -> Any:
 def _log_class(jvm: Any) -> Any:
     """Found once: each part of the name is a search through all jars."""
     return jvm.org.apache.spark.sql.delta.DeltaLog
+
+
+@cache
+def _file_classes(jvm: Any) -> tuple[Any, Any, Any]:
+    java = jvm.java.io
+    return jvm.org.apache.hadoop.fs.Path, java.BufferedReader, java.InputStreamReader
 
 
 @cache

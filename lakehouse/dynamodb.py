@@ -64,6 +64,10 @@ _BUSY = (
     "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded",
     "TransactionConflict",
 )  # fmt: skip
+# codes of a whole request
+_THROTTLES = (
+    "ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded",
+)  # fmt: skip
 _PAUSE_SECONDS = 0.1  # for each throttled item of a request, at most
 _SERVICE_FAULT = re.compile(r"An error occurred \((\w+)\)")
 
@@ -78,12 +82,14 @@ class PushReport:
     have a group that is heavier than its share of 1 KB: they are written, at the price of two.
     `turned_down` counts inserts by the code of a fault that no repetition mends (a missing right,
     say): what was to be inserted was then written as all other items are, each at a higher price.
+    `throttled` counts what DynamoDB asked to send again: requests, and items of inserts.
     """
 
     written: int
     refused: int
     oversized: int = 0
     turned_down: Counter[str] = field(default_factory=Counter)
+    throttled: int = 0
 
 
 def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushReport:
@@ -123,6 +129,7 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
         refused=sum(report.refused for report in reports),
         oversized=sum(report.oversized for report in reports),
         turned_down=sum((report.turned_down for report in reports), Counter()),
+        throttled=sum(report.throttled for report in reports),
     )
 
 
@@ -133,6 +140,7 @@ def _write_partition(
 ) -> Iterator[PushReport]:
     """Write the items of one partition, `writers` at a time: a report per window."""
     store = client(settings, settings.push_attempts)
+    throttles = _heard_throttles(store)
     with ThreadPoolExecutor(settings.writers, thread_name_prefix="push") as pool:
         # a bounded window: a partition may be larger than memory
         for window in _windows(items, _WINDOW):
@@ -149,7 +157,22 @@ def _write_partition(
             written += sum(pool.map(partial(_write, store, settings.table, group), others))
             heavy = [each for each in pushed if size_of_value(each.attributes) > GROUP_BYTES[group]]
             turned_down = sum((each.turned_down for each in inserted), Counter[str]())
-            yield PushReport(written, len(pushed) - written, len(heavy), turned_down)
+            throttled = len(throttles) + sum(each.busy for each in inserted)
+            throttles.clear()
+            yield PushReport(written, len(pushed) - written, len(heavy), turned_down, throttled)
+
+
+def _heard_throttles(store: DynamoDBClient) -> list[str]:
+    """Codes of throttled requests, as they come from now on: the client repeats them in silence."""
+    heard: list[str] = []
+
+    def hear(response: Any = None, **_: Any) -> None:
+        code = response[1].get("Error", {}).get("Code", "") if response else ""
+        if code in _THROTTLES:
+            heard.append(code)
+
+    store.meta.events.register("needs-retry.dynamodb", hear)
+    return heard
 
 
 def _windows(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -172,10 +195,11 @@ class _Pushed:
 
 @dataclass(frozen=True)
 class _Inserted:
-    """Which items of a request were not inserted, and how often for a fault that stays."""
+    """Which items of a request were left, and how many for a fault that stays, or a throttle."""
 
     left: Sequence[_Pushed]
     turned_down: Counter[str]
+    busy: int
 
 
 @dataclass(frozen=True)
@@ -206,12 +230,14 @@ def _insert(store: DynamoDBClient, table: str, group: Group, items: Sequence[_Pu
     told = [(item, each["Error"].get("Code", "")) for item, each in
             zip(items, answer["Responses"], strict=True) if "Error" in each]  # fmt: skip
     codes = Counter[str](code for _, code in told)
-    if busy := sum(codes[code] for code in _BUSY):
+    busy = sum(codes[code] for code in _BUSY)
+    if busy:
         sleep(random.uniform(0, busy * _PAUSE_SECONDS))
     return _Inserted(
         # what failed within the store may be there nevertheless
         [replace(item, was_repeated=was_repeated or code == _UNSURE) for item, code in told],
         Counter({code: n for code, n in codes.items() if code not in {_STANDS, _UNSURE, *_BUSY}}),
+        busy,
     )
 
 

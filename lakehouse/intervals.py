@@ -59,3 +59,8 @@ def _without(intervals: Sequence[Interval], others: Sequence[Interval]) -> Itera
             at += 1
         if start <= last:
             yield Interval(start, last)
+
+
+def told(first: int, last: int) -> str:
+    """From `first` to `last`, both inclusive, for people: `12-57`, `12`; `-` is none."""
+    return str(Interval(first, last)) if first <= last else "-"

@@ -28,6 +28,7 @@ from lakehouse.delta import latest_version, path_of
 from lakehouse.errors import BrokerUnreachableError, UnknownJobError
 from lakehouse.lease import held_lease
 from lakehouse.metrics.places import metered
+from lakehouse.metrics.progress import read_through
 from lakehouse.monitoring import configure_logging, finish, log_stack_traces, watched
 from lakehouse.runs import recorded
 from lakehouse.session import open_session
@@ -135,15 +136,19 @@ def started(
         held_lease(config, name) as lease,
         # behind the lease: a start that was refused is no run, and hides none
         recorded(config, name, run_id) as record,
-        metered(config, name),
+        metered(config, name, run_id) as meter,
     ):
         spark = open_session(config, name)
         if debug:
             log_stack_traces(spark)
-        lake = Lakehouse(config, spark, name, mode, lease, clock)
+        lake = Lakehouse(config, spark, name, mode, lease, clock, record=record, meter=meter)
         try:
             yield Run(lake, job(lake, **options))
         finally:
+            # a fault here would hide the job's own
+            with suppress(Exception):
+                meter.close()
+            record.inputs.update(read_through(meter.progress))
             record.outputs.update(_written(lake))
 
 

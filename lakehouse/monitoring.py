@@ -12,6 +12,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
@@ -62,6 +63,22 @@ def configure_logging() -> None:
 
 Listener = Callable[[str, Mapping[str, Any]], bool]
 _listeners: list[Listener] = []
+# since when the work that lines tell of has been under way, by a clock that never goes back
+_since: ContextVar[float | None] = ContextVar("_since", default=None)
+
+
+@contextmanager
+def about(**fields: Any) -> Iterator[None]:
+    """Say on each line of this thread what it is about (`run_id`, `job`, `batch`), and `seconds`.
+
+    Those are counted from here on. A line's own fields stand over these.
+    """
+    begun = _since.set(time.monotonic())
+    try:
+        with structlog.contextvars.bound_contextvars(**fields):
+            yield
+    finally:
+        _since.reset(begun)
 
 
 def log(event: str, **fields: Any) -> None:
@@ -75,7 +92,8 @@ def warn(event: str, **fields: Any) -> None:
 
 
 def _log(level: str, event: str, fields: Mapping[str, Any]) -> None:
-    allowed = {name: value for name, value in fields.items() if name in _ALLOWED}
+    told = {**structlog.contextvars.get_contextvars(), **_elapsed(), **fields}
+    allowed = {name: value for name, value in told.items() if name in _ALLOWED}
     is_shown = False
     for hear in tuple(_listeners):
         with suppress(Exception):
@@ -85,6 +103,11 @@ def _log(level: str, event: str, fields: Mapping[str, Any]) -> None:
     # nobody may be listening any more, and a field may not be JSON: neither is the job's fault
     with suppress(Exception):
         getattr(structlog.get_logger(), level)(event, **allowed)
+
+
+def _elapsed() -> dict[str, float]:
+    since = _since.get()
+    return {} if since is None else {"seconds": round(time.monotonic() - since, 3)}
 
 
 @contextmanager
@@ -103,23 +126,17 @@ def heard_by(listener: Listener) -> Iterator[None]:
 @contextmanager
 def watched(job: str, run_id: str | None = None) -> Iterator[None]:
     """Log the start and the end of one run, with its duration and outcome; re-raise."""
-    run_id, started = run_id or uuid.uuid4().hex[:12], time.monotonic()
-    log("started", job=job, run_id=run_id)
-    outcome, error = "failed", None
-    try:
-        yield
-        outcome = "finished"
-    except BaseException as fault:
-        error = type(fault).__name__
-        raise
-    finally:
-        log(
-            outcome,
-            job=job,
-            run_id=run_id,
-            seconds=round(time.monotonic() - started, 3),
-            **({"error": error} if error else {}),
-        )
+    with about(job=job, run_id=run_id or uuid.uuid4().hex[:12]):
+        log("started")
+        outcome, error = "failed", None
+        try:
+            yield
+            outcome = "finished"
+        except BaseException as fault:
+            error = type(fault).__name__
+            raise
+        finally:
+            log(outcome, **({"error": error} if error else {}))
 
 
 def finish(work: Callable[[], object], debug: bool) -> NoReturn:

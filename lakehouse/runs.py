@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
-import boto3
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from lakehouse.config import Config
@@ -54,9 +53,13 @@ class JobRun(BaseModel):
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run under way: its id, and what it notes of the versions that it read and wrote."""
+    """A run under way: its id, and what it notes of the versions that it read and wrote.
 
-    run_id: str
+    An input is the version of its first read; of a stream, and of a change feed, all that was read:
+    `12-57`. Of a topic it is the offsets, by partition.
+    """
+
+    run_id: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
 
@@ -140,6 +143,9 @@ class BucketOfRuns:
     """Objects of S3."""
 
     def __init__(self, place: str) -> None:
+        # a tenth of a second to import, and a laptop has no use for it
+        import boto3
+
         address = urlsplit(place)
         self._bucket, self._prefix = address.netloc, address.path.strip("/")
         # stubs of S3 are no part of the lock

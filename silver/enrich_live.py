@@ -32,7 +32,7 @@ from lakehouse.frames import Way, keeping
 from lakehouse.job import run
 from lakehouse.monitoring import log, warn
 from lakehouse.quality import is_accepted, quarantined
-from lakehouse.records.codes import ReasonCode, ScoreSource
+from lakehouse.records.codes import ReasonCode
 from lakehouse.serving_item import Group
 from lakehouse.tables import (
     BRONZE_FRAUD_SCORES,
@@ -43,7 +43,7 @@ from lakehouse.tables import (
     SILVER_QUARANTINE_LIVE,
     Table,
 )
-from silver import live
+from silver import figures, live
 from silver.deliveries import PAYMENTS, SCORES, deliveries_of
 from silver.known import Days, Known, Policies
 from silver.live import Standing
@@ -133,10 +133,15 @@ def enrich(
         if standings[PAYMENTS, Standing.NEW]:
             # behind the push, so that no reader waits for it; and a figure fails no payment
             with suppress(Exception):
-                unscored = way.counted(decided.select("score_source"))[(ScoreSource.NONE,)]
+                readable_at = lake.clock()
+                suspicious_from = rules.reasons.suspicious_from
+                told = way.counted(figures.told_of(decided, suspicious_from, readable_at))
+                lake.meter.take(figures.points(told, SILVER_LIVE_TRANSACTIONS.name, readable_at))
+                unscored = figures.unscored(told)
     counts = {f"{table} {standing}": count for (table, standing), count in standings.items()}
     counts[f"{PAYMENTS} {ReasonCode.UNSCORED}"] = unscored
-    counts["oversized"] = pushed.oversized
+    counts |= {"oversized": pushed.oversized, "refused": pushed.refused}
+    counts["throttled"] = pushed.throttled
     if pushed.turned_down:
         # each item is there nevertheless, for twice the time and the price
         warn("inserts turned down", job=lake.job, batch=batch.number, counts=pushed.turned_down)

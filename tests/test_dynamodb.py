@@ -153,9 +153,21 @@ def test_writers_wait_when_single_items_of_a_request_are_throttled(
     items = [(f"t{number}", 1, None, True, "{}") for number in range(20)]
     with in_front_of(settings, throttled) as (through, _):
         [report] = _write_partition(items, "live", through)
-    assert report == PushReport(written=20, refused=0)
+    assert report == PushReport(written=20, refused=0, throttled=19)
     [pause] = waited
     assert 0 < pause < 1.9
+
+
+def test_a_throttled_update_is_counted_though_the_client_repeats_it_in_silence(
+    settings: DynamoDbSettings,
+) -> None:
+    def throttled(transaction_id: str, attempt: int) -> Fault:
+        return Fault.THROTTLED if attempt == 0 and transaction_id == "t0" else Fault.NONE
+
+    items = [(f"t{number}", 1, None, False, "{}") for number in range(3)]
+    with in_front_of(settings, throttled) as (through, _):
+        [report] = _write_partition(items, "live", through)
+    assert report == PushReport(written=3, refused=0, throttled=1)
 
 
 def test_an_insert_that_failed_within_the_store_but_stands_counts_as_written(

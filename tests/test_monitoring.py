@@ -11,7 +11,7 @@ import pytest
 from pytest import param
 
 from lakehouse.errors import ConfigError, UnknownJobError
-from lakehouse.monitoring import configure_logging, finish, heard_by, log, told, watched
+from lakehouse.monitoring import about, configure_logging, finish, heard_by, log, told, watched
 
 Lines = Callable[[], list[dict[str, object]]]
 
@@ -115,3 +115,25 @@ def test_a_process_ends_with_the_code_of_its_fault(
     assert end.value.code == code
     shown = capsys.readouterr().err
     assert shown.startswith("error: ") and shown.count("\n") == 1
+
+
+def test_each_line_says_what_it_is_about_and_its_own_words_stand(lines: Lines) -> None:
+    with watched("audit", "r1"):
+        with about(job="audit", run_id="r1", batch=7):
+            log("pushed", table="gold.transactions", version=3, user_id="u-1")
+        log("elsewhere", job="another", seconds=9.0)
+    log("outside")
+    said = lines()
+    for line in said:
+        line.pop("timestamp"), line.pop("level")
+    assert [line["event"] for line in said] == [
+        "started", "pushed", "elsewhere", "finished", "outside",
+    ]  # fmt: skip
+    assert all(isinstance(line.pop("seconds"), float) for line in said[:-1])
+    assert said[0] == {"event": "started", "job": "audit", "run_id": "r1"}
+    assert said[1] == {
+        "event": "pushed", "job": "audit", "run_id": "r1", "batch": 7,
+        "table": "gold.transactions", "version": 3,
+    }  # fmt: skip
+    assert said[2] == {"event": "elsewhere", "job": "another", "run_id": "r1"}
+    assert said[4] == {"event": "outside"}

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.alerts.channels import channels_of, link_of
-from lakehouse.alerts.checking import Checked, check
-from lakehouse.alerts.evaluating import breaches
-from lakehouse.alerts.rules import load_alert_rules
-from lakehouse.alerts.store import store_of
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
 from lakehouse.cli.terminal import say, show_grid, show_json
 from lakehouse.config import Config
-from lakehouse.lease import held_lease
-from lakehouse.metrics.places import figures_of
-from lakehouse.runs import run_store_of
+
+if TYPE_CHECKING:
+    from lakehouse.alerts.checking import Checked
 
 app = typer.Typer(help="Alerts: what is not as it should be.", no_args_is_help=True)
 _RUN_DAYS = 9  # the longest schedule is a week
@@ -33,6 +28,9 @@ def check_now(
     as_json: AsJson = False,
 ) -> None:
     """Judge figures and runs by conf/alerts.yaml; open, update, resolve alerts; tell channels."""
+    # clients of the cloud take a quarter of a second to import
+    from lakehouse.lease import held_lease
+
     settings = Config.load(config)
     with held_lease(settings, "alerts"):
         while True:
@@ -50,6 +48,9 @@ def list_alerts(
     as_json: AsJson = False,
 ) -> None:
     """Show alerts, the newest first, with the section of the runbook for each."""
+    from lakehouse.alerts.channels import link_of
+    from lakehouse.alerts.store import store_of
+
     settings = Config.load(config)
     records = store_of(settings).newest(limit)
     if as_json:
@@ -64,6 +65,14 @@ def list_alerts(
 
 
 def _checked(config: Config) -> Checked:
+    from lakehouse.alerts.channels import channels_of
+    from lakehouse.alerts.checking import check
+    from lakehouse.alerts.evaluating import breaches
+    from lakehouse.alerts.rules import load_alert_rules
+    from lakehouse.alerts.store import store_of
+    from lakehouse.metrics.places import figures_of
+    from lakehouse.runs import run_store_of
+
     now = datetime.now(UTC)
     runs = run_store_of(config).since((now - timedelta(days=_RUN_DAYS)).date(), now.date())
     rules = load_alert_rules(config.rules.alerts)

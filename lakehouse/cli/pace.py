@@ -21,7 +21,7 @@ from lakehouse.tables import BRONZE_FRAUD_SCORES, BRONZE_TRANSACTIONS
 
 _COLUMNS = ("stream", "state", "records/s", "lag", "micro-batch", "took (s)")
 _TOPICS = (BRONZE_TRANSACTIONS, BRONZE_FRAUD_SCORES)
-_SAID_BY_PICTURE = ("started", "enriched", "finished")
+_SAID_BY_PICTURE = ("started", "enriched", "committed", "finished")
 
 
 class Pace:

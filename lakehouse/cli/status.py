@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
 
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
 from lakehouse.cli.terminal import show_grid, show_json, step
 from lakehouse.config import Config
 
 
-def status(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def status(
+    watch_figures: Annotated[
+        bool, typer.Option("--watch", help="Show what jobs measure, until Ctrl-C; starts no Spark.")
+    ] = False,
+    config: ConfigPath = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
     """Show each table (rows, newest event, version) and each stream (last batch, lag).
 
     And how many money events wait for their payment, by age; how many transactions break a rule.
     """
     settings = Config.load(config)
+    if watch_figures:
+        if as_json:
+            raise typer.BadParameter("goes with no --json", param_hint="--watch")
+        # takes half a second to import
+        from lakehouse.cli.watching import watch
+
+        watch(settings)
     # Spark takes a second to import
     from lakehouse.cli.broken_rules import broken_rules
     from lakehouse.cli.freshness import table_statuses

@@ -8,6 +8,9 @@ from typing import Any
 
 from lakehouse.metrics.points import Metric, Point, point
 
+WAITING = "waiting "
+"""Begins the names of counts of money events whose payment is not known, by age."""
+
 _STANDINGS: Mapping[str, tuple[Metric, ...]] = {
     "NEW": (Metric.DELIVERED, Metric.DECIDED),
     "UNSCORED": (Metric.UNSCORED,),
@@ -61,13 +64,28 @@ def _pushed(fields: Mapping[str, Any]) -> _Figures:
 
 
 def _reconciled(fields: Mapping[str, Any]) -> _Figures:
-    unexplained = fields["counts"]
-    # one figure of all steps too: 0 says that a break is mended
-    return [(Metric.UNEXPLAINED_ROWS, "all steps", sum(map(abs, unexplained.values())))]
+    counts = fields["counts"]
+    waiting = [
+        (Metric.WAITING_MONEY, name.removeprefix(WAITING), count)
+        for name, count in counts.items()
+        if name.startswith(WAITING)
+    ]
+    # 0 is a figure too: it says that a break is mended
+    return [(Metric.UNEXPLAINED_ROWS, "all steps", counts["unexplained"]), *waiting]
+
+
+def _compared(fields: Mapping[str, Any]) -> _Figures:
+    counts = fields["counts"]
+    if fields["job"] == "compare_serving":
+        return [(Metric.DRIFTED_ITEMS, "", sum(counts.values()))]
+    # what is counted by day is how much was compared
+    causes = {name: count for name, count in counts.items() if " " not in name}
+    return [(Metric.PATH_DIFFERENCES, cause, count) for cause, count in causes.items()]
 
 
 _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], _Figures]] = {
     "enriched": _enriched,
     "pushed": _pushed,
     "reconciled": _reconciled,
+    "compared": _compared,
 }

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lakehouse.config import Config, FiguresInFile
-from lakehouse.metrics.cloudwatch import CloudWatchFigures
 from lakehouse.metrics.file_store import FileOfFigures
 from lakehouse.metrics.hearing import points_of
+from lakehouse.metrics.meter import Meter
 from lakehouse.metrics.points import Metric, Point, Stat, point
 from lakehouse.metrics.sending import Sender
 from lakehouse.monitoring import heard_by
@@ -36,6 +36,9 @@ def figures_of(config: Config) -> Figures:
     """The place of a lake's figures."""
     if isinstance(config.metrics.to, FiguresInFile):
         return figures_in_file(config, config.metrics.to)
+    # a tenth of a second to import, and a laptop has no use for it
+    from lakehouse.metrics.cloudwatch import CloudWatchFigures
+
     return CloudWatchFigures(config.metrics.to)
 
 
@@ -46,8 +49,11 @@ def figures_in_file(config: Config, settings: FiguresInFile) -> FileOfFigures:
 
 
 @contextmanager
-def metered(config: Config, job: str) -> Iterator[None]:
-    """While the block runs, send the figures of what a job logs, and that it is alive."""
+def metered(config: Config, job: str, run_id: str = "") -> Iterator[Meter]:
+    """While the block runs, send the figures of what a job logs and meters, and that it is alive.
+
+    At its end, how long that took and whether it failed.
+    """
     settings = config.metrics
 
     def send(points: Sequence[Point]) -> None:
@@ -55,12 +61,31 @@ def metered(config: Config, job: str) -> Iterator[None]:
         figures_of(config).send(points)
 
     sender = Sender(job, send, settings.flush_seconds, settings.queue_points)
+
+    def ends(topic: str) -> Mapping[int, int]:
+        # a job that reads no topic has no use for a client
+        from lakehouse.kafka import topic_now
+
+        return topic_now(config.kafka, topic).end
+
+    meter = Meter(job, run_id, sender.take, ends)
     sender.every_time(lambda: [point(Metric.ALIVE, job, datetime.now(UTC), 1)])
+    sender.every_time(meter.tick)
 
     def hear(event: str, fields: Mapping[str, Any]) -> bool:
         if fields.get("job") == job:
             sender.take(points_of(event, fields, datetime.now(UTC)))
         return False
 
+    begun = datetime.now(UTC)
     with sender.running(), heard_by(hear):
-        yield
+        is_failed = True
+        try:
+            yield meter
+            is_failed = False
+        finally:
+            now = datetime.now(UTC)
+            sender.take([
+                point(Metric.RUN_SECONDS, job, now, (now - begun).total_seconds()),
+                point(Metric.RUNS_FAILED, job, now, int(is_failed)),
+            ])  # fmt: skip

@@ -17,7 +17,7 @@ class Metric(StrEnum):
 
     RECORDS_IN = "RecordsIn"  # job
     ROWS_OUT = "RowsOut"  # table
-    RECORDS_PER_SECOND = "RecordsPerSecond"  # job
+    RECORDS_PER_SECOND = "RecordsPerSecond"  # job: of a micro-batch, over its duration
     ROWS_PER_SECOND = "RowsPerSecond"  # table: written, over the time between two commits
     BATCH_SECONDS = "BatchSeconds"  # job
     RUN_SECONDS = "RunSeconds"  # job
@@ -25,8 +25,8 @@ class Metric(StrEnum):
     RUNS_FAILED = "RunsFailed"  # job
     CONSUMER_LAG = "ConsumerLag"  # job/partition: end offset at the broker minus processed
     VERSIONS_BEHIND = "VersionsBehind"  # job: Delta versions that it has not read
-    FRESHNESS_SECONDS = "FreshnessSeconds"  # table: from the event to the commit, by event
-    LATE_EVENTS = "LateEvents"  # table: delivered more than a day behind their event
+    FRESHNESS_SECONDS = "FreshnessSeconds"  # table: from the event until it can be looked up
+    LATE_EVENTS = "LateEvents"  # table: decided more than a day behind their event, not in it
     DELIVERED = "Delivered"  # table that records go to
     DUPLICATES = "Duplicates"  # the same
     QUARANTINED = "Quarantined"  # the same
@@ -42,9 +42,10 @@ class Metric(StrEnum):
     BATCHES_HELD = "BatchesHeld"  # kind of delivered batch: verdicts
     BATCHES_RELEASED = "BatchesReleased"  # the same
     BATCHES_UNUSUAL = "BatchesUnusual"  # the same
-    UNEXPLAINED_ROWS = "UnexplainedRows"  # step of the flow: missing or counted twice
-    FILES = "Files"  # table
-    BYTES = "Bytes"  # table
+    UNEXPLAINED_ROWS = "UnexplainedRows"  # all steps of the flow: missing, doubled, altered
+    PATH_DIFFERENCES = "PathDifferences"  # cause: payments of which live and batch differ anew
+    FILES = "Files"  # table: that its commits added
+    BYTES = "Bytes"  # table: the same
     WAITING_MONEY = "WaitingMoney"  # age: money events whose payment is not known
     DROPPED_POINTS = "DroppedPoints"  # job: figures lost because nobody took them
 

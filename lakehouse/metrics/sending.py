@@ -15,6 +15,7 @@ from lakehouse.metrics.points import Metric, Point, merged, point
 _LAST_SECONDS = 10.0  # the end of a run waits no longer for its last figures
 
 Send = Callable[[Sequence[Point]], None]
+Take = Callable[[Sequence[Point]], None]
 Tick = Callable[[], Sequence[Point]]
 
 

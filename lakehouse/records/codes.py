@@ -222,3 +222,7 @@ class Engine(StrEnum):
 
     DEEQU = "DEEQU"
     SQL = "SQL"
+
+
+MONEY_AGES = {0: "less than a day", 1: "1 to 6 days", 7: "7 to 29 days", 30: "30 days and more"}
+"""From how many days on money that waits for its payment is of which age."""

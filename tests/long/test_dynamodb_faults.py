@@ -42,7 +42,8 @@ def test_a_fault_that_passes_loses_nothing_and_refuses_nothing(
     with in_front_of(settings, first(fault)) as (through, faulty):
         report = pushed(spark, through, *items)
     assert [done for _, done in faulty.done].count(fault) == len(IDS)
-    assert report == PushReport(written=len(IDS), refused=0)
+    throttled = len(IDS) if fault in (Fault.THROTTLED, Fault.SLOWED_DOWN) else 0
+    assert report == PushReport(written=len(IDS), refused=0, throttled=throttled)
     for each in IDS:
         item = found(settings, each)
         assert (item["live_version"], item["live"]["amount"], item["expires_at"]) == (3, 300, 2_000)
