@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import log, sqrt
-from statistics import median
+from statistics import fmean, median
 from typing import Literal
 
 from lakehouse.alerts.rules import ScoreRule
@@ -26,6 +26,7 @@ _LEAST_RELATIVE_SPREAD = 0.08
 _OTHER_KIND_SPREAD = 0.1  # what Friday night says of Saturday, before a weekend was seen
 _LEVEL_SPREADS = 3.0  # so far from usual a whole day may lie; what is further is not the day
 _ONE_BIN = 0.01  # scores are counted by hundredths
+_STEP = timedelta(minutes=10)
 _HALF, _HOUR = timedelta(minutes=30), timedelta(hours=1)
 
 Figure = Literal["share", "mean", "quantile"]
@@ -82,7 +83,7 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Seen:
-    """Scores of one span, and what is usual in its middle."""
+    """Scores of one span, and what is usual over it."""
 
     scores: Scores
     usual: Baseline
@@ -175,6 +176,32 @@ def usual_day(rule: ScoreRule, hours: Iterable[Scores], day: date) -> UsualDay |
         _course(known, lambda h: h.high),
         median(h.count for found in known.values() for h in found),
         is_alike,
+    )
+
+
+def usual_over(
+    usual_on: Callable[[date], UsualDay | None], since: datetime, until: datetime
+) -> Baseline | None:
+    """What is usual over a span of time, midnight or not; None unless it is known of all of it."""
+    steps = max(1, round((until - since) / _STEP))
+    instants = [since + (until - since) * (number + 0.5) / steps for number in range(steps)]
+    days = ((instant, usual_on(instant.date())) for instant in instants)
+    known = [found for instant, day in days if day and (found := day.at(instant))]
+    if len(known) < steps:
+        return None
+    return Baseline(
+        _mean_of([each.share for each in known]),
+        _mean_of([each.mean for each in known]),
+        _mean_of([each.quantile for each in known]),
+    )
+
+
+def _mean_of(parts: Sequence[Usual]) -> Usual:
+    return Usual(
+        fmean(each.value for each in parts),
+        fmean(each.spread for each in parts),
+        fmean(each.noise for each in parts),
+        fmean(each.remains for each in parts),
     )
 
 

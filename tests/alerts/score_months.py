@@ -9,14 +9,14 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from lakehouse.alerts.rules import ScoreRule, load_alert_rules
-from lakehouse.alerts.scores import Scores, Seen, UsualDay, findings, usual_day
+from lakehouse.alerts.scores import Scores, Seen, UsualDay, findings, usual_day, usual_over
 from tests.conftest import ROOT
 
 START = datetime(2026, 6, 1, tzinfo=UTC)  # a Monday
@@ -109,13 +109,12 @@ def alarms_of(rule: ScoreRule, scores: Any) -> Iterator[int]:
     hours = [between(n * HOUR, n * HOUR + HOUR) for n in range(DAYS * 24)]
 
     @cache
-    def usual_on(day: int) -> UsualDay | None:
-        return usual_day(rule, hours[: day * 24], (START + timedelta(days=day)).date())
+    def usual_on(day: date) -> UsualDay | None:
+        return usual_day(rule, [hour for hour in hours if hour.at.date() < day], day)
 
     def seen(begin: int, end: int) -> Seen | None:
-        middle = (begin + end) / 2
-        day = usual_on(int(middle // DAY))
-        usual = day.at(START + timedelta(minutes=middle)) if day else None
+        since, until = (START + timedelta(minutes=each) for each in (begin, end))
+        usual = usual_over(usual_on, since, until)
         return Seen(between(begin, end), usual) if usual else None
 
     for minute in range(rule.window_minutes + rule.level_minutes, DAYS * DAY):
