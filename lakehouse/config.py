@@ -370,10 +370,13 @@ ChannelSettings = Annotated[
 class AlertSettings(Settings):
     """Episodes, in a file below `lake.root` or in a DynamoDB `table`, and who is told of them.
 
-    An episode ends when its rule has held for `sound_minutes`. One that lasts is told again after
-    each `repeat_hours`; what a channel does not take is tried for `keep_unsent_hours`.
+    `scheduled` says that something starts the jobs: then a job that was not started, or a run that
+    says nothing any more, is an alert. An episode ends when its rule has held for `sound_minutes`.
+    One that lasts is told again after each `repeat_hours`; what a channel does not take is tried
+    for `keep_unsent_hours`.
     """
 
+    scheduled: bool
     store: Literal["file", "dynamodb"]
     table: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{3,255}$")] | None
     runbook: Annotated[str, Field(min_length=1)]  # a path or an address; `#RULE` is added

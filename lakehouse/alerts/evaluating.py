@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from statistics import median
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from lakehouse.alerts.rules import (
     SpikeRule,
     ThresholdRule,
 )
-from lakehouse.alerts.scores import Scores, baseline_at, findings
+from lakehouse.alerts.scores import Scores, Seen, UsualDay, findings, usual_day, usual_over
 from lakehouse.alerts.tails import at_least
 from lakehouse.metrics.points import Metric, Stat, minute_of
 from lakehouse.runs import JobRun, newest_of_each_job
@@ -53,9 +54,17 @@ class Breach:
 
 
 def breaches(
-    rules: AlertRules, figures: Figures, runs: Iterable[JobRun], now: datetime
+    rules: AlertRules,
+    figures: Figures,
+    runs: Iterable[JobRun],
+    now: datetime,
+    is_scheduled: bool = True,
 ) -> list[Breach]:
-    """All that is broken at `now` (UTC), in the order of the rules."""
+    """All that is broken at `now` (UTC), in the order of the rules.
+
+    Where nothing starts the jobs by itself (`is_scheduled` is false), a job that was not started
+    and a run that was killed are nobody's fault.
+    """
     newest = newest_of_each_job(runs)
     claimed = frozenset(error for rule in rules.failures for error in rule.errors)
     found: list[Breach] = []
@@ -67,12 +76,17 @@ def breaches(
         found += _abnormal_scores(scores, figures, now)
     for failure in rules.failures:
         found += _failed(failure, newest, claimed)
-    for silence in rules.silent:
-        found += _silent(silence, newest, figures, now)
-    for absence in rules.not_started:
-        found += _not_started(absence, newest, now)
+    gone = [each for rule in rules.silent for each in _silent(rule, newest, figures, now)]
+    if is_scheduled:
+        found += gone
+        for absence in rules.not_started:
+            found += _not_started(absence, newest, now)
+    # a run that is gone is not slow
+    under_way = {
+        job: run for job, run in newest.items() if job not in {each.subject for each in gone}
+    }
     for late in rules.late:
-        found += _late(late, newest, now)
+        found += _late(late, under_way, now)
     return found
 
 
@@ -130,21 +144,35 @@ def _spikes(rule: SpikeRule, figures: Figures, now: datetime) -> Iterator[Breach
 def _abnormal_scores(rule: ScoreRule, figures: Figures, now: datetime) -> Iterator[Breach]:
     until = minute_of(now)  # the minute that has just begun says little
     since = until - rule.window_minutes * _MINUTE
-    today = until.replace(hour=0, minute=0)
     for subject in figures.subjects(Metric.FRAUD_SCORE):
-        (window,) = scores_between(figures, subject, since, until, until - since) or (None,)
-        if window is None:
-            continue
-        first = today - rule.history_days * _DAY
-        usual = baseline_at(rule, scores_between(figures, subject, first, today, _HOUR), until)
-        found = findings(rule, window, usual) if usual else []
-        if found:
+        window = _seen(rule, figures, subject, since, until)
+        recent = _seen(rule, figures, subject, since - rule.level_minutes * _MINUTE, since)
+        found = findings(rule, window, recent) if window else []
+        if window and found:
             told = "; ".join(
                 f"{each.figure} is {_told(each.value)}, usual is {_told(each.usual)}"
                 for each in found
             )
-            detail = f"of {window.count} scores in {rule.window_minutes} min: {told}"
+            detail = f"of {window.scores.count} scores in {rule.window_minutes} min: {told}"
             yield _breach(rule, subject, detail)
+
+
+def _seen(
+    rule: ScoreRule, figures: Figures, subject: str, since: datetime, until: datetime
+) -> Seen | None:
+    """Scores of a span; None without any, or where nothing is known to be usual."""
+    (scores,) = scores_between(figures, subject, since, until, until - since) or (None,)
+    if scores is None:
+        return None
+
+    @cache
+    def usual_on(day: date) -> UsualDay | None:
+        midnight = datetime.combine(day, time(), UTC)
+        first = midnight - rule.history_days * _DAY
+        return usual_day(rule, scores_between(figures, subject, first, midnight, _HOUR), day)
+
+    usual = usual_over(usual_on, since, until)
+    return Seen(scores, usual) if usual else None
 
 
 def scores_between(
@@ -200,9 +228,9 @@ def _not_started(
             yield _breach(rule, job, detail)
 
 
-def _late(rule: LateRule, newest: Mapping[str, JobRun], now: datetime) -> Iterator[Breach]:
+def _late(rule: LateRule, under_way: Mapping[str, JobRun], now: datetime) -> Iterator[Breach]:
     for job, minutes in rule.minutes.items():
-        run = newest.get(job)
+        run = under_way.get(job)
         if run is None or run.outcome != "running":
             continue
         if now - run.started_at > timedelta(minutes=minutes):

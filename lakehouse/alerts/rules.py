@@ -82,11 +82,16 @@ class ScoreRule(Rule):
     """
 
     window_minutes: PositiveInt
+    level_minutes: PositiveInt  # before the window: they tell how high this day lies
     history_days: PositiveInt
     min_days: Annotated[int, Field(ge=3)]
+    min_days_alike: Annotated[int, Field(ge=2)]  # weekdays, or weekend days
     weekend: tuple[IsoWeekday, ...]  # ISO: 1 is Monday; by UTC days
-    odds: Share  # of a share above the threshold, on an ordinary day
-    least_factor: Annotated[float, Field(gt=1)]
+    rises_to: Annotated[float, Field(gt=1)]  # the share, so many times the usual one
+    falls_to: Share
+    times_likelier: Annotated[float, Field(gt=1)]  # the risen or fallen share than the usual one
+    odds: Share  # of such a count or a further one, by the usual share
+    least_share: Share  # a usual share is taken to be at least that
     deviations: Positive  # of mean and upper quantile
     least_mean_step: Positive  # smaller ones are no news, however certain
     least_quantile_step: Positive

@@ -76,7 +76,7 @@ def _checked(config: Config) -> Checked:
     now = datetime.now(UTC)
     runs = run_store_of(config).since((now - timedelta(days=_RUN_DAYS)).date(), now.date())
     rules = load_alert_rules(config.rules.alerts)
-    broken = breaches(rules, figures_of(config), runs, now)
+    broken = breaches(rules, figures_of(config), runs, now, config.alerts.scheduled)
     channels = channels_of(config.alerts.channels, config.alerts.runbook)
     return check(broken, store_of(config), channels, config.alerts, now)
 
