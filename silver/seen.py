@@ -74,10 +74,11 @@ class Seen:
         """Rows of a source that nobody stands for yet; None if there are none."""
         if not self.standings[source, Standing.NEW]:
             return None
-        return of(source, self.judged.where(live.are(Standing.NEW)))
+        return from_source(source, self.judged.where(live.are(Standing.NEW)))
 
 
 def tallied(way: Way, deliveries: DataFrame) -> Tally:
+    """Count parsed deliveries. Runs a query, unless they are few."""
     is_good = is_accepted().alias("is_good")
     told = deliveries.select("source_table", is_good, "event_date", "quarantine_date")
     groups = way.counted(told)
@@ -98,7 +99,9 @@ def seen_beside(turn: Turn, delivered: DataFrame, tally: Tally, policies: Polici
     accepted = delivered.where(is_accepted())
     known_now = partial(Known.of, lake, way, accepted, days)
     knowing = turn.start(known_now)
-    looking_back = turn.start(partial(_past, turn, tally, of(PAYMENTS, accepted), policies))
+    looking_back = turn.start(
+        partial(_past, turn, tally, from_source(PAYMENTS, accepted), policies)
+    )
     judged = way.keep(_judged(lake, delivered, tally))
     standings = way.counted(judged.select("source_table", "standing"))
     return Seen(judged, standings, knowing(), known_now, looking_back())
@@ -132,5 +135,6 @@ def _earlier(lake: Lakehouse, tally: Tally, payments: DataFrame, policies: Polic
     return of_users.select(*_COUNTED)
 
 
-def of(source_table: str, rows: DataFrame) -> DataFrame:
+def from_source(source_table: str, rows: DataFrame) -> DataFrame:
+    """Rows that were delivered by that table of Bronze."""
     return rows.where(F.col("source_table") == source_table)
