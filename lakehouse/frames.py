@@ -120,6 +120,11 @@ class Way:
             return cls(keep, are_few=False), keep(rows)
         return cls(fetching(keep), are_few=True), few
 
+    def at_hand(self, rows: DataFrame) -> DataFrame:
+        """Few rows are fetched now, where there are few; else they stay a plan, for one reader."""
+        found = fetched(rows) if self.are_few else None
+        return rows if found is None else found
+
     def gathered(self, rows: DataFrame) -> DataFrame:
         """Few rows in one partition: grouping or joining them moves nothing; written, one file."""
         return rows.coalesce(1) if self.are_few else rows

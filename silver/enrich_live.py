@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from functools import partial, reduce
 
 from pyspark.sql import DataFrame
@@ -22,7 +21,6 @@ from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Batch, Lakehouse
 from lakehouse.decision import (
     DecisionRules,
-    PolicyBook,
     decide,
     load_rules,
     reason_code,
@@ -30,8 +28,9 @@ from lakehouse.decision import (
 from lakehouse.dynamodb import NEW, PushReport, ensure_table, push
 from lakehouse.frames import Way, keeping
 from lakehouse.job import run
+from lakehouse.meanwhile import meanwhile
 from lakehouse.monitoring import log, warn
-from lakehouse.quality import is_accepted, quarantined
+from lakehouse.quality import quarantined
 from lakehouse.records.codes import ReasonCode
 from lakehouse.serving_item import Group
 from lakehouse.tables import (
@@ -45,16 +44,10 @@ from lakehouse.tables import (
 )
 from silver import figures, live
 from silver.deliveries import PAYMENTS, SCORES, deliveries_of
-from silver.known import Days, Known, Policies
+from silver.known import Known, Policies
 from silver.live import Standing
 from silver.scoring import score_missing
-
-_CONFLICT_RULES = {PAYMENTS: "event_id_conflict", SCORES: "identity_conflict"}
-_COUNTED = (
-    "user_id", "transaction_id", "timestamp", "transaction_status", "currency", "amount",
-)  # fmt: skip
-"""What velocity counts by."""
-_DAY_SECONDS = 86_400
+from silver.seen import Past, Seen, Tally, Turn, seen_beside, tallied
 
 Publish = Callable[[DataFrame, Group, DynamoDbSettings], PushReport]
 """How items reach the Live Index."""
@@ -88,49 +81,26 @@ def enrich(
     of committed rows only: after a crash anywhere between, the same batch completes itself.
     """
     now = lake.clock()
-    with keeping() as keep:
+    with keeping() as keep, meanwhile() as start:
         way, delivered = Way.of(deliveries, keep)
-        tally = _tallied(way, delivered)
+        tally = tallied(way, delivered)
         if not tally.delivery_days:
             return
-        # API scores are of the day they were asked for, whatever the day of the payment
-        days = Days(tally.event_days | {now.date()}, lake.config.gold.locate_window_days)
-        judged = way.keep(_judged(lake, delivered, tally))
-        standings = way.counted(judged.select("source_table", "standing"))
-        new = judged.where(live.are(Standing.NEW))
-        payments, scores = _of(PAYMENTS, new), _of(SCORES, new)
-        named = judged.where(~live.are(Standing.REFUSED))
-        known_now = partial(Known.of, lake, way, named, days)
-        known = known_now()
-        if standings[PAYMENTS, Standing.NEW] or standings[SCORES, Standing.NEW]:
-            answers = _answers(lake, known, payments, scores, now)
-            contributed = way.keep(_contributions(rules, scores, answers))
-            if standings[SCORES, Standing.NEW] or not contributed.isEmpty():
-                # of a batch that is seen again, what the API answers now is not committed
-                is_committed = _commit(lake, batch, way.gathered(contributed), SILVER_FRAUD_SCORES)
-                known = known.with_scores(contributed) if is_committed else known_now()
-        if standings[PAYMENTS, Standing.NEW]:
-            book = policies.now()
-            earlier = _earlier(lake, tally, payments, book)
-            decisions = decide(
-                way.gathered(payments),
-                earlier=way.gathered(earlier),
-                scores=way.gathered(known.scores),
-                policies=book,
-                rules=rules,
-            )
-            decided = way.keep(
-                live.as_decided(decisions, now).select(*SILVER_LIVE_TRANSACTIONS.columns)
-            )
-            is_committed = _commit(lake, batch, way.gathered(decided), SILVER_LIVE_TRANSACTIONS)
-            known = known.with_payments(decided) if is_committed else known_now()
+        turn = Turn(lake, rules, batch, now, way, start)
+        seen = seen_beside(turn, delivered, tally, policies)
+        known, decided = _scored_and_decided(turn, seen)
+        if decided is not None:
+            items = _items_of_committed(turn, seen, known, decided)
+        elif tally.event_days:
+            items = _items(turn, known)
+        standings = seen.standings
         conflicts = standings[PAYMENTS, Standing.CONFLICT] + standings[SCORES, Standing.CONFLICT]
         if tally.refused or conflicts:
-            lake.append(_refused(lake, tally, judged), to=SILVER_QUARANTINE_LIVE, batch=batch)
-        empty = PushReport(0, 0)
-        pushed = _push(lake, known.gathered(way), now, publish) if tally.event_days else empty
+            refused = _refused(lake, tally, seen.judged)
+            lake.append(refused, to=SILVER_QUARANTINE_LIVE, batch=batch)
+        pushed = _push(lake, items, publish) if tally.event_days else PushReport(0, 0)
         unscored = 0
-        if standings[PAYMENTS, Standing.NEW]:
+        if decided is not None:
             # behind the push, so that no reader waits for it; and a figure fails no payment
             with suppress(Exception):
                 readable_at = lake.clock()
@@ -148,76 +118,71 @@ def enrich(
     log("enriched", job=lake.job, batch=batch.number, rows=pushed.written, counts=counts)
 
 
-@dataclass(frozen=True)
-class _Tally:
-    """What a parsed micro-batch holds: days of accepted rows, delivery days of all, refusals."""
-
-    event_days: frozenset[date]
-    payment_days: frozenset[date]
-    delivery_days: frozenset[date]
-    refused: int
-
-
-def _of(source_table: str, rows: DataFrame) -> DataFrame:
-    return rows.where(F.col("source_table") == source_table)
-
-
-def _tallied(way: Way, deliveries: DataFrame) -> _Tally:
-    is_good = is_accepted().alias("is_good")
-    told = deliveries.select("source_table", is_good, "event_date", "quarantine_date")
-    groups = way.counted(told)
-    accepted = [(source, day) for source, stands, day, _ in groups if stands]
-    return _Tally(
-        event_days=frozenset(day for _, day in accepted),
-        payment_days=frozenset(day for source, day in accepted if source == PAYMENTS),
-        delivery_days=frozenset(day for *_, day in groups),
-        refused=sum(count for (_, stands, *_), count in groups.items() if not stands),
-    )
+def _scored_and_decided(turn: Turn, seen: Seen) -> tuple[Known, DataFrame | None]:
+    """Commit scores, and decide new payments by them, which begins while they are committed."""
+    known, payments, scores = seen.known, seen.new(PAYMENTS), seen.new(SCORES)
+    if payments is None and scores is None:
+        return known, None
+    deciding = partial(_decided, turn, payments, seen.past)
+    contributed = turn.way.keep(_contributed(turn, known, payments, scores))
+    if scores is None and contributed.isEmpty():
+        return known, deciding(known)
+    committing = turn.start(partial(_commit, turn, contributed, SILVER_FRAUD_SCORES))
+    with_these = known.with_scores(contributed)
+    decided = deciding(with_these)
+    if committing():
+        return with_these, decided
+    # of a batch that is seen again, what the API answers now is not committed
+    known = seen.known_now()
+    return known, deciding(known)
 
 
-def _judged(lake: Lakehouse, deliveries: DataFrame, tally: _Tally) -> DataFrame:
-    on_days = live.near("event_date", tally.event_days, 0)
-    committed = [
-        lake.read(table).where(on_days).select("identity", "content_hash")
-        for table in (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES)
-    ]
-    return live.judged(deliveries, reduce(DataFrame.unionByName, committed), _CONFLICT_RULES)
+def _items_of_committed(turn: Turn, seen: Seen, known: Known, decided: DataFrame) -> DataFrame:
+    """Commit decided payments, and make their items meanwhile."""
+    committing = turn.start(partial(_commit, turn, decided, SILVER_LIVE_TRANSACTIONS))
+    items = _items(turn, known.with_payments(decided))
+    return items if committing() else _items(turn, seen.known_now())
 
 
-def _answers(
-    lake: Lakehouse, known: Known, payments: DataFrame, scores: DataFrame, now: datetime
+def _contributed(
+    turn: Turn, known: Known, payments: DataFrame | None, scores: DataFrame | None
 ) -> DataFrame:
-    """Answers of the API for new payments that have no score, committed or in this batch."""
-    scored = known.scores.select("transaction_id").unionByName(scores.select("transaction_id"))
-    return score_missing(live.unscored(payments, scored), lake.config.scoring, now)
+    """New rows of silver.fraud_scores: of the topic, and answers of the API.
 
-
-def _contributions(rules: DecisionRules, scores: DataFrame, answers: DataFrame) -> DataFrame:
-    """Rows of silver.fraud_scores."""
-    both = scores.unionByName(live.api_scores(answers), allowMissingColumns=True)
-    reason = reason_code(F.col("fraud_score"), F.col("explanations"), rules)
+    The API is asked for new payments that have no score, committed or in this batch.
+    """
+    reason = reason_code(F.col("fraud_score"), F.col("explanations"), turn.rules)
+    found = []
+    scored = known.scores.select("transaction_id")
+    if scores is not None:
+        found.append(scores)
+        scored = scored.unionByName(scores.select("transaction_id"))
+    if payments is not None:
+        missing = live.unscored(payments, scored)
+        answers = score_missing(missing, turn.lake.config.scoring, turn.now)
+        found.append(live.api_scores(answers))
+    both = reduce(partial(DataFrame.unionByName, allowMissingColumns=True), found)
     return both.withColumns(
         {"fraud_reason_code": reason, "revision": F.lit(0), "withdrawn": F.lit(False)}
     ).select(*SILVER_FRAUD_SCORES.columns)
 
 
-def _earlier(
-    lake: Lakehouse, tally: _Tally, payments: DataFrame, policies: PolicyBook
-) -> DataFrame:
-    """What velocity counts beside these payments: committed ones of their users before them."""
-    window = policies.longest_window_seconds
-    first = payments.agg(F.min(F.unix_seconds("timestamp"))).collect()[0][0]
-    if not window or first is None:
-        return payments.limit(0)
-    near_days = live.near("event_date", tally.payment_days, -(-window // _DAY_SECONDS))
-    # files of before are passed over: what a micro-batch costs must not grow with the day
-    is_late_enough = F.col("timestamp") >= F.timestamp_seconds(F.lit(first - window))
-    committed = lake.read(SILVER_LIVE_TRANSACTIONS).where(near_days & is_late_enough)
-    of_users = committed.join(payments.select("user_id"), "user_id", "left_semi")
-    return of_users.select(*_COUNTED)
+def _decided(turn: Turn, payments: DataFrame | None, past: Past, known: Known) -> DataFrame | None:
+    """New rows of silver.live_transactions; None where there are no payments."""
+    if payments is None:
+        return None
+    way = turn.way
+    decisions = decide(
+        way.gathered(payments),
+        earlier=way.gathered(past.earlier),
+        scores=way.gathered(known.scores),
+        policies=past.policies,
+        rules=turn.rules,
+    )
+    return way.keep(live.as_decided(decisions, turn.now).select(*SILVER_LIVE_TRANSACTIONS.columns))
 
 
-def _refused(lake: Lakehouse, tally: _Tally, judged: DataFrame) -> DataFrame:
+def _refused(lake: Lakehouse, tally: Tally, judged: DataFrame) -> DataFrame:
     """Rows of silver.quarantine_live that it does not hold yet: refused ones, and conflicts.
 
     A correction that has come into conflict stands there beside what was first delivered.
@@ -229,35 +194,40 @@ def _refused(lake: Lakehouse, tally: _Tally, judged: DataFrame) -> DataFrame:
     return found.join(held, place, "left_anti")
 
 
-def _push(lake: Lakehouse, known: Known, now: datetime, publish: Publish) -> PushReport:
-    """Tell the Live Index of all transactions that the batch names, known ones included.
+def _items(turn: Turn, known: Known) -> DataFrame:
+    """What the Live Index is told: all transactions that the batch names, known ones included.
+
+    Of the tables it holds what lies within `gold.locate_window_days` of the batch's days: an
+    older event or a later score is not in it.
+    """
+    rows, now = known.gathered(turn.way), turn.now
+    retention = timedelta(days=turn.lake.config.dynamodb.retention_days)
+    is_new = F.col("decided_at") == F.lit(now)  # else something was decided before
+    items = live.live_items(rows.payments, rows.scores, retention).withColumn(NEW, is_new)
+    # what has expired already would only be written to be deleted
+    return turn.way.at_hand(items.where(F.col("expires_at") > F.lit(int(now.timestamp()))))
+
+
+def _push(lake: Lakehouse, items: DataFrame, publish: Publish) -> PushReport:
+    """Tell the Live Index of what is committed now.
 
     The version of an item is the sum of both tables' versions: they have one writer and only
-    rise, so a greater sum stands for newer tables. Of those tables it holds what lies within
-    `gold.locate_window_days` of the batch's days: an older event or a later score is not in it.
+    rise, so a greater sum stands for newer tables.
     """
     version = lake.version(SILVER_LIVE_TRANSACTIONS) + lake.version(SILVER_FRAUD_SCORES)
-    settings = lake.config.dynamodb
-    items = live.live_items(
-        known.payments,
-        known.scores,
-        version=version,
-        retention=timedelta(days=settings.retention_days),
-    ).withColumn(NEW, F.col("decided_at") == F.lit(now))  # else something was decided before
-    # what has expired already would only be written to be deleted
-    kept = items.where(F.col("expires_at") > F.lit(int(now.timestamp())))
     lake.lease.check()
-    return publish(kept, "live", settings)
+    versioned = items.withColumn("version", F.lit(version).cast("long"))
+    return publish(versioned, "live", lake.config.dynamodb)
 
 
-def _commit(lake: Lakehouse, batch: Batch, rows: DataFrame, to: Table) -> bool:
+def _commit(turn: Turn, rows: DataFrame, to: Table) -> bool:
     """Append rows of a micro-batch; whether they are what the table has more now.
 
     Not so where the batch was appended before, by a run that died or that lost its lease since.
     """
-    before = lake.version(to)
-    lake.append(rows, to=to, batch=batch)
-    return lake.version(to) == before + 1
+    before = turn.lake.version(to)
+    turn.lake.append(turn.way.gathered(rows), to=to, batch=turn.batch)
+    return turn.lake.version(to) == before + 1
 
 
 if __name__ == "__main__":

@@ -128,10 +128,9 @@ def as_decided(decided: DataFrame, decided_at: datetime) -> DataFrame:
     )
 
 
-def live_items(
-    events: DataFrame, scores: DataFrame, version: int, retention: timedelta
-) -> DataFrame:
-    """One item of the Live Index per transaction of `events`, as `lakehouse.dynamodb.push` asks.
+def live_items(events: DataFrame, scores: DataFrame, retention: timedelta) -> DataFrame:
+    """One item of the Live Index per transaction of `events`, as `lakehouse.dynamodb.push` asks,
+    but for its version.
 
     `events` and `scores` are committed rows of Silver. Facts and status follow the precedence of
     conf/precedence.yaml for live events; action and flags are those of the earliest decision; the
@@ -166,7 +165,6 @@ def live_items(
     }
     return of_events.join(of_scores, "transaction_id", "left").select(
         "transaction_id",
-        F.lit(version).cast("long").alias("version"),
         (F.unix_seconds("timestamp") + F.lit(int(retention.total_seconds()))).alias("expires_at"),
         *_FACTS,
         "transaction_status",

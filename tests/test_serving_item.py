@@ -169,8 +169,8 @@ def test_every_attribute_that_a_job_pushes_has_a_name_in_the_store(spark: SparkS
         spark.createDataFrame([], table.schema)
         for table in (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES)
     )
-    items = live_items(events, scores, 1, timedelta(days=1))
-    assert set(items.columns) == {"transaction_id", "version", "expires_at", *LIVE_ATTRIBUTES}
+    items = live_items(events, scores, timedelta(days=1))
+    assert set(items.columns) == {"transaction_id", "expires_at", *LIVE_ATTRIBUTES}
     assert set(STORED_NAMES) == {*LIVE_ATTRIBUTES, *GOLD_ATTRIBUTES}
     assert len(set(STORED_NAMES.values())) == len(STORED_NAMES)
 

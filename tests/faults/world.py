@@ -108,7 +108,7 @@ def _of_items(platform: Platform) -> list[str]:
     """Items of the Live Index that are not what Silver has committed: missing, or backwards."""
     events = platform.read(SILVER_LIVE_TRANSACTIONS)
     scores = platform.read(SILVER_FRAUD_SCORES)
-    wanted = live_items(events, scores, version=0, retention=timedelta(days=1))
+    wanted = live_items(events, scores, retention=timedelta(days=1))
     found = []
     for row in wanted.select("transaction_id", *_COMPARED).collect():
         item = lookup(platform.config.dynamodb, row["transaction_id"])

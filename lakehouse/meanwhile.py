@@ -1,0 +1,36 @@
+"""Queries that run beside each other, where neither needs what the other finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+from pyspark import inheritable_thread_target
+
+T = TypeVar("T")
+
+_MOST = 2  # besides the caller's own: a driver plans each on a core
+
+
+class Start(Protocol):
+    """Begins some work in a thread of its own; what it returns waits for the answer."""
+
+    def __call__(self, work: Callable[[], T]) -> Callable[[], T]: ...
+
+
+@contextmanager
+def meanwhile() -> Iterator[Start]:
+    """Give `start`. What was started has ended when the block ends, waited for or not.
+
+    Its queries have the caller's Spark properties: who stops the caller's stream stops them too.
+    An error of the work is raised where its answer is asked for.
+    """
+    with ThreadPoolExecutor(_MOST, thread_name_prefix="meanwhile") as pool:
+
+        def start(work: Callable[[], T]) -> Callable[[], T]:
+            # properties are those of the thread that starts it, so they are taken here
+            return pool.submit(inheritable_thread_target(work)).result
+
+        yield start

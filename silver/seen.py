@@ -1,0 +1,140 @@
+"""A micro-batch of `enrich_live` beside all that was committed before it, looked at at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial, reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.context import Batch, Lakehouse
+from lakehouse.decision import DecisionRules, PolicyBook
+from lakehouse.frames import Way
+from lakehouse.meanwhile import Start
+from lakehouse.quality import is_accepted
+from lakehouse.tables import SILVER_FRAUD_SCORES, SILVER_LIVE_TRANSACTIONS
+from silver import live
+from silver.deliveries import PAYMENTS, SCORES
+from silver.known import Days, Known, Policies
+from silver.live import Standing
+
+_CONFLICT_RULES = {PAYMENTS: "event_id_conflict", SCORES: "identity_conflict"}
+_COUNTED = (
+    "user_id", "transaction_id", "timestamp", "transaction_status", "currency", "amount",
+)  # fmt: skip
+"""What velocity counts by."""
+_DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One micro-batch under way: `now` is when it began, UTC."""
+
+    lake: Lakehouse
+    rules: DecisionRules
+    batch: Batch
+    now: datetime
+    way: Way
+    start: Start
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a parsed micro-batch holds: days of accepted rows, delivery days of all, refusals."""
+
+    event_days: frozenset[date]
+    payment_days: frozenset[date]
+    delivery_days: frozenset[date]
+    refused: int
+
+
+@dataclass(frozen=True)
+class Past:
+    """What came before: the policies as published now, and what velocity counts."""
+
+    policies: PolicyBook
+    earlier: DataFrame
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A micro-batch beside what was committed before it, `known`; `known_now` reads that again."""
+
+    judged: DataFrame
+    standings: Counter[tuple[str, ...]]
+    known: Known
+    known_now: Callable[[], Known]
+    past: Past
+
+    def new(self, source: str) -> DataFrame | None:
+        """Rows of a source that nobody stands for yet; None if there are none."""
+        if not self.standings[source, Standing.NEW]:
+            return None
+        return from_source(source, self.judged.where(live.are(Standing.NEW)))
+
+
+def tallied(way: Way, deliveries: DataFrame) -> Tally:
+    """Count parsed deliveries. Runs a query, unless they are few."""
+    is_good = is_accepted().alias("is_good")
+    told = deliveries.select("source_table", is_good, "event_date", "quarantine_date")
+    groups = way.counted(told)
+    accepted = [(source, day) for source, stands, day, _ in groups if stands]
+    return Tally(
+        event_days=frozenset(day for _, day in accepted),
+        payment_days=frozenset(day for source, day in accepted if source == PAYMENTS),
+        delivery_days=frozenset(day for *_, day in groups),
+        refused=sum(count for (_, stands, *_), count in groups.items() if not stands),
+    )
+
+
+def seen_beside(turn: Turn, delivered: DataFrame, tally: Tally, policies: Policies) -> Seen:
+    """Look at all that is committed at once: nothing here needs what another part finds."""
+    lake, way = turn.lake, turn.way
+    # API scores are of the day they were asked for, whatever the day of the payment
+    days = Days(tally.event_days | {turn.now.date()}, lake.config.gold.locate_window_days)
+    accepted = delivered.where(is_accepted())
+    known_now = partial(Known.of, lake, way, accepted, days)
+    knowing = turn.start(known_now)
+    looking_back = turn.start(
+        partial(_past, turn, tally, from_source(PAYMENTS, accepted), policies)
+    )
+    judged = way.keep(_judged(lake, delivered, tally))
+    standings = way.counted(judged.select("source_table", "standing"))
+    return Seen(judged, standings, knowing(), known_now, looking_back())
+
+
+def _judged(lake: Lakehouse, deliveries: DataFrame, tally: Tally) -> DataFrame:
+    on_days = live.near("event_date", tally.event_days, 0)
+    committed = [
+        lake.read(table).where(on_days).select("identity", "content_hash")
+        for table in (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES)
+    ]
+    return live.judged(deliveries, reduce(DataFrame.unionByName, committed), _CONFLICT_RULES)
+
+
+def _past(turn: Turn, tally: Tally, payments: DataFrame, policies: Policies) -> Past:
+    book = policies.now()
+    return Past(book, turn.way.at_hand(_earlier(turn.lake, tally, payments, book)))
+
+
+def _earlier(lake: Lakehouse, tally: Tally, payments: DataFrame, policies: PolicyBook) -> DataFrame:
+    """What velocity counts beside these payments: committed ones of their users before them."""
+    window = policies.longest_window_seconds
+    first = payments.agg(F.min(F.unix_seconds("timestamp"))).collect()[0][0]
+    if not window or first is None:
+        return payments.limit(0)
+    near_days = live.near("event_date", tally.payment_days, -(-window // _DAY_SECONDS))
+    # files of before are passed over: what a micro-batch costs must not grow with the day
+    is_late_enough = F.col("timestamp") >= F.timestamp_seconds(F.lit(first - window))
+    committed = lake.read(SILVER_LIVE_TRANSACTIONS).where(near_days & is_late_enough)
+    of_users = committed.join(payments.select("user_id"), "user_id", "left_semi")
+    return of_users.select(*_COUNTED)
+
+
+def from_source(source_table: str, rows: DataFrame) -> DataFrame:
+    """Rows that were delivered by that table of Bronze."""
+    return rows.where(F.col("source_table") == source_table)
