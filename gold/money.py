@@ -119,23 +119,27 @@ def total_items(gold: DataFrame) -> DataFrame:
         .distinct()
         .withColumn("is_apart", F.lit(True))
     )
-    money = gold.join(broadcast_if_few(apart), "transaction_id", "left").select(
-        "transaction_id",
-        F.col("currency").alias("paid_in"),
-        "exceptions",
-        "is_apart",
-        F.explode(_money_of(F.col("contributions"))).alias("event"),
-    ).select(
-        F.lit(TOTALS).alias("step"),
-        F.col("event.currency").alias("currency"),
-        F.col("event.event_type").alias("event_type"),
-        F.col("transaction_id").alias("name"),
-        F.col("event.identity").alias("key"),
-        F.col("event.event_time").alias("at"),
-        F.col("event.amount").alias("amount"),
-        "paid_in",
-        "exceptions",
-        "is_apart",
+    money = (
+        gold.join(broadcast_if_few(apart), "transaction_id", "left")
+        .select(
+            "transaction_id",
+            F.col("currency").alias("paid_in"),
+            "exceptions",
+            "is_apart",
+            F.explode(_money_of(F.col("contributions"))).alias("event"),
+        )
+        .select(
+            F.lit(TOTALS).alias("step"),
+            F.col("event.currency").alias("currency"),
+            F.col("event.event_type").alias("event_type"),
+            F.col("transaction_id").alias("name"),
+            F.col("event.identity").alias("key"),
+            F.col("event.event_time").alias("at"),
+            F.col("event.amount").alias("amount"),
+            "paid_in",
+            "exceptions",
+            "is_apart",
+        )
     )
     is_unknown = F.col("paid_in").isNull()
     is_apart = is_unknown & F.col("is_apart").isNotNull()
