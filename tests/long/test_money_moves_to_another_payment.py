@@ -8,7 +8,6 @@ from decimal import Decimal
 from pyspark.sql import Row
 
 from lakehouse.context import Lakehouse
-from lakehouse.job import execute, job_named
 from lakehouse.tables import GOLD_TRANSACTIONS, SILVER_MONEY_EVENTS
 from silver.build_batch import build_batch
 from tests.long.test_consolidate_folds_silver_into_gold import consolidated
