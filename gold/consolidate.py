@@ -23,7 +23,9 @@ from gold.consolidation import (
     days_to_search,
     healed,
     in_places,
+    is_stray,
     replaces,
+    strays,
     within,
 )
 from gold.contributions import (
@@ -33,6 +35,7 @@ from gold.contributions import (
     score_contributions,
 )
 from lakehouse.context import Lakehouse
+from lakehouse.delta import ensure_committed
 from lakehouse.fold.precedence import load_precedence
 from lakehouse.fold.proof import wrong_transactions
 from lakehouse.fold.spark import Derivation, derivation, reduce_contributions
@@ -77,46 +80,63 @@ def consolidate(
 
 
 def fold_into_gold(lake: Lakehouse, rows: DataFrame, derived: Derivation) -> None:
-    """Bring contributions, (transaction_id, contribution), into Gold by at most one commit."""
+    """Bring contributions, (transaction_id, contribution), into Gold by at most one commit.
+
+    Raises:
+        OvertakenError: another run has changed Gold meanwhile; these have to come again.
+    """
     # kept as rows: a cached plan over Gold would be planned anew by the commit that changes Gold
     with keeping() as keep:
         new = keep(reduce_contributions(rows))
         interest = days_of_interest(new).collect()
         if not interest:
             return
-        gold, keys = lake.read(GOLD_TRANSACTIONS), new.select("transaction_id")
+        behind, gold = lake.version(GOLD_TRANSACTIONS), lake.read(GOLD_TRANSACTIONS)
+        keys = new.select("transaction_id", is_stray())
         if sum(day.sets for day in interest) <= _BROADCAST_UP_TO:
             keys = F.broadcast(keys)
         stretches = days_to_search([(day.day, day.is_own) for day in interest], lake.config.gold)
-        located = gold.where(within(stretches)).join(keys, "transaction_id", "left_semi")
-        existing = gold.where(in_places(_places(located))).join(keys, "transaction_id", "left_semi")
-        _commit(lake, keep(changes(new, existing, derived)))
+        located = gold.where(within(stretches)).join(keys, "transaction_id")
+        near = located.groupBy("event_date", "region").agg(strays().alias("strays")).collect()
+        places = {(place.event_date, place.region) for place in near}
+        if sum(place.strays for place in near) != sum(day.strays for day in interest):
+            # their own row, on the waiting day, would be the second one of the payment
+            known = located.select("transaction_id")
+            lost = keep(keys.where("is_stray").join(known, "transaction_id", "left_anti"))
+            far = gold.where(~within(stretches)).join(broadcast_if_few(lost), "transaction_id")
+            places |= _places(far)
+        existing = gold.where(in_places(places)).join(keys, "transaction_id", "left_semi")
+        _commit(lake, keep(changes(new, existing, derived)), behind)
 
 
 def heal_gold(lake: Lakehouse, derived: Derivation) -> None:
-    """Make each transaction one row, derived from all that its rows know, by at most one commit."""
+    """Make each transaction one row, derived from all that its rows know, by at most one commit.
+
+    Raises:
+        OvertakenError: another run has changed Gold meanwhile.
+    """
     with keeping() as keep:
-        gold = lake.read(GOLD_TRANSACTIONS)
+        behind, gold = lake.version(GOLD_TRANSACTIONS), lake.read(GOLD_TRANSACTIONS)
         wrong = keep(wrong_transactions(gold, derived)).select("transaction_id")
         rows = gold.join(broadcast_if_few(wrong), "transaction_id", "left_semi")
-        _commit(lake, keep(healed(rows, derived)))
+        _commit(lake, keep(healed(rows, derived)), behind)
 
 
-def _commit(lake: Lakehouse, changed: DataFrame) -> None:
+def _commit(lake: Lakehouse, changed: DataFrame, behind: int) -> None:
     kinds = changed.select(*LOCATED).distinct().collect()
+    if not kinds:
+        return
     replaced = {(kind.located_date, kind.located_region) for kind in kinds if kind.located_date}
-    if kinds and not replaced:
-        # nothing to match: the same rows as by a MERGE, without reading Gold again
-        new = changed.drop(*LOCATED).repartition(*GOLD_TRANSACTIONS.partitioned_by)
-        lake.append(new, to=GOLD_TRANSACTIONS)
-    elif kinds:
-        gold = lake.writable(GOLD_TRANSACTIONS).alias("t")
-        merge = gold.merge(changed.alias("s"), replaces(replaced))
-        if any(kind.is_removal for kind in kinds):
-            merge = merge.whenMatchedDelete("s.is_removal")
-        # all columns of Gold, that is: those of LOCATED are none of it
-        merge = merge.whenMatchedUpdateAll().whenNotMatchedInsertAll("NOT s.is_removal")
-        merge.execute()
+    gold = lake.writable(GOLD_TRANSACTIONS, behind)
+    # with nothing to replace, nothing of Gold is read again
+    merge = gold.alias("t").merge(changed.alias("s"), replaces(replaced))
+    if any(kind.is_removal for kind in kinds):
+        merge = merge.whenMatchedDelete("s.is_removal")
+    if replaced:
+        merge = merge.whenMatchedUpdateAll()
+    # all columns of Gold, that is: those of LOCATED are none of it
+    merge.whenNotMatchedInsertAll("NOT s.is_removal").execute()
+    ensure_committed(gold, GOLD_TRANSACTIONS.name)
 
 
 def _places(located: DataFrame) -> set[Place]:

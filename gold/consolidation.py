@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.config import GoldSettings
 from lakehouse.fold.spark import Derivation, standing
+from lakehouse.records.codes import Source
 from lakehouse.tables import WAITING_DAY
 
 Days = tuple[date, date]
@@ -23,20 +24,44 @@ whether that row only goes away."""
 
 
 def days_of_interest(sets: DataFrame) -> DataFrame:
-    """(day, is_own, sets): days to look around, and how many sets asked for each.
+    """(day, is_own, sets, strays): days to look around, how many sets asked for each, and `strays`
+    of the sets that asked for it first.
 
     A set's own days are the payment dates that it knows; one that knows none (a score, a money
     event without `transaction_date`) asks around the days of its events instead.
     """
     own = F.array_compact(F.transform("contributions", lambda c: c["payment_date"]))
     of_events = F.transform("contributions", lambda c: F.to_date(c["event_time"]))
-    asked = sets.select(own.alias("own"), of_events.alias("of_events")).select(
+    asked = sets.select(
+        "transaction_id", is_stray(), own.alias("own"), of_events.alias("of_events")
+    ).select(
+        "transaction_id",
+        "is_stray",
         (F.size("own") > 0).alias("is_own"),
-        F.explode(
+        F.posexplode(
             F.array_distinct(F.when(F.size("own") > 0, F.col("own")).otherwise(F.col("of_events")))
-        ).alias("day"),
+        ).alias("turn", "day"),
     )
-    return asked.groupBy("day", "is_own").agg(F.count("*").alias("sets"))
+    first = strays(F.col("turn") == 0)
+    return asked.groupBy("day", "is_own").agg(F.count("*").alias("sets"), first.alias("strays"))
+
+
+def is_stray() -> Column:
+    """`is_stray`: whether a set has nothing of the payment itself.
+
+    It may be wrong of the payment's day, or far from it.
+    """
+    of_payment = [str(Source.LIVE_EVENT), str(Source.BATCH_LOG)]
+    knows_payment = F.exists("contributions", lambda c: c["source"].isin(of_payment))
+    return (~knows_payment).alias("is_stray")
+
+
+def strays(which: Column | None = None) -> Column:
+    """A number that says which transactions are stray: the sum of hashes of their ids."""
+    # decimal: a sum of hashes does not overflow
+    digest = F.xxhash64("transaction_id").cast("decimal(20,0)")
+    counts = F.col("is_stray") if which is None else F.col("is_stray") & which
+    return F.sum(F.when(counts, digest).otherwise(0))
 
 
 def days_to_search(interest: Iterable[tuple[date, bool]], settings: GoldSettings) -> list[Days]:

@@ -9,7 +9,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from lakehouse.config import Config, HotSettings
-from lakehouse.records.codes import Source
+from lakehouse.records.codes import SettlementStatus, Source
 
 
 def paid_at() -> Column:
@@ -23,7 +23,7 @@ def paid_at() -> Column:
 def hot_until(hot: HotSettings) -> Column:
     """The instant at which a payment cools down, if nothing else happens; null: it never was hot.
 
-    By its age; later with a high score; later while chargebacks exceed their reversals.
+    By its age; later with a high score; later while a dispute is open.
     """
     made = paid_at()
     is_suspicious = F.col("fraud_score") >= F.lit(hot.score_from)
@@ -36,8 +36,8 @@ def hot_until(hot: HotSettings) -> Column:
 
 
 def is_disputed() -> Column:
-    """Whether a dispute is open: chargebacks exceed their reversals."""
-    return F.col("chargeback_amount") > F.col("chargeback_reversed_amount")
+    """Whether a dispute is open: of one of them, chargebacks exceed their reversals."""
+    return F.col("settlement_status") == str(SettlementStatus.CHARGEBACK)
 
 
 def is_hot(hot: HotSettings, now: datetime) -> Column:

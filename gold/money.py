@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from gold.items import Bucket, items
 from lakehouse.fold.rules import SUMS, ExceptionRule
+from lakehouse.frames import broadcast_if_few
 from lakehouse.records.codes import AccountDifference, Source
 from lakehouse.tables import GOLD_TRANSACTIONS, Table
 
@@ -107,26 +108,42 @@ def key_of(identity: str, revision: str) -> Column:
 def total_items(gold: DataFrame) -> DataFrame:
     """Items of money in Gold: counted in its payment's totals, or not and why; and wrong totals.
 
-    Money waits while nothing tells of its payment. Money in another currency than its payment is
+    Money waits while nothing tells of its payment. If another row of its transaction does, nothing
+    will come: it is MISSING in the payment's totals. Money in another currency than its payment is
     summed nowhere: Gold flags the row.
     """
-    money = gold.select(
-        "transaction_id",
-        F.col("currency").alias("paid_in"),
-        "exceptions",
-        F.explode(_money_of(F.col("contributions"))).alias("event"),
-    ).select(
-        F.lit(TOTALS).alias("step"),
-        F.col("event.currency").alias("currency"),
-        F.col("event.event_type").alias("event_type"),
-        F.col("transaction_id").alias("name"),
-        F.col("event.identity").alias("key"),
-        F.col("event.event_time").alias("at"),
-        F.col("event.amount").alias("amount"),
-        "paid_in",
-        "exceptions",
+    without = gold.where("currency IS NULL").select("transaction_id").distinct()
+    paid = gold.where("currency IS NOT NULL").select("transaction_id")
+    apart = (
+        paid.join(broadcast_if_few(without), "transaction_id", "left_semi")
+        .distinct()
+        .withColumn("is_apart", F.lit(True))
     )
-    is_waiting = F.col("paid_in").isNull()
+    money = (
+        gold.join(broadcast_if_few(apart), "transaction_id", "left")
+        .select(
+            "transaction_id",
+            F.col("currency").alias("paid_in"),
+            "exceptions",
+            "is_apart",
+            F.explode(_money_of(F.col("contributions"))).alias("event"),
+        )
+        .select(
+            F.lit(TOTALS).alias("step"),
+            F.col("event.currency").alias("currency"),
+            F.col("event.event_type").alias("event_type"),
+            F.col("transaction_id").alias("name"),
+            F.col("event.identity").alias("key"),
+            F.col("event.event_time").alias("at"),
+            F.col("event.amount").alias("amount"),
+            "paid_in",
+            "exceptions",
+            "is_apart",
+        )
+    )
+    is_unknown = F.col("paid_in").isNull()
+    is_apart = is_unknown & F.col("is_apart").isNotNull()
+    is_waiting = is_unknown & ~is_apart
     is_flagged = F.array_contains("exceptions", str(ExceptionRule.CURRENCY_MISMATCH))
     is_other = F.col("currency") != F.col("paid_in")
     bucket = F.when(is_waiting | (is_other & is_flagged), str(Bucket.HELD)).when(
@@ -135,7 +152,7 @@ def total_items(gold: DataFrame) -> DataFrame:
     kind = (
         F.when(is_waiting, str(AccountDifference.WAITING))
         .when(is_other & is_flagged, str(AccountDifference.OTHER_CURRENCY))
-        .when(is_other, str(AccountDifference.MISSING))
+        .when(is_other | is_apart, str(AccountDifference.MISSING))
     )
     return items(money, bucket=bucket, kind=kind).unionByName(_wrong_totals(gold))
 

@@ -149,12 +149,18 @@ class Lakehouse:
             )
         writer.save(path)
 
-    def writable(self, table: Table) -> DeltaTable:
-        """The table for a MERGE; the lease is checked now, so commit soon."""
+    def writable(self, table: Table, behind: int | None = None) -> DeltaTable:
+        """The table for a MERGE; the lease is checked now, so commit soon.
+
+        `behind` is a version that was the newest before anything was read: the commit must be the
+        first since then that says so. `delta.ensure_committed` tells whether it was.
+        """
         path = self._ensured(table)
         self.meter.writes(self.spark, table.name, path)
         self.lease.check()
-        return DeltaTable.forPath(self.spark, path)
+        if behind is None:
+            return DeltaTable.forPath(self.spark, path)
+        return DeltaTable.forPath(delta.behind_version(self.spark, table, behind), path)
 
     def version(self, table: Table) -> int:
         """The newest version of a table; runs no query."""

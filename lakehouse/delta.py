@@ -13,7 +13,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.config import AuditSettings, Config
-from lakehouse.errors import SchemaDriftError
+from lakehouse.errors import OvertakenError, SchemaDriftError
 from lakehouse.tables import TABLES, Table
 
 # Reader version 1 is what Athena reads: no deletion vectors, no column mapping.
@@ -24,6 +24,8 @@ _PUBLISHED = {
     # else any writer deletes old log files as it writes a checkpoint; `maintain` alone may delete
     "delta.enableExpiredLogCleanup": "false",
 }
+_WRITE = "spark.databricks.delta.write"
+_LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 
 
 def path_of(config: Config, table: Table) -> str:
@@ -80,6 +82,28 @@ def check_schema(stored: DataFrame, table: Table) -> None:
     found, declared = set(stored.columns), set(table.columns)
     if found != declared:
         raise SchemaDriftError(table.name, sorted(declared - found), sorted(found - declared))
+
+
+def behind_version(spark: SparkSession, table: Table, version: int) -> SparkSession:
+    """A session for one commit to `table` by whoever read it at `version` at the latest.
+
+    Delta skips the commit if another one that was made through such a session has come in between,
+    before it began or while it was under way: ask `ensure_committed` behind it.
+    """
+    session = spark.newSession()
+    session.conf.set(f"{_WRITE}.txnAppId", f"behind/{table.name}")
+    session.conf.set(f"{_WRITE}.txnVersion", str(version + 1))
+    return session
+
+
+def ensure_committed(table: DeltaTable, name: str) -> None:
+    """Look whether a table that was opened by `behind_version` has taken the commit.
+
+    Raises:
+        OvertakenError: Delta has skipped it.
+    """
+    if table.toDF().sparkSession.conf.get(_LAST_COMMIT, None) is None:
+        raise OvertakenError(name)
 
 
 def latest_version(spark: SparkSession, path: str) -> int:

@@ -19,7 +19,8 @@ LakehouseError                      anything below; the command line prints it i
 ├── ContractError                   a data file under conf/ (precedence, rules) contradicts the code
 ├── LeaseError                      the single-writer lease
 │   ├── LeaseHeldError              another run of this job is alive
-│   └── LeaseLostError              this run lost its lease and must not commit
+│   ├── LeaseLostError              this run lost its lease and must not commit
+│   └── OvertakenError              another run has committed since this one read the table
 ├── TransactionNotFoundError        no layer knows the transaction id
 ├── UserNotFoundError               no payment of that user is known
 ├── BeyondKnownHistoryError         an as-of question later than the follower has read
@@ -261,6 +262,17 @@ class LeaseLostError(LeaseError):
         super().__init__(
             f"{name} lost its lease (token {token}) and stopped: it could not renew it in time, or "
             "another run has it. Nothing is lost: the next run goes on from the last commit."
+        )
+
+
+class OvertakenError(LeaseError):
+    """Another run committed to a table after this one had read it: nothing was written."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+        super().__init__(
+            f"{table} was changed by another run after this one had read it, so this one wrote "
+            "nothing and stopped. Nothing is lost: the next run reads the same again."
         )
 
 

@@ -1,8 +1,14 @@
 """One writer per table: a lease with a fencing token, per job (a job owns its tables).
 
 Delta checks no token. A run that loses its lease between `check` and the commit that follows
-can still commit: the window is that one commit. Every commit is idempotent by its content, but for
-an append to Bronze, whose doubles Silver drops and `lakehouse prove offsets` names.
+can still commit: the window is that one commit. What comes of it:
+
+- Bronze: rows are there twice; Silver drops them, and `lakehouse prove offsets` names them.
+- Silver: rows are there twice, under the same identity and revision; Gold folds them once.
+- Gold: nothing. A MERGE says which version it follows from; Delta skips it if another one came
+  since, and the run fails (`delta.behind_version`).
+
+On S3 two writers can put one and the same version: there the lease alone keeps the second one out.
 """
 
 from __future__ import annotations

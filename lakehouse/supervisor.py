@@ -17,7 +17,7 @@ from py4j.protocol import Py4JNetworkError
 from pyspark.sql.streaming import StreamingQuery
 
 from lakehouse.config import Config
-from lakehouse.errors import LakehouseError, LeaseLostError, ServiceError
+from lakehouse.errors import LakehouseError, LeaseLostError, OvertakenError, ServiceError
 from lakehouse.job import Job, Run, started
 
 MOST_FAILURES = 10
@@ -158,5 +158,5 @@ def _may_pass(fault: Exception) -> bool:
     person has to decide: lost records, another run, a wrong setting. A JVM never comes back.
     """
     if isinstance(fault, LakehouseError):
-        return isinstance(fault, ServiceError | LeaseLostError)
+        return isinstance(fault, ServiceError | LeaseLostError | OvertakenError)
     return not isinstance(fault, Py4JNetworkError)

@@ -134,12 +134,19 @@ def _new_scores(lake: Lakehouse, drops: Drops) -> DataFrame:
 
 def _new_money(lake: Lakehouse, drops: Drops) -> DataFrame:
     events = drops.chosen(batch.MONEY_ORDER)
-    return _changes(lake, events, drops.touched(), SILVER_MONEY_EVENTS)
+    # the one identity that does not follow from its transaction: a correction may name another
+    return _changes(lake, events, drops.touched(), SILVER_MONEY_EVENTS, owner="transaction_id")
 
 
-def _changes(lake: Lakehouse, wanted: DataFrame, touched: DataFrame, table: Table) -> DataFrame:
+def _changes(
+    lake: Lakehouse,
+    wanted: DataFrame,
+    touched: DataFrame,
+    table: Table,
+    owner: str | None = None,
+) -> DataFrame:
     known = nothing_if_empty(standing_of(lake.read(table), touched))
-    return next_revisions(wanted, known, differs("content_hash"), table)
+    return next_revisions(wanted, known, differs("content_hash"), table, owner)
 
 
 def _concern_log(lake: Lakehouse, drops: dict[str, Drops]) -> bool:

@@ -1,9 +1,9 @@
 -- Payments that were charged back. One row: a transaction. Amounts are in whole smallest units.
--- `disputed_at` is the first chargeback (UTC); OPEN while chargebacks exceed their reversals.
+-- `disputed_at` is the first chargeback (UTC); OPEN while those of a dispute exceed its reversals.
 SELECT
   transaction_id, event_date, region, currency, merchant_id, amount,
   chargeback_amount, chargeback_reversed_amount,
-  CASE WHEN chargeback_amount > chargeback_reversed_amount THEN 'OPEN' ELSE 'REVERSED' END AS state,
+  CASE WHEN settlement_status = 'CHARGEBACK' THEN 'OPEN' ELSE 'REVERSED' END AS state,
   CAST(
     array_min(
       transform(

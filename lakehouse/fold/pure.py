@@ -24,9 +24,10 @@ from lakehouse.fold.rules import (
     UNKNOWN_REGION,
     ExceptionRule,
     contribution_fields,
+    unit_name,
 )
 from lakehouse.fold.transitions import Answers, Money, Transitions
-from lakehouse.records.codes import SettlementStatus, Source
+from lakehouse.records.codes import MoneyEventType, SettlementStatus, Source
 from lakehouse.records.gold import Contribution, Winner
 from lakehouse.schema import Record
 from lakehouse.tables import WAITING_DAY
@@ -57,15 +58,17 @@ def derive(
         "transaction_id": transaction_id,
         "contributions": tuple(contributions),
     }
-    winners = []
+    winners: list[tuple[str, str]] = []
     for name, group in precedence.contested.items():
         ranked = strongest_first(candidates(known, group, row), group)
         competing = ranked if group.each_field else ranked[:1]
-        row |= {field: value for unit in group.units for field, value in _won(competing, unit)}
-        winners += [(name, ranked[0].identity)] if ranked else []
+        won_by = {unit: _winner(competing, unit) for unit in group.units}
+        row |= {field: _won(who, field) for unit, who in won_by.items() for field in unit}
+        winners += _winners(name, won_by)
     row |= {name: default for name, default in DEFAULTS.items() if row[name] is None}
-    row |= _money(known, row["currency"])
-    row["exceptions"] = sorted(_exceptions(known, row, transitions))
+    counted = [c for c in known if c.source == Source.MONEY_EVENT and _is(c, row["currency"])]
+    row |= _money(counted)
+    row["exceptions"] = sorted(_exceptions(known, counted, row, transitions))
     row["winners"] = [Winner(field_group=name, identity=who) for name, who in sorted(winners)]
     row["region"] = row["region"] or UNKNOWN_REGION
     row["event_date"] = _utc_day(row["timestamp"])
@@ -74,10 +77,32 @@ def derive(
     return row
 
 
-def settlement_status(sums: Mapping[str, Decimal]) -> SettlementStatus | None:
-    """Where the money stands, from the sums of its events in the payment's currency."""
+def uncovered(money: Sequence[Contribution], of: str, by: str) -> Decimal:
+    """How much of the events of one type those of another do not cover, dispute by dispute.
+
+    Of one dispute, what is too much covers nothing of another dispute. Events that name no dispute
+    cover, and are covered by, whatever is left.
+    """
+    sums = {(c.dispute_id, kind): Decimal(0) for c in money for kind in (of, by)}
+    for c in money:
+        if c.event_type in (of, by):
+            sums[c.dispute_id, str(c.event_type)] += c.amount or 0
+    disputes = {dispute for dispute, _ in sums if dispute is not None}
+    left = [sums[dispute, of] - sums[dispute, by] for dispute in disputes]
+    lacking = sum((amount for amount in left if amount > 0), Decimal(0))
+    too_much = sum((-amount for amount in left if amount < 0), Decimal(0))
+    nothing = Decimal(0)
+    unnamed = max(nothing, sums.get((None, of), nothing) - too_much)
+    return max(nothing, lacking + unnamed - sums.get((None, by), nothing))
+
+
+def settlement_status(sums: Mapping[str, Decimal], is_disputed: bool) -> SettlementStatus | None:
+    """Where the money stands, from the sums of its events in the payment's currency.
+
+    It `is_disputed` while chargebacks of a dispute exceed its reversals.
+    """
     settled, refunded = sums["settled_amount"], sums["refunded_amount"]
-    if sums["chargeback_amount"] > sums["chargeback_reversed_amount"]:
+    if is_disputed:
         return SettlementStatus.CHARGEBACK
     if settled > 0 and refunded >= settled:
         return SettlementStatus.REFUNDED
@@ -132,19 +157,32 @@ def _compare(key: Key, one: Contribution, other: Contribution) -> int:
     return -1 if (mine > theirs) == (key.wins == "highest") else 1
 
 
-def _won(ranked: Sequence[Contribution], unit: Sequence[str]) -> list[tuple[str, Any]]:
+def _winner(ranked: Sequence[Contribution], unit: Sequence[str]) -> Contribution | None:
     def first_where(enough: Callable[[Iterable[object]], bool]) -> Contribution | None:
         return next(
             (c for c in ranked if enough(value_of(c, field) is not None for field in unit)),
             None,
         )
 
-    winner = first_where(all) or first_where(any)
-    return [(field, value_of(winner, field) if winner else None) for field in unit]
+    return first_where(all) or first_where(any)
 
 
-def _money(known: Sequence[Contribution], currency: str | None) -> dict[str, Any]:
-    counted = [c for c in known if c.source == Source.MONEY_EVENT and _is(c.currency, currency)]
+def _won(winner: Contribution | None, field: str) -> Any:
+    return value_of(winner, field) if winner else None
+
+
+def _winners(
+    group: str, won_by: Mapping[tuple[str, ...], Contribution | None]
+) -> Iterator[tuple[str, str]]:
+    """The winner of a group; where several have won in it, that of each unit by its first field."""
+    known = {unit: who.identity for unit, who in won_by.items() if who}
+    if len({*known.values()}) > 1:
+        yield from ((unit_name(group, unit), who) for unit, who in known.items())
+    else:
+        yield from ((group, who) for who in {*known.values()})
+
+
+def _money(counted: Sequence[Contribution]) -> dict[str, Any]:
     sums = {
         column: sum(
             (c.amount or Decimal(0) for c in counted if c.event_type == kind),
@@ -152,23 +190,30 @@ def _money(known: Sequence[Contribution], currency: str | None) -> dict[str, Any
         )
         for column, kind in SUMS.items()
     }
+    raised, reversed_ = MoneyEventType.CHARGEBACK, MoneyEventType.CHARGEBACK_REVERSED
     return {
         **sums,
-        "settlement_status": settlement_status(sums),
+        "settlement_status": settlement_status(sums, uncovered(counted, raised, reversed_) > 0),
         "last_money_at": max((c.event_time for c in counted), default=None),
     }
 
 
 def _exceptions(
-    known: Sequence[Contribution], row: Mapping[str, Any], transitions: Transitions
+    known: Sequence[Contribution],
+    counted: Sequence[Contribution],
+    row: Mapping[str, Any],
+    transitions: Transitions,
 ) -> Iterator[ExceptionRule]:
-    """The rules that are broken, each once."""
+    """The rules that are broken, each once; `counted` is the money that is in the sums."""
     yield from _of_answers(known, transitions.answers)
     money = [c for c in known if c.source == Source.MONEY_EVENT]
     yield from _of_money(money, row, transitions.money)
     for limit in transitions.limits:
-        taken_back = row[SUM_OF[limit.less]] if limit.less else Decimal(0)
-        if row[SUM_OF[limit.of]] > row[SUM_OF[limit.up_to]] + taken_back:
+        if limit.less is None:
+            is_beyond = uncovered(counted, limit.of, limit.up_to) > 0
+        else:
+            is_beyond = uncovered(counted, limit.of, limit.less) > row[SUM_OF[limit.up_to]]
+        if is_beyond:
             yield limit.rule
 
 
@@ -177,7 +222,15 @@ def _of_answers(known: Sequence[Contribution], answers: Answers) -> Iterator[Exc
     statuses_at: dict[int | None, set[str]] = {}
     for status, sequence in given:
         statuses_at.setdefault(sequence, set()).add(status)
-    if any(len(statuses & {*answers.apart}) > 1 for statuses in statuses_at.values()):
+    apart = {
+        sequence: found
+        for sequence, statuses in statuses_at.items()
+        if (found := statuses & {*answers.apart})
+    }
+    # an answer without a sequence may be as late as the last one
+    last = max((sequence for sequence in apart if sequence is not None), default=None)
+    apart[last] = apart.get(last, set()) | apart.get(None, set())
+    if any(len(statuses) > 1 for statuses in apart.values()):
         yield answers.rules.apart
     numbered = [(status, sequence) for status, sequence in given if sequence is not None]
     going_back = {*answers.going_back}
@@ -209,8 +262,8 @@ def key_of(contribution: Contribution, path: str) -> Any:
     return value
 
 
-def _is(value: str | None, expected: str | None) -> bool:
-    return expected is not None and value == expected
+def _is(money: Contribution, currency: str | None) -> bool:
+    return currency is not None and money.currency == currency
 
 
 def _utc_day(instant: datetime | None) -> date:

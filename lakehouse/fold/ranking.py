@@ -21,7 +21,7 @@ def candidate(c: Column, group: Group) -> Column:
     to_agree = [_value(c, name).alias(_agreed(name)) for name in group.agrees_with]
     is_candidate = c["source"].isin([str(source) for source in group.sources])
     if group.each_field:
-        to_win = [*_prizes(values, group.units)]
+        to_win = [*_prizes(values, group.units, c["identity"])]
     else:
         to_win = [value.alias(name) for name, value in values.items()]
         is_candidate &= values[group.fields[0]].isNotNull()
@@ -30,11 +30,15 @@ def candidate(c: Column, group: Group) -> Column:
     )
 
 
-def _prizes(values: Mapping[str, Column], units: Iterable[Sequence[str]]) -> Iterator[Column]:
-    """Per unit a struct of its fields, where all of them are there; and where one of them is."""
+def _prizes(
+    values: Mapping[str, Column], units: Iterable[Sequence[str]], identity: Column
+) -> Iterator[Column]:
+    """Per unit a struct of its fields and of who has them, where all of them are there; and where
+    one of them is.
+    """
     for unit in units:
         present = [values[name].isNotNull() for name in unit]
-        fields = F.struct(*[values[name].alias(name) for name in unit])
+        fields = F.struct(*[values[name].alias(name) for name in unit], identity.alias("identity"))
         yield F.when(reduce(and_, present), fields).alias(_whole(unit))
         if len(unit) > 1:
             yield F.when(reduce(or_, present), fields).alias(_in_part(unit))
@@ -58,7 +62,9 @@ def agreeing(name: str, group: Group) -> Column:
 
 
 def won(ranked: Column, unit: Sequence[str]) -> Column:
-    """The strongest candidate that has all fields of the unit, else the strongest with one."""
+    """Fields and `identity` of the strongest candidate that has all fields of the unit, else of
+    the strongest that has one.
+    """
     ways = (_whole(unit), _in_part(unit)) if len(unit) > 1 else (_whole(unit),)
     return F.coalesce(*[F.get(F.array_compact(ranked[way]), F.lit(0)) for way in ways])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from pyspark.sql.types import ArrayType, StructType
@@ -22,7 +23,9 @@ class ExceptionRule(StrEnum):
     MONEY_ON_DECLINED = "MONEY_ON_DECLINED"
     REFUND_EXCEEDS_SETTLED = "REFUND_EXCEEDS_SETTLED"
     REVERSAL_EXCEEDS_CHARGEBACK = "REVERSAL_EXCEEDS_CHARGEBACK"
-    STATUS_CONFLICT = "STATUS_CONFLICT"  # authorised and declined at one sequence, or at none
+    STATUS_CONFLICT = (
+        "STATUS_CONFLICT"  # authorised and declined, and no sequence says which was last
+    )
     STATUS_WENT_BACK = "STATUS_WENT_BACK"  # pending after an answer
 
 
@@ -65,6 +68,11 @@ NO_EVENT_TIME = frozenset((str(Source.API_SCORE),))
 
 TAKEN_FROM = {"timestamp": "event_time", "score_source": "source"}
 """Fields of a contribution whose name in Gold is another."""
+
+
+def unit_name(group: str, unit: Sequence[str]) -> str:
+    """What `winners` calls fields of a group that are won together, where others won the rest."""
+    return f"{group}.{unit[0]}"
 
 
 def gold_types() -> StructType:

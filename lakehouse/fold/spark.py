@@ -16,6 +16,7 @@ from typing import Protocol
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from lakehouse.fold.disputes import is_uncovered, sums_by_dispute
 from lakehouse.fold.precedence import Group, Precedence
 from lakehouse.fold.ranking import agreeing, candidate, strongest, won
 from lakehouse.fold.rules import (
@@ -25,13 +26,19 @@ from lakehouse.fold.rules import (
     SUMS,
     UNKNOWN_REGION,
     gold_types,
+    unit_name,
 )
 from lakehouse.fold.transitions import Answers, Limit, Money, Transitions
-from lakehouse.records.codes import SettlementStatus, Source, TransactionStatus
+from lakehouse.records.codes import (
+    MoneyEventType,
+    SettlementStatus,
+    Source,
+    TransactionStatus,
+)
 from lakehouse.tables import WAITING_DAY
 
 _TOTAL = gold_types()["settled_amount"].dataType
-_OF_MONEY = ("event_type", "amount", "currency", "event_time")
+_OF_MONEY = ("event_type", "amount", "currency", "event_time", "dispute_id")
 _OF_ANSWER = ("transaction_status", "sequence")
 
 
@@ -111,6 +118,7 @@ def _steps(precedence: Precedence, transitions: Transitions) -> Iterator[dict[st
     yield {
         **_won_of(second),
         **{name: F.col(f"sums.{name}") for name in (*SUMS, "last_money_at")},
+        "disputes": sums_by_dispute(F.col("money"), F.col("currency")),
     }
     yield {
         "settlement_status": _settlement_status(),
@@ -151,6 +159,7 @@ def _won_of(groups: Mapping[str, Group]) -> dict[str, Column]:
         for unit in group.units:
             prize = won(best, unit) if group.each_field else best
             columns |= {field: prize[field] for field in unit}
+            columns |= {_winner(name, unit): prize["identity"]}
     for name, default in DEFAULTS.items():
         if name in columns:
             columns[name] = F.coalesce(columns[name], F.lit(str(default)))
@@ -181,7 +190,7 @@ def _sums() -> Column:
 
 def _settlement_status() -> Column:
     settled, refunded = F.col("settled_amount"), F.col("refunded_amount")
-    is_disputed = F.col("chargeback_amount") > F.col("chargeback_reversed_amount")
+    is_disputed = is_uncovered(MoneyEventType.CHARGEBACK, MoneyEventType.CHARGEBACK_REVERSED)
     return (
         F.when(is_disputed, str(SettlementStatus.CHARGEBACK))
         .when((settled > 0) & (refunded >= settled), str(SettlementStatus.REFUNDED))
@@ -205,10 +214,19 @@ def _exceptions(transitions: Transitions) -> Column:
 
 
 def _clash(answers: Answers) -> Column:
-    """Whether answers that exclude each other stand at one sequence, or at none."""
+    """Whether answers that exclude each other stand at one sequence; one without any may be as
+    late as the last.
+    """
+    given = _answers_of(answers.apart)
     # each answer stands once at a sequence, so that a sequence that comes twice has two of them
-    sequences = _answers_of(answers.apart)["sequence"]
-    return F.size(sequences) > F.size(F.array_distinct(sequences))
+    sequences = F.array_compact(given["sequence"])
+    last = F.array_max(sequences)
+    late = F.filter(
+        given, lambda answer: F.coalesce(answer["sequence"] == last, answer["sequence"].isNull())
+    )
+    return (F.size(sequences) > F.size(F.array_distinct(sequences))) | (
+        F.size(F.array_distinct(late["transaction_status"])) > 1
+    )
 
 
 def _went_back(answers: Answers) -> Column:
@@ -242,21 +260,34 @@ def _is_illegal(money: Money) -> Column:
 
 
 def _is_beyond(limit: Limit) -> Column:
-    allowed = F.col(SUM_OF[limit.up_to])
-    if limit.less is not None:
-        allowed += F.col(SUM_OF[limit.less])
-    return F.col(SUM_OF[limit.of]) > allowed
+    if limit.less is None:
+        return is_uncovered(limit.of, limit.up_to)
+    return is_uncovered(limit.of, limit.less, beyond=F.col(SUM_OF[limit.up_to]))
 
 
 def _winners(groups: Mapping[str, Group]) -> Column:
-    def winner(name: str) -> Column:
-        best = F.col(_best(name))
-        winning = F.get(best, F.lit(0)) if groups[name].each_field else best
-        identity = winning["identity"]
-        pair = F.struct(F.lit(name).alias("field_group"), identity.alias("identity"))
-        return F.when(identity.isNotNull(), pair)
+    """The winner of each group; where several have won in it, that of each unit."""
 
-    return F.array_compact(F.array(*[winner(name) for name in sorted(groups)]))
+    def pair(name: str, identity: Column) -> Column:
+        known = F.struct(F.lit(name).alias("field_group"), identity.alias("identity"))
+        return F.when(identity.isNotNull(), known)
+
+    def of_group(name: str, group: Group) -> Column:
+        of_units = {unit: F.col(_winner(name, unit)) for unit in group.units}
+        one_for_all = F.array(pair(name, F.coalesce(*of_units.values())))
+        if len(of_units) == 1:
+            return one_for_all
+        apart = {unit_name(name, unit): identity for unit, identity in of_units.items()}
+        identities = F.array_distinct(F.array_compact(F.array(*of_units.values())))
+        several = F.array(*[pair(each, apart[each]) for each in sorted(apart)])
+        return F.when(F.size(identities) > 1, several).otherwise(one_for_all)
+
+    each = [of_group(name, groups[name]) for name in sorted(groups)]
+    return F.array_compact(F.concat(*each))
+
+
+def _winner(group: str, unit: Sequence[str]) -> str:
+    return f"winner_of_{unit_name(group, unit).replace('.', '_')}"
 
 
 def _best(group: str) -> str:

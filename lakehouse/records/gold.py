@@ -84,7 +84,11 @@ class Contribution(AnonymousContribution):
 
 
 class Winner(Record):
-    """Which contribution decided a field group."""
+    """Which contribution decided a field group.
+
+    Where several decided fields of one group, there is a winner for each unit of it: the group's
+    name, a point, and the unit's first field, as in `payment_facts.amount`.
+    """
 
     field_group: str
     identity: str
@@ -102,7 +106,7 @@ class Outcome(AnonymousTransaction, PaymentContext, NormalisedMoney):
     chargeback_reversed_amount: Total
     last_money_at: datetime | None  # newest of the events that were summed
     exceptions: list[str]  # rule ids, sorted
-    winners: list[Winner]  # sorted by field group
+    winners: list[Winner]  # sorted by field_group
     event_date: date  # UTC day of `timestamp`; tables.WAITING_DAY while unknown
 
 

@@ -221,11 +221,14 @@ def _illegal_answers(known: Known) -> Iterator[str]:
     by_sequence = defaultdict(set)
     for event in known.events:
         by_sequence[event.sequence].add(event.status)
-    if any({"AUTHORIZED", "DECLINED"} <= statuses for statuses in by_sequence.values()):
-        yield "STATUS_CONFLICT"
     numbered = sorted(s for s in by_sequence if s is not None)
     pending = [s for s in numbered if "PENDING" in by_sequence[s]]
     answered = [s for s in numbered if by_sequence[s] & {"AUTHORIZED", "DECLINED"}]
+    # who gives no sequence may have answered last
+    last = by_sequence[answered[-1]] if answered else set()
+    at_once = [*by_sequence.values(), last | by_sequence.get(None, set())]
+    if any({"AUTHORIZED", "DECLINED"} <= statuses for statuses in at_once):
+        yield "STATUS_CONFLICT"
     if pending and answered and pending[-1] > answered[0]:
         yield "STATUS_WENT_BACK"
 

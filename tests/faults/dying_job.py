@@ -1,6 +1,8 @@
 """A job as a process of its own that is killed, with all of its process group, at one moment.
 
-`python -m tests.faults.dying_job JOB before|behind TABLE NTH`: at the n-th append to the table.
+`python -m tests.faults.dying_job JOB before|amid|behind TABLE NTH`: at the n-th append to the
+table, or where it is opened for a MERGE: then `amid` is once Delta has begun to write data files,
+and `behind` once the micro-batch is done, and its checkpoint not.
 """
 
 from __future__ import annotations
@@ -8,12 +10,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
 from typing import ClassVar
 
+from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
+from pyspark.sql.streaming import StreamingQuery
 
-from lakehouse import job
+from lakehouse import delta, job
 from lakehouse.config import Config
 from lakehouse.context import Batch, Lakehouse
 from lakehouse.tables import Table
@@ -28,6 +36,31 @@ class Dying(Lakehouse):
     table: ClassVar[str]
     left: ClassVar[int]
 
+    def writable(self, table: Table, behind: int | None = None) -> DeltaTable:
+        """Open a table for a MERGE, and die before, amid or behind it."""
+        opened = super().writable(table, behind)
+        if table.name == Dying.table:
+            Dying.left -= 1
+            if Dying.left == 0 and Dying.moment == "before":
+                _die()
+            if Dying.left == 0 and Dying.moment == "amid":
+                folder = Path(delta.path_of(self.config, table))
+                known = (folder, _files(folder))
+                Thread(target=_die_of_a_new_file, args=known, daemon=True).start()
+        return opened
+
+    def each_batch(
+        self, rows: DataFrame, process: Callable[[DataFrame, Batch], None]
+    ) -> StreamingQuery:
+        """Hand out each micro-batch, and die behind the one that opened the table."""
+
+        def mortal(batch_rows: DataFrame, batch: Batch) -> None:
+            process(batch_rows, batch)
+            if Dying.left == 0 and Dying.moment == "behind":
+                _die()
+
+        return super().each_batch(rows, mortal)
+
     def append(self, rows: DataFrame, to: Table, batch: Batch | None = None) -> None:
         """Append, and die before it or behind it."""
         if to.name == Dying.table:
@@ -38,6 +71,16 @@ class Dying(Lakehouse):
         super().append(rows, to, batch)
         if is_due:
             _die()
+
+
+def _files(folder: Path) -> set[Path]:
+    return set(folder.rglob("*.parquet"))
+
+
+def _die_of_a_new_file(folder: Path, known: set[Path]) -> None:
+    while _files(folder) <= known:
+        time.sleep(0.005)
+    _die()
 
 
 def _die() -> None:

@@ -76,7 +76,7 @@ def a_lake(
 
 
 def killed(job: str, moment: str, table: Table, nth: int, **settings: str) -> None:
-    """Run a job that is killed at its n-th append to a table."""
+    """Run a job that is killed at its n-th append to a table, or MERGE into it."""
     words = [sys.executable, "-m", "tests.faults.dying_job", job, moment, table.name, str(nth)]
     with subprocess.Popen(
         words, cwd=ROOT, env=os.environ | SHORT_LIFE | settings, start_new_session=True,

@@ -134,7 +134,7 @@ _MONEY: dict[str, list[Any]] = _ALL | {
     "amount": [Decimal(0), Decimal(500), Decimal(1000)],
     "currency": ["EUR", "EUR", "JPY"],
     "payment_date": [None, date(2026, 3, 8)],
-    "dispute_id": [None, "d-1"],
+    "dispute_id": [None, "d-1", "d-2"],
 }
 
 

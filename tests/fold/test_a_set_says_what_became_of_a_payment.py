@@ -29,6 +29,15 @@ _RAISED = money("CHARGEBACK", 1000)
 _REVERSED = money("CHARGEBACK_REVERSED", 1000)
 
 
+def _dispute(name: str, raised: int, *reversed_: int) -> list[Contribution]:
+    """A chargeback and its reversals, which name their dispute."""
+    taken_back = [
+        money("CHARGEBACK_REVERSED", amount, f"{name}-{turn}", dispute_id=name)
+        for turn, amount in enumerate(reversed_)
+    ]
+    return [money("CHARGEBACK", raised, name, dispute_id=name), *taken_back]
+
+
 def row_of(*contributions: Contribution) -> dict[str, Any]:
     return derive("t", union((), contributions), the_precedence(), the_transitions())
 
@@ -74,6 +83,31 @@ def row_of(*contributions: Contribution) -> dict[str, Any]:
             id="settled in parts and one part back",
         ),
         pytest.param([_SETTLED, _SETTLED], "SETTLED", id="the same event twice"),
+        pytest.param(
+            [_SETTLED, *_dispute("a", 100, 100), *_dispute("b", 100)],
+            "CHARGEBACK",
+            id="one dispute reversed, another open",
+        ),
+        pytest.param(
+            [_SETTLED, *_dispute("a", 100, 100), *_dispute("b", 100, 60, 40)],
+            "SETTLED",
+            id="two disputes reversed, one in parts",
+        ),
+        pytest.param(
+            [_SETTLED, *_dispute("a", 300), money("CHARGEBACK_REVERSED", 300)],
+            "SETTLED",
+            id="a reversal that names no dispute",
+        ),
+        pytest.param(
+            [_SETTLED, money("CHARGEBACK", 300), *_dispute("a", 0, 300)],
+            "SETTLED",
+            id="a chargeback that names no dispute",
+        ),
+        pytest.param(
+            [_SETTLED, *_dispute("a", 300), money("CHARGEBACK_REVERSED", 200)],
+            "CHARGEBACK",
+            id="reversed in part, by one that names no dispute",
+        ),
     ],
 )
 def test_money_events_give_the_settlement_status(
@@ -114,6 +148,26 @@ def test_money_events_give_the_settlement_status(
             id="reversed twice",
         ),
         pytest.param(
+            [_PAID, _SETTLED, *_dispute("a", 100, 100, 100), *_dispute("b", 100)],
+            ["REVERSAL_EXCEEDS_CHARGEBACK"],
+            id="one dispute reversed twice, another open",
+        ),
+        pytest.param(
+            [_PAID, _SETTLED, *_dispute("a", 600, 600), *_dispute("b", 600)],
+            [],
+            id="disputes one behind the other",
+        ),
+        pytest.param(
+            [_PAID, _SETTLED, *_dispute("a", 600, 601), *_dispute("b", 1001)],
+            ["CHARGEBACK_EXCEEDS_SETTLED", "REVERSAL_EXCEEDS_CHARGEBACK"],
+            id="what is too much of one dispute covers nothing of another",
+        ),
+        pytest.param(
+            [_PAID, _SETTLED, *_dispute("a", 100), money("CHARGEBACK_REVERSED", 101)],
+            ["REVERSAL_EXCEEDS_CHARGEBACK"],
+            id="reversed beyond all disputes",
+        ),
+        pytest.param(
             [_PAID, _SETTLED, money("SETTLED", 5, currency="JPY")],
             ["CURRENCY_MISMATCH"],
             id="another currency",
@@ -150,6 +204,32 @@ def test_money_events_give_the_settlement_status(
             ],
             ["STATUS_CONFLICT"],
             id="both answers without a sequence",
+        ),
+        pytest.param(
+            [
+                a_live_event(transaction_status="DECLINED"),
+                a_batch_row(transaction_status="AUTHORIZED", sequence=None),
+            ],
+            ["STATUS_CONFLICT"],
+            id="another answer without a sequence",
+        ),
+        pytest.param(
+            [
+                a_live_event(transaction_status="DECLINED"),
+                a_live_event("tried again", sequence=2),
+                a_batch_row(sequence=None),
+            ],
+            [],
+            id="the last answer, again without a sequence",
+        ),
+        pytest.param(
+            [
+                a_live_event(transaction_status="DECLINED"),
+                a_live_event("tried again", sequence=2),
+                a_batch_row(transaction_status="DECLINED", sequence=None),
+            ],
+            ["STATUS_CONFLICT"],
+            id="the first answer, again without a sequence",
         ),
         pytest.param(
             [a_live_event("again"), _PAID, a_live_event("later", sequence=2)], [], id="same answer"
@@ -271,6 +351,22 @@ def test_winners_name_the_contribution_of_each_group() -> None:
         "policy": "batch",
         "score": "score",
         "transaction_status": "live",
+    }
+
+
+def test_winners_name_each_contribution_where_several_won_in_a_group() -> None:
+    row = row_of(_PAID, a_batch_row(merchant_id=None, country=None))
+    facts = {
+        winner.field_group: winner.identity
+        for winner in row["winners"]
+        if winner.field_group.startswith("payment_facts")
+    }
+    assert facts == {
+        "payment_facts.amount": "batch",
+        "payment_facts.country": "live",  # with its region
+        "payment_facts.merchant_id": "live",
+        "payment_facts.timestamp": "batch",
+        "payment_facts.user_id": "batch",
     }
 
 

@@ -256,8 +256,7 @@ def test_a_dispute_begins_with_its_first_chargeback(asked, rows) -> None:  # typ
     }
     assert found == {
         row["transaction_id"]: (
-            "OPEN" if int(row["chargeback_amount"]) > int(row["chargeback_reversed_amount"])
-            else "REVERSED",
+            "OPEN" if row["settlement_status"] == "CHARGEBACK" else "REVERSED",
             min(c["event_time"] for c in row["contributions"] if c.get("event_type")),
         )
         for row in _payments(rows) if row["chargeback_amount"] != "0"
@@ -334,6 +333,7 @@ def _row(number: int, chance: random.Random) -> Row:
         settled_amount=amount if settled else "0",
         chargeback_amount=amount if disputed else "0",
         chargeback_reversed_amount=amount if reversed_ else "0",
+        settlement_status="CHARGEBACK" if disputed and not reversed_ else None,
         exceptions=chance.choice([[], ["A_RULE"], ["A_RULE", "B_RULE"]]),
         contributions=[a_contribution(), *(chargebacks if disputed else [])],
         fraud_score=(None, "0", "0.05", "0.1", "0.95", "1")[number % 6],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, SparkSession
 
 from lakehouse.schema import Long, Record
 from lakehouse.tables import Table
@@ -45,18 +45,57 @@ CASES: dict[str, tuple[list[Fact], list[Fact], list[Fact]]] = {
 }
 
 
+MOVES: dict[str, tuple[list[Fact], list[Fact], list[Fact]]] = {
+    # the content is the owner here: facts as above
+    "to another": (
+        [("y", 2)],
+        [(0, False, "x", 1)],
+        [(1, True, "x", 1), (2, False, "y", 2)],
+    ),
+    "withdrawn, then to another": ([("y", 2)], [(1, True, "x", 1)], [(2, False, "y", 2)]),
+    "stays where it is": ([("x", 2)], [(0, False, "x", 1)], [(1, False, "x", 2)]),
+    "goes": ([], [(0, False, "x", 1)], [(1, True, "x", 1)]),
+    "comes": ([("x", 1)], [], [(0, False, "x", 1)]),
+    "as it was": ([("x", 1)], [(0, False, "x", 1)], []),
+}
+
+
+@pytest.fixture(scope="module")
+def moved(spark: SparkSession) -> dict[str, list[Fact]]:
+    """What each case appends whose rows belong to one who counts them."""
+    return appended_of(spark, MOVES, differs("content", "weight"), owner="content")
+
+
+@pytest.mark.parametrize("case", MOVES)
+def test_a_row_that_goes_to_another_owner_is_withdrawn_from_the_first(
+    moved: dict[str, list[Fact]], case: str
+) -> None:
+    assert sorted(moved[case]) == MOVES[case][-1]
+
+
 @pytest.fixture(scope="module")
 def appended(spark: SparkSession) -> dict[str, list[Fact]]:
+    """What each case appends, by what its content says."""
+    return appended_of(spark, CASES, differs("content"))
+
+
+def appended_of(
+    spark: SparkSession,
+    cases: dict[str, tuple[list[Fact], list[Fact], list[Fact]]],
+    changed: Column,
+    owner: str | None = None,
+) -> dict[str, list[Fact]]:
     """What each case appends: its name is the identity, so one query judges all."""
-    wanted = [(case, *row) for case, (rows, _, _) in CASES.items() for row in rows]
-    known = [(case, *row) for case, (_, rows, _) in CASES.items() for row in rows]
+    wanted = [(case, *row) for case, (rows, _, _) in cases.items() for row in rows]
+    known = [(case, *row) for case, (_, rows, _) in cases.items() for row in rows]
     rows = next_revisions(
         spark.createDataFrame(wanted, _WANTED),
         spark.createDataFrame(known, PARCELS.schema),
-        differs("content"),
+        changed,
         PARCELS,
+        owner,
     )
-    found: dict[str, list[Fact]] = {case: [] for case in CASES}
+    found: dict[str, list[Fact]] = {case: [] for case in cases}
     for identity, *fact in rows.collect():
         found[identity].append(tuple(fact))
     return found
