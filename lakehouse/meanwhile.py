@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Protocol, TypeVar
 
 from pyspark import inheritable_thread_target
@@ -25,12 +26,14 @@ def meanwhile() -> Iterator[Start]:
     """Give `start`. What was started has ended when the block ends, waited for or not.
 
     Its queries have the caller's Spark properties: who stops the caller's stream stops them too.
+    What it logs has the caller's fields.
     An error of the work is raised where its answer is asked for.
     """
     with ThreadPoolExecutor(_MOST, thread_name_prefix="meanwhile") as pool:
 
         def start(work: Callable[[], T]) -> Callable[[], T]:
-            # properties are those of the thread that starts it, so they are taken here
-            return pool.submit(inheritable_thread_target(work)).result
+            # taken here, of the thread that starts it: Spark's properties, and the log's fields
+            inheriting = inheritable_thread_target(work)
+            return pool.submit(copy_context().run, inheriting).result
 
         yield start

@@ -2,7 +2,7 @@
 --   is_answered       the acquirer authorised or declined it
 --   is_labelled       money was settled, and it is older than the dispute horizon (180 days): who
 --                     wanted to dispute it has done so
---   is_fraud          labelled, and charged back for good (chargebacks exceed their reversals)
+--   is_fraud          labelled, and charged back for good (of a dispute, chargebacks exceed reversals)
 --   is_decided        the gateway was advised at all: what only the daily logs tell of was not
 --   is_flagged        the gateway was advised to REVIEW or BLOCK it
 -- Of younger payments only those already disputed would be known: to count them would call
@@ -14,7 +14,7 @@ SELECT
   transaction_status = 'DECLINED' AS is_declined,
   settled_amount > 0 AND event_date <= date_add('day', -180, current_date) AS is_labelled,
   settled_amount > 0 AND event_date <= date_add('day', -180, current_date)
-    AND chargeback_amount > chargeback_reversed_amount AS is_fraud,
+    AND settlement_status = 'CHARGEBACK' AS is_fraud,
   decision IS NOT NULL AS is_decided,
   coalesce(decision.recommended_action IN ('REVIEW', 'BLOCK'), false) AS is_flagged
 FROM gold.current_transactions

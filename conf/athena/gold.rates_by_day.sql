@@ -12,9 +12,9 @@ SELECT
   CAST(count_if(transaction_status = 'DECLINED') AS double)
     / nullif(count_if(transaction_status IN ('AUTHORIZED', 'DECLINED')), 0) AS decline_rate,
   count_if(settled_amount > 0) AS settled,
-  count_if(settled_amount > 0 AND chargeback_amount > chargeback_reversed_amount) AS disputed,
+  count_if(settled_amount > 0 AND settlement_status = 'CHARGEBACK') AS disputed,
   CAST(
-    count_if(settled_amount > 0 AND chargeback_amount > chargeback_reversed_amount) AS double
+    count_if(settled_amount > 0 AND settlement_status = 'CHARGEBACK') AS double
   ) / nullif(count_if(settled_amount > 0), 0) AS dispute_rate,
   count_if(decision IS NOT NULL) AS decided,
   count_if(decision.recommended_action IN ('REVIEW', 'BLOCK')) AS flagged,

@@ -4,7 +4,7 @@
 --   outcome      DISPUTED (chargebacks exceed their reversals), DECLINED, SETTLED, else WAITING
 SELECT
   CASE
-    WHEN chargeback_amount > chargeback_reversed_amount THEN 'DISPUTED'
+    WHEN settlement_status = 'CHARGEBACK' THEN 'DISPUTED'
     WHEN transaction_status = 'DECLINED' THEN 'DECLINED'
     WHEN settled_amount > 0 THEN 'SETTLED'
     ELSE 'WAITING'
