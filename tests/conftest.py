@@ -53,6 +53,16 @@ def spark() -> Iterator[SparkSession]:
     session.stop()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _lakes_are_forgotten() -> Iterator[None]:
+    """Delta remembers the newest version of each table, megabytes of plans, for an hour."""
+    yield
+    session = SparkSession.getActiveSession()
+    if session is not None:
+        jvm: Any = session._jvm
+        jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+
+
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     """Kafka, DynamoDB Local and the scoring service, real and on free ports, for this whole run."""

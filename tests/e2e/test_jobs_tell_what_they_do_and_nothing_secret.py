@@ -44,14 +44,13 @@ def shown(*words: str) -> Any:
 @pytest.fixture(scope="module")
 def canaries(platform: Platform) -> set[str]:
     """What must not be told. All of it was delivered, or signs and keys what was."""
-    payments = platform.world.transactions
-    users = {p.user_id for p in payments if not p.user_id.isdigit()}
     values = [bytes(row["value"]) for row in platform.rows(BRONZE_TRANSACTIONS, "value")
               if row["value"]]  # fmt: skip
     read = [found for value in values if isinstance(found := _json(value), dict)]
+    # a user id of digits alone could be any count
+    users = {each["user_id"] for each in read if str(each.get("user_id")).startswith("u-")}
     tokens = {str(each["payment_token"]) for each in read if each.get("payment_token")}
-    delivered = {str(each.get("user_id")) for each in read}
-    assert users & delivered and tokens
+    assert users and tokens
     cards = {"".join(filter(str.isdigit, text)) for text in CARD_TEXTS}
     keys = {secret(platform.config.cards.token_key), secret(platform.config.history.signing_key)}
     return {each for each in users | tokens | cards | keys if len(each) >= 6}
