@@ -8,6 +8,7 @@ LakehouseError                      anything below; the command line prints it i
 │   ├── PortInUseError              another process listens on the port a service needs
 │   ├── BrokerUnreachableError      no Kafka broker answers at the configured address
 │   ├── DynamoDbError               DynamoDB does not answer, refuses, or did not take every item
+│   ├── AlertStoreError             the table of alerts does not answer, or refuses
 │   ├── ChannelError                a channel of alerts did not take a message; it is sent later
 │   ├── FiguresError                the place of metrics does not answer, or refuses
 │   ├── IndexNotFoundError          DynamoDB answers, but has no such table yet
@@ -144,6 +145,17 @@ class DynamoDbError(ServiceError):
         super().__init__(
             f"DynamoDB table {table}: {fault}. Start the service (`lakehouse services start`) or "
             "correct dynamodb.* in the config; the next run pushes what is missing."
+        )
+
+
+class AlertStoreError(ServiceError):
+    """Episodes cannot be read or written; the next check begins again from what is stored."""
+
+    def __init__(self, table: str, why: str) -> None:
+        self.table, self.why = table, why
+        super().__init__(
+            f"the table of alerts {table}: {why}. See alerts.table and dynamodb.* in the config; "
+            "docs/deploy.md says how to create it."
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -24,7 +25,7 @@ _MINUTE, _DAY = 60, 86_400
 _BY_SECOND = 2 * _MINUTE
 
 
-def told_of(decided: DataFrame, suspicious_from: float, now: datetime) -> DataFrame:
+def told_of(decided: DataFrame, suspicious_from: Decimal, now: datetime) -> DataFrame:
     """Where each score came from, its hundredths, whether it is suspicious, and its event's second.
 
     Seconds since 1970 (UTC); of an event more than two minutes before `now`, of its minute.

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict
 
 from lakehouse.alerts.episodes import Change, Episode, Event
 from lakehouse.config import Config
+from lakehouse.errors import AlertStoreError
 
 _KEPT = timedelta(days=400)
 _PATIENCE_SECONDS = 10.0
@@ -54,7 +56,7 @@ class Record(BaseModel):
 
 
 class AlertStore(Protocol):
-    """Records by the id of their episode."""
+    """Records by the id of their episode. One in DynamoDB raises AlertStoreError."""
 
     def unsettled(self) -> list[Record]:
         """Open ones, and those of which something is still to be told; oldest first."""
@@ -131,7 +133,8 @@ class TableOfAlerts:
             endpoint_url=config.dynamodb.endpoint_url,
             region_name=config.dynamodb.region,
         )
-        self._table: Any = resource.Table(config.alerts.table or "")
+        self._name = config.alerts.table or ""
+        self._table: Any = resource.Table(self._name)
 
     def unsettled(self) -> list[Record]:
         """Open ones, and those of which something is still to be told; oldest first."""
@@ -145,20 +148,30 @@ class TableOfAlerts:
     def put(self, record: Record) -> None:
         """Write one, in place of what stood there."""
         episode = record.episode
-        item = {"id": episode.id, "record": record.model_dump_json()}
+        item: dict[str, Any] = {"id": episode.id, "record": record.model_dump_json()}
         if record.is_settled and episode.resolved_at:
-            expiry = int((episode.resolved_at + _KEPT).timestamp())
-            self._table.put_item(Item={**item, "expires_at": expiry})
-        else:
+            item["expires_at"] = int((episode.resolved_at + _KEPT).timestamp())
+        with self._named():
             self._table.put_item(Item=item)
 
     def _all(self) -> list[Record]:
-        page = self._table.scan(ConsistentRead=True)
-        items = page["Items"]
-        while "LastEvaluatedKey" in page:
-            page = self._table.scan(ConsistentRead=True, ExclusiveStartKey=page["LastEvaluatedKey"])
-            items += page["Items"]
+        with self._named():
+            page = self._table.scan(ConsistentRead=True)
+            items = page["Items"]
+            while "LastEvaluatedKey" in page:
+                following = page["LastEvaluatedKey"]
+                page = self._table.scan(ConsistentRead=True, ExclusiveStartKey=following)
+                items += page["Items"]
         return [Record.model_validate_json(item["record"]) for item in items]
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as fault:
+            raise AlertStoreError(self._name, fault.response["Error"]["Code"]) from fault
+        except BotoCoreError as fault:
+            raise AlertStoreError(self._name, type(fault).__name__) from fault
 
 
 def _age(record: Record) -> tuple[str, str]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click import Context
+from typer.main import get_command
 
 from lakehouse.alerts.checking import check
 from lakehouse.alerts.episodes import Change
 from lakehouse.alerts.evaluating import Breach
 from lakehouse.alerts.rules import AlertRules, Severity, load_alert_rules
 from lakehouse.alerts.store import FileOfAlerts
+from lakehouse.cli import app
 from lakehouse.config import Config
 from lakehouse.errors import ChannelError
 from lakehouse.metrics.file_store import FileOfFigures
@@ -68,6 +72,20 @@ def test_each_rule_has_its_section_in_the_runbook(rules: AlertRules) -> None:
     sections = re.findall(r"^## (\w+)$", text, flags=re.MULTILINE)
     assert sections == [rule.id for rule in rules]
     assert text.count("**How to look**") == text.count("**What to do**") == len(sections)
+
+
+def test_each_command_of_the_runbook_exists() -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text()
+    lines = {tuple(words.split()) for words in re.findall(r"`lakehouse ([a-z_ -]+)", text)}
+    assert len(lines) > 10
+    for words in lines:
+        command: Any = get_command(app)
+        for word in words:
+            if word.startswith("--"):
+                assert word in {name for each in command.params for name in each.opts}, words
+            elif hasattr(command, "get_command"):
+                command = command.get_command(Context(command), word)
+                assert command is not None, words
 
 
 def test_figures_of_one_minute_add_up(tmp_path: Path) -> None:

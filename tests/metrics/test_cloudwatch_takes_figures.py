@@ -85,7 +85,7 @@ def test_statistics_come_by_span_from_all_pages() -> None:
     def result(name: str, *values: float) -> dict[str, Any]:
         return {"Id": name, "Timestamps": [NOON, later][-len(values) :], "Values": [*values]}
 
-    pages = [
+    pages: list[dict[str, Any]] = [
         {"MetricDataResults": [result("count", 100, 0), result("total", 290, 0)], "NextToken": "n"},
         {"MetricDataResults": [result("high", 20, 0), result("most", 20, 0)]},
     ]

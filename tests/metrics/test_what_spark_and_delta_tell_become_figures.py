@@ -7,8 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from pyspark.sql import Row
 from pytest import param
 
+from gold.lines import Run, published
 from gold.waiting import waiting_by_age
 from lakehouse.metrics.commits import Commit, points_of_commit
 from lakehouse.metrics.hearing import points_of
@@ -20,6 +22,8 @@ from lakehouse.metrics.progress import (
     processed,
     read_through,
 )
+from lakehouse.records.codes import AccountDifference
+from lakehouse.records.gold import Reconciliation
 from silver import figures
 from tests.conftest import NOON
 
@@ -196,22 +200,28 @@ def test_what_a_job_logs_is_counted(
 
 
 def test_waiting_money_is_counted_by_its_age() -> None:
-    from lakehouse.records.codes import AccountDifference
-    from lakehouse.records.gold import Difference, Reconciliation
-
-    def line(day: date | None, kind: str, records: int) -> Reconciliation:
-        difference = Difference.model_construct(kind=kind, records=records)
-        return Reconciliation.model_construct(day=day, differences=[difference])
-
     waiting, missing = str(AccountDifference.WAITING), str(AccountDifference.MISSING)
     today = date(2026, 3, 9)
     lines = [
-        line(today, waiting, 1),
-        line(today + timedelta(days=1), waiting, 2),  # a sender's clock is ahead
-        line(today - timedelta(days=7), waiting, 4),
-        line(today - timedelta(days=7), missing, 100),
-        line(None, waiting, 8),
+        *a_line(today, waiting, 1),
+        *a_line(today + timedelta(days=1), waiting, 2),  # a sender's clock is ahead
+        *a_line(today - timedelta(days=7), waiting, 4),
+        *a_line(today - timedelta(days=7), missing, 100),
+        *a_line(None, waiting, 8),
     ]
     assert waiting_by_age(lines, today) == {
         "less than a day": 3, "1 to 6 days": 0, "7 to 29 days": 4, "30 days and more": 8,
     }  # fmt: skip
+
+
+def a_line(day: date | None, kind: str, records: int) -> list[Reconciliation]:
+    """The line of an account that has one difference."""
+    line = {"step": "a -> b", "day": day, "currency": "EUR", "event_type": "SETTLED"}
+    counted = ("delivered", "accepted", "duplicates", "quarantined", "held")
+    sums = dict.fromkeys((*counted, "unexplained"), 0) | {
+        f"{name}_amount": None for name in (*counted, "unexplained")
+    }
+    difference = Row(**line, kind=kind, records=records, amount=None, named=0, names=[],
+                     oldest_at=NOON)  # fmt: skip
+    run = Run("run", NOON, 4, {})
+    return published(run, ["a -> b"], [Row(**line, **sums)], [difference], {})

@@ -15,6 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Lakehouse
 from lakehouse.dynamodb import PushReport, ensure_table, lookup
+from lakehouse.metrics.meter import Meter
+from lakehouse.metrics.points import Metric, Point
 from lakehouse.monitoring import heard_by
 from lakehouse.tables import (
     SILVER_FRAUD_SCORES,
@@ -27,6 +29,7 @@ from tests.conftest import NOON
 from tests.silver import inference_api
 from tests.silver.live_records import (
     FRAUD_SCORES,
+    MORNING,
     TRANSACTIONS,
     a_payment,
     a_score,
@@ -62,8 +65,9 @@ def logged() -> Iterator[list[Mapping[str, Any]]]:
 def test_a_batch_goes_through_decided_duplicates_dropped_the_rest_in_quarantine(
     lake: Lakehouse, spark: SparkSession, logged: list[Mapping[str, Any]]
 ) -> None:
+    measured: list[Point] = []
     enriched(
-        lake,
+        replace(lake, meter=Meter(lake.job, take=measured.extend)),
         records_of(
             spark,
             a_payment("scored", note="kept"),
@@ -87,8 +91,15 @@ def test_a_batch_goes_through_decided_duplicates_dropped_the_rest_in_quarantine(
         "bronze.transactions REFUSED": 3,
         "bronze.fraud_scores NEW": 1, "bronze.fraud_scores DUPLICATE": 1,
         "bronze.fraud_scores CONFLICT": 1, "bronze.fraud_scores REFUSED": 2,
-        "oversized": 0,
+        "oversized": 0, "refused": 0, "throttled": 0,
     }  # fmt: skip
+    table = SILVER_LIVE_TRANSACTIONS.name
+    assert sorted(measured, key=lambda each: each.metric) == [
+        # the clock stands four hours behind both payments
+        Point(Metric.FRAUD_SCORE, table, MORNING, {0.95: 1}),
+        Point(Metric.FRESHNESS_SECONDS, table, NOON, {14_400.0: 2}),
+        Point(Metric.SUSPICIOUS_SCORES, table, MORNING, {1.0: 1}),
+    ]
     scored, unscored = rows_of(lake.read(SILVER_LIVE_TRANSACTIONS))
     [score] = rows_of(lake.read(SILVER_FRAUD_SCORES))
     assert score["coordinates"] == "kafka:payments.fraud-scores/0/7@zbXbJwqZ"
