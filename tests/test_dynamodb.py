@@ -164,7 +164,7 @@ def test_a_throttled_update_is_counted_though_the_client_repeats_it_in_silence(
     def throttled(transaction_id: str, attempt: int) -> Fault:
         return Fault.THROTTLED if attempt == 0 and transaction_id == "t0" else Fault.NONE
 
-    items = [(f"t{number}", 1, None, False, "{}") for number in range(3)]
+    items = [(f"t{number}", 1, None, False, False, "{}") for number in range(3)]
     with in_front_of(settings, throttled) as (through, _):
         [report] = _write_partition(items, "live", through)
     assert report == PushReport(written=3, refused=0, throttled=1)
