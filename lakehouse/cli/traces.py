@@ -61,15 +61,17 @@ def _bronze(of_topic: Column, of_file: Column) -> Mapping[str, Trace]:
         size = F.concat(F.length("value").cast("string"), F.lit(" bytes"))
         return Trace(of_topic, F.col("timestamp"), kafka_coordinates(), size, identity)
 
-    def from_file(identity: Column) -> Trace:
+    def from_file(kind: str) -> Trace:
+        # of other kinds no row is of a transaction, and to plan this takes a second
+        is_told_apart = kind in _NAMED_BY
         return Trace(
             of_file,
             F.col("delivery_date"),
             drop_coordinates(),
             F.concat(F.lit("file revision "), F.col("file_revision").cast("string")),
-            identity,
+            _NAMED_BY[kind]() if is_told_apart else _none(),
             revision=F.col("file_revision"),
-            content=_content(),
+            content=_content() if is_told_apart else _none(),
         )
 
     told_of_score = ("$.model_version", "$.inference_time")
@@ -78,7 +80,7 @@ def _bronze(of_topic: Column, of_file: Column) -> Mapping[str, Trace]:
         "bronze.fraud_scores": from_kafka(
             F.concat_ws("@", *[F.get_json_object(value, name) for name in told_of_score])
         ),
-        **{table.name: from_file(_NAMED_BY.get(kind, _none)()) for kind, table in DROPS.items()},
+        **{table.name: from_file(kind) for kind, table in DROPS.items()},
     }
 
 
