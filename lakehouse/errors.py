@@ -155,7 +155,7 @@ class AlertStoreError(ServiceError):
         self.table, self.why = table, why
         super().__init__(
             f"the table of alerts {table}: {why}. See alerts.table and dynamodb.* in the config; "
-            "docs/deploy.md says how to create it."
+            "deploy/storage.yaml creates it."
         )
 
 

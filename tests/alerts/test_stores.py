@@ -18,9 +18,12 @@ from lakehouse.config import Config
 from lakehouse.errors import AlertStoreError
 from lakehouse.runs import JobRun, RunStore, run_store_of
 from tests.conftest import LOCAL, NOON, override
+from tests.deployment.policies import resources
 from tests.s3_server import s3_server
 
-REGION, TABLE, BUCKET = "eu-central-1", "payments-alerts", "lake"
+REGION, BUCKET = "eu-central-1", "lake"
+TEMPLATE = resources("storage.yaml", "AWS::DynamoDB::Table")["Alerts"]
+TABLE = TEMPLATE["TableName"]
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +48,8 @@ def cloud(config: Config, address: str, monkeypatch: pytest.MonkeyPatch) -> Conf
         dynamodb.delete_table(TableName=TABLE)
     dynamodb.create_table(
         TableName=TABLE, BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=TEMPLATE["KeySchema"],
+        AttributeDefinitions=TEMPLATE["AttributeDefinitions"],
     )  # fmt: skip
     s3: Any = boto3.resource("s3", region_name="us-east-1")
     s3.create_bucket(Bucket=BUCKET)
@@ -113,6 +116,7 @@ def test_only_what_is_settled_expires(cloud: Config, address: str) -> None:
     table: Any = boto3.resource("dynamodb", endpoint_url=address, region_name=REGION).Table(TABLE)
     expiries = {item["id"]: item.get("expires_at") for item in table.scan()["Items"]}
     over = int((NOON + timedelta(hours=1, days=400)).timestamp())
+    assert TEMPLATE["TimeToLiveSpecification"]["AttributeName"] == "expires_at"
     assert expiries == {late.episode.id: over, later.episode.id: None}
 
 
@@ -120,7 +124,7 @@ def test_a_store_that_does_not_answer_is_one_clear_line(
     cloud: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     override(monkeypatch, {"ALERTS__TABLE": "another-table"})
-    with pytest.raises(AlertStoreError, match=r"another-table: ResourceNotFoundException.*create"):
+    with pytest.raises(AlertStoreError, match=r"another-table: ResourceNotFoundException.*creates"):
         store_of(Config.load(LOCAL)).unsettled()
 
 
