@@ -322,14 +322,16 @@ def live_names(spark: SparkSession, folder: Path) -> list[Row]:
 
 def aged(spark: SparkSession, folder: Path, days: int) -> None:
     """Let a table be so many days older: its commits, its files, and what Delta remembers of it."""
+    # from before the commits are written anew: Delta tells their order by them, too
+    times = {file: file.stat().st_mtime for file in folder.rglob("*") if file.is_file()}
     for commit in (folder / "_delta_log").glob("*.json"):
         lines = [json.loads(line) for line in commit.read_text().splitlines()]
         commit.write_text("".join(f"{json.dumps(_aged(line, days))}\n" for line in lines))
-    for file in folder.rglob("*"):
+    for file, time_of in times.items():
         if file.suffix == ".crc":
             file.unlink()
-        elif file.is_file():
-            then = file.stat().st_mtime - days * DAY_MS / 1000
+        else:
+            then = time_of - days * DAY_MS / 1000
             os.utime(file, (then, then))
     jvm: Any = spark.sparkContext._jvm
     jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
