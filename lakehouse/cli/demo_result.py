@@ -36,7 +36,7 @@ SELECT {key},
        count(*) AS payments,
        round(100 * avg(CASE WHEN fraud_score >= {suspicious_from}
                             THEN 1.0 ELSE 0.0 END), 2) AS suspicious_percent,
-       round(100 * avg(CASE WHEN chargeback_amount > chargeback_reversed_amount
+       round(100 * avg(CASE WHEN settlement_status = 'CHARGEBACK'
                             THEN 1.0 ELSE 0.0 END), 2) AS disputed_percent,
        {disputed}
 FROM gold.transactions {version}
@@ -44,7 +44,7 @@ WHERE event_date <> DATE '{waiting_day}'
 GROUP BY {key} ORDER BY payments DESC, {key}"""
 _DISPUTED = {
     # currencies can be added up in the base currency only
-    "region": "sum(CASE WHEN chargeback_amount > chargeback_reversed_amount THEN amount_base "
+    "region": "sum(CASE WHEN settlement_status = 'CHARGEBACK' THEN amount_base "
     "ELSE 0 END) AS disputed_base_minor_units",
     "currency": "sum(chargeback_amount - chargeback_reversed_amount) AS disputed_minor_units",
 }
