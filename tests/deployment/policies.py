@@ -81,8 +81,8 @@ def _filled(text: str, values: Mapping[str, Any]) -> str:
 class Role:
     """What one role allows; nothing that it does not say."""
 
-    def __init__(self, properties: Mapping[str, Any]) -> None:
-        found = resolved(properties)
+    def __init__(self, properties: Mapping[str, Any], values: Mapping[str, Any] = VALUES) -> None:
+        found = resolved(properties, values)
         self.name = found["RoleName"]
         self.statements = [s for p in found["Policies"] for s in p["PolicyDocument"]["Statement"]]
         self.trusts = found["AssumeRolePolicyDocument"]["Statement"]
