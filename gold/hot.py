@@ -37,7 +37,7 @@ def hot_until(hot: HotSettings) -> Column:
 
 def is_disputed() -> Column:
     """Whether a dispute is open: of one of them, chargebacks exceed their reversals."""
-    return F.col("settlement_status") == str(SettlementStatus.CHARGEBACK)
+    return F.col("settlement_status").eqNullSafe(str(SettlementStatus.CHARGEBACK))
 
 
 def is_hot(hot: HotSettings, now: datetime) -> Column:

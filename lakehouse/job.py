@@ -148,8 +148,10 @@ def started(
             # a fault here would hide the job's own
             with suppress(Exception):
                 meter.close()
-            record.inputs.update(read_through(meter.progress))
-            record.outputs.update(_written(lake))
+            with suppress(Exception):
+                record.inputs.update(read_through(meter.progress))
+            with suppress(Exception):
+                record.outputs.update(_written(lake))
 
 
 @dataclass(frozen=True)

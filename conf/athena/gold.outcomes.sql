@@ -14,7 +14,7 @@ SELECT
   transaction_status = 'DECLINED' AS is_declined,
   settled_amount > 0 AND event_date <= date_add('day', -180, current_date) AS is_labelled,
   settled_amount > 0 AND event_date <= date_add('day', -180, current_date)
-    AND settlement_status = 'CHARGEBACK' AS is_fraud,
+    AND coalesce(settlement_status = 'CHARGEBACK', false) AS is_fraud,
   decision IS NOT NULL AS is_decided,
   coalesce(decision.recommended_action IN ('REVIEW', 'BLOCK'), false) AS is_flagged
 FROM gold.current_transactions

@@ -119,7 +119,7 @@ def read_through(progress: Sequence[Progress]) -> dict[str, str]:
                     f"{partition}: {told(own.get(partition, 0), offset - 1)}"
                     for partition, offset in sorted(offsets.items())
                 )
-        elif "reservoirVersion" in end:
+        elif isinstance(end, Mapping) and "reservoirVersion" in end:
             begun = int(start.get("reservoirVersion", 0))
             found[_table(_path(last))] = told(begun, int(end["reservoirVersion"]) - 1)
     return found

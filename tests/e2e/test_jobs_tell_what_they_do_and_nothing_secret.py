@@ -31,8 +31,14 @@ Line = Mapping[str, Any]
 
 def lines_of(platform: Platform, job: str) -> list[Line]:
     """The JSON lines that the submitted run of a job logged."""
-    told = platform.submitted[job].process.stderr.splitlines()
+    told = _said_by(platform, job).splitlines()
     return [json.loads(line) for line in told if line.startswith("{")]
+
+
+def _said_by(platform: Platform, job: str) -> str:
+    """All that a submitted run wrote: spark-submit puts it all on its own output."""
+    process = platform.submitted[job].process
+    return process.stdout + process.stderr
 
 
 def shown(*words: str) -> Any:
@@ -72,8 +78,8 @@ def alerts(platform: Platform) -> Any:
 
 def _left_by(platform: Platform, alerts: Any) -> Iterator[tuple[str, str]]:
     """All that jobs leave outside of tables, with its place."""
-    for job, run in platform.submitted.items():
-        yield f"log of {job}", run.process.stderr
+    for job in platform.submitted:
+        yield f"log of {job}", _said_by(platform, job)
     config = platform.config
     for folder in (config.lake.operations, config.lake.checkpoints, config.lease.location):
         for path in Path(folder).rglob("*"):

@@ -153,7 +153,7 @@ def test_what_cools_down_leaves_a_tombstone_that_no_replay_gets_past(
 
     merge_gold(
         gold,
-        a_gold_row("disputed", **old, **disputed, chargeback_reversed_amount="1200"),
+        a_gold_row("disputed", **old, **disputed | SETTLED, chargeback_reversed_amount="1200"),
         a_gold_row("never hot", **ancient, settled_amount="1200", last_money_at=lately),
     )
     sync_dynamodb(lake)

@@ -152,20 +152,23 @@ def test_a_crash_between_history_and_chain_doubles_nothing_and_another_gold_is_r
 @pytest.mark.parametrize(
     "planted, told",
     [
-        ({"gold_version": F.lit(99)}, "version 2 changed 1 rows, and history has 0"),
-        ({"amount": F.lit(1)}, "version 2 has other rows of history than Gold's change feed"),
+        ({"gold_version": 99}, "version 2 changed 1 rows, and history has 0"),
+        ({"amount": 1}, "version 2 has other rows of history than Gold's change feed"),
     ],
     ids=["of a version to come", "in the place of the real ones"],
 )
 def test_rows_of_history_that_somebody_planted_are_not_signed(
-    lake_for: Opener, planted: dict[str, Column], told: str
+    lake_for: Opener, planted: dict[str, int], told: str
 ) -> None:
     gold, history = lake_for("consolidate"), lake_for("record_history")
     append(gold, GOLD_TRANSACTIONS, a_gold_row("a"))
     record_history(history)
     append(gold, GOLD_TRANSACTIONS, a_gold_row("b"))
     forged = history.read(GOLD_TRANSACTION_HISTORY).withColumn("gold_version", F.lit(2))
-    history.append(forged.withColumns(planted), GOLD_TRANSACTION_HISTORY)
+    history.append(
+        forged.withColumns({name: F.lit(value) for name, value in planted.items()}),
+        GOLD_TRANSACTION_HISTORY,
+    )
     with pytest.raises(HistoryBrokenError, match=told):
         record_history(history)
     assert complete_through(history) == 1
