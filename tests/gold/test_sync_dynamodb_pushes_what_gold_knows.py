@@ -107,7 +107,7 @@ def test_a_payment_is_hot_by_its_age_its_score_or_an_open_dispute(spark: SparkSe
         "... and reversed": (
             a_gold_row(
                 timestamp=half_year, last_money_at=month,
-                chargeback_reversed_amount="1200", **disputed,
+                chargeback_reversed_amount="1200", **disputed | SETTLED,
             ),
             False,
         ),
@@ -234,12 +234,12 @@ def test_the_store_holds_the_newest_row_of_each_changed_transaction(
 def test_an_item_that_live_keeps_longer_costs_one_request(
     lake_for: Opener, dynamodb: DynamoDbSettings, spark: SparkSession
 ) -> None:
-    """By the days of conf/aws.yaml: live keeps an item for 400, Gold an ordinary one for 210."""
-    hot = HotSettings(days=120, score_from=Decimal("0.8"), scored_days=400, disputed_days=400)
-    aws = dynamodb.model_copy(update={"hot": hot, "retention_days": 400})
+    """Of conf/aws.yaml, ten times as long, for the store deletes what expired by its own clock."""
+    hot = HotSettings(days=1200, score_from=Decimal("0.8"), scored_days=4000, disputed_days=4000)
+    aws = dynamodb.model_copy(update={"hot": hot, "retention_days": 4000})
     gold, opened = lake_for("consolidate"), lake_for("sync_dynamodb")
     ensure_table(dynamodb)
-    kept_by_live = int((MORNING + timedelta(days=400)).timestamp())
+    kept_by_live = int((MORNING + timedelta(days=4000)).timestamp())
     pushed(spark, dynamodb, an_item("live and gold", expires_at=kept_by_live))
     of_log = [a_contribution(source="BATCH_LOG")]
     append(
@@ -260,7 +260,7 @@ def test_an_item_that_live_keeps_longer_costs_one_request(
         sync_dynamodb(lake)
     assert faulty.asked == {"live and gold": 2, "live is late": 1, "log alone": 2}
     expiry = {each: (lookup(dynamodb, each) or {})["expires_at"] for each in faulty.asked}
-    kept_by_gold = int((MORNING + timedelta(days=210)).timestamp())
+    kept_by_gold = int((MORNING + timedelta(days=1290)).timestamp())
     assert expiry == {
         "live and gold": kept_by_live, "live is late": kept_by_gold, "log alone": kept_by_gold,
     }  # fmt: skip

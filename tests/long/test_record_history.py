@@ -164,11 +164,12 @@ def test_rows_of_history_that_somebody_planted_are_not_signed(
     append(gold, GOLD_TRANSACTIONS, a_gold_row("a"))
     record_history(history)
     append(gold, GOLD_TRANSACTIONS, a_gold_row("b"))
-    forged = history.read(GOLD_TRANSACTION_HISTORY).withColumn("gold_version", F.lit(2))
-    history.append(
-        forged.withColumns({name: F.lit(value) for name, value in planted.items()}),
-        GOLD_TRANSACTION_HISTORY,
+    forged = history.read(GOLD_TRANSACTION_HISTORY).withColumn(
+        "gold_version", F.lit(2).cast("long")
     )
+    for name, value in planted.items():
+        forged = forged.withColumn(name, F.lit(value).cast(forged.schema[name].dataType))
+    history.append(forged, GOLD_TRANSACTION_HISTORY)
     with pytest.raises(HistoryBrokenError, match=told):
         record_history(history)
     assert complete_through(history) == 1
