@@ -54,6 +54,7 @@ from lakehouse.monitoring import log
 from lakehouse.tables import TABLES, Table
 
 # jobs that run and end, in the order of the flow; a stream compacts its own tables
+_MEANWHILE = 1_000  # versions, of a table that streams write while its log is looked at
 _WRITERS = (
     "load_drops", "build_batch", "compare_paths", "consolidate", "record_history", "reconcile",
 )  # fmt: skip
@@ -143,7 +144,8 @@ def _forget_old_log(lake: Lakehouse, table: Table) -> None:
     slowest = min(behind, key=lambda job: behind[job])
     # it goes on from the table as it stood behind the last version that it has read
     last = max(behind[slowest], 0)
-    versions = _versions(lake, table, newest + 1 - last)
+    # writers go on meanwhile, so the newest are counted now, and some more are asked for
+    versions = _versions(lake, table, latest_version(lake.spark, path) + 1 - last + _MEANWHILE)
     found = [version.committed_at for version in versions if version.number == last]
     if found:
         forget_old_log(lake.spark, path, keep_since=found[0])

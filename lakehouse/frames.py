@@ -60,8 +60,9 @@ def fetched(rows: DataFrame) -> DataFrame | None:
     light: Any = _refusing_heavy(rows)
     try:
         found = light._jdf.limit(AT_HAND + 1).collectAsList()
-    except (Py4JJavaError, PySparkException):
-        # any other fault comes again where the rows are read
+    except (Py4JJavaError, PySparkException) as fault:
+        if _TOO_HEAVY not in str(fault):
+            raise  # who stops a stream stops its queries, too
         return None
     if found.size() > AT_HAND:
         return None
@@ -96,11 +97,17 @@ def _is_light(rows: DataFrame) -> Column:
 
 
 def fetching(keep: Keep) -> Keep:
-    """A `keep` that has few rows at hand, computed now; of more it keeps what `keep` does."""
+    """A `keep` that has few rows at hand, or lets `keep` have more; either way computed now.
+
+    So two queries that read them at once read the same rows, though an API gave them.
+    """
 
     def kept(rows: DataFrame) -> DataFrame:
         found = fetched(rows)
-        return keep(rows) if found is None else found
+        if found is None:
+            found = keep(rows)
+            found.count()
+        return found
 
     return kept
 
@@ -120,10 +127,9 @@ class Way:
             return cls(keep, are_few=False), keep(rows)
         return cls(fetching(keep), are_few=True), few
 
-    def at_hand(self, rows: DataFrame) -> DataFrame:
-        """Few rows are fetched now, where there are few; else they stay a plan, for one reader."""
-        found = fetched(rows) if self.are_few else None
-        return rows if found is None else found
+    def early(self, rows: DataFrame) -> DataFrame:
+        """Few rows are computed now; more stay a plan, for the one query that reads them."""
+        return self.keep(rows) if self.are_few else rows
 
     def gathered(self, rows: DataFrame) -> DataFrame:
         """Few rows in one partition: grouping or joining them moves nothing; written, one file."""

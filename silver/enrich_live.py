@@ -167,9 +167,11 @@ def _contributed(
     ).select(*SILVER_FRAUD_SCORES.columns)
 
 
-def _decided(turn: Turn, payments: DataFrame | None, past: Past, known: Known) -> DataFrame | None:
+def _decided(
+    turn: Turn, payments: DataFrame | None, past: Past | None, known: Known
+) -> DataFrame | None:
     """New rows of silver.live_transactions; None where there are no payments."""
-    if payments is None:
+    if payments is None or past is None:
         return None
     way = turn.way
     decisions = decide(
@@ -205,7 +207,7 @@ def _items(turn: Turn, known: Known) -> DataFrame:
     is_new = F.col("decided_at") == F.lit(now)  # else something was decided before
     items = live.live_items(rows.payments, rows.scores, retention).withColumn(NEW, is_new)
     # what has expired already would only be written to be deleted
-    return turn.way.at_hand(items.where(F.col("expires_at") > F.lit(int(now.timestamp()))))
+    return turn.way.early(items.where(F.col("expires_at") > F.lit(int(now.timestamp()))))
 
 
 def _push(lake: Lakehouse, items: DataFrame, publish: Publish) -> PushReport:

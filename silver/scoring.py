@@ -31,7 +31,7 @@ SCORED = (
 
 _ASKED = ("transaction_id", "user_id", "currency", "country", "merchant_id")
 _SIX_DECIMALS = Decimal("0.000001")
-_MOST_EXPLANATION = 10_000  # characters; a longer one is no explanation
+_MOST_EXPLANATION = 6_000  # characters, of ASCII: a row of it is still light (lakehouse/frames.py)
 _MOST_VERSION = 200
 
 Score = tuple[str, str, Decimal, str | None, datetime]

@@ -68,7 +68,7 @@ class Seen:
     standings: Counter[tuple[str, ...]]
     known: Known
     known_now: Callable[[], Known]
-    past: Past
+    past: Past | None  # None where no payment has come
 
     def new(self, source: str) -> DataFrame | None:
         """Rows of a source that nobody stands for yet; None if there are none."""
@@ -118,7 +118,7 @@ def _judged(lake: Lakehouse, deliveries: DataFrame, tally: Tally) -> DataFrame:
 
 def _past(turn: Turn, tally: Tally, payments: DataFrame, policies: Policies) -> Past:
     book = policies.now()
-    return Past(book, turn.way.at_hand(_earlier(turn.lake, tally, payments, book)))
+    return Past(book, turn.way.early(_earlier(turn.lake, tally, payments, book)))
 
 
 def _earlier(lake: Lakehouse, tally: Tally, payments: DataFrame, policies: PolicyBook) -> DataFrame:

@@ -89,6 +89,16 @@ def test_a_heavy_row_is_not_brought_to_the_driver(rows: DataFrame, heavy: str) -
 
 
 def test_a_fault_of_a_query_stays_one(rows: DataFrame) -> None:
-    kept = fetching(lambda many: many)(rows.withColumn("id", F.raise_error(F.lit("as planned"))))
+    failing = rows.withColumn("id", F.raise_error(F.lit("as planned")))
     with pytest.raises((PySparkException, Py4JJavaError), match="as planned"):
-        kept.collect()
+        fetching(lambda many: many)(failing)
+
+
+def test_what_is_too_much_to_be_at_hand_is_computed_once_and_now(
+    rows: DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames, "AT_HAND", 0)
+    with keeping() as keep:
+        kept = fetching(keep)(rows.withColumn("drawn", F.expr("uuid()")))
+        first, second = kept.collect(), kept.collect()
+    assert first == second
