@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import frames
-from lakehouse.frames import fetched, fetching
+from lakehouse.frames import fetched, fetching, keeping
 
 SCHEMA = (
     "id string, at timestamp, day date, amount decimal(15,2), payload binary, "
