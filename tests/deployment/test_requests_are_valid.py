@@ -212,7 +212,10 @@ def test_buckets_are_private_versioned_and_encrypted_and_speak_tls_only() -> Non
         tls = {"Bool": {"aws:SecureTransport": "false"}}
         assert any(s["Effect"] == "Deny" and s.get("Condition") == tls for s in policy)
     rules = buckets["LakeBucket"]["LifecycleConfiguration"]["Rules"]
-    assert not any("ExpirationInDays" in rule for rule in rules), "only Delta knows what is live"
+    expire = {
+        rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule
+    }
+    assert expire == {"lakehouse/operations/runs/": 365}, "of tables only Delta knows what is live"
     lock = buckets["HeadsBucket"]["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
     assert lock["Mode"] == "COMPLIANCE"
     keys = [v["Properties"] for v in found.values() if v["Type"] == "AWS::KMS::Key"]
