@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import yaml
 
 from bench import cost, scale
 from lakehouse.tables import TABLES
@@ -33,6 +36,29 @@ def test_writes_are_counted_by_hand_once() -> None:
     price = cost.prices() | {"dynamodb_write_million": 1.0, "dynamodb_read_million": 0.0}
     # 100/s for 730 hours are 262.8 million transactions, of four units each
     assert cost.monthly(100, price)["DynamoDB requests"] == pytest.approx(262.8 * 4)
+
+
+def test_each_name_in_capitals_of_the_config_is_one_that_the_step_says_to_set() -> None:
+    text = (ROOT / "conf" / "aws.yaml").read_text()
+    values = " ".join(_texts(yaml.safe_load(text)))
+    # a currency and a cipher are shorter
+    placeholders = set(re.findall(r"\b(?:[A-Z]+(?:_[A-Z]+)+|[A-Z]{4,})\b", values))
+    assert "BUCKET" in placeholders
+    document = (ROOT / "docs" / "deploy.md").read_text()
+    step = document[document.index("## 4.") : document.index("## 5.")]
+    assert set(re.findall(r"`([A-Z][A-Z_]+)`", step)) == placeholders
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case dict():
+            for each in value.values():
+                yield from _texts(each)
+        case list():
+            for each in value:
+                yield from _texts(each)
+        case str():
+            yield value
 
 
 def test_growth_names_tables_that_exist() -> None:

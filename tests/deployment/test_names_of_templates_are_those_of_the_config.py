@@ -86,3 +86,12 @@ def test_answers_of_athena_lie_where_the_workgroup_says_and_databases_have_one_o
 def test_a_parameter_s_default_is_what_the_config_says(parameter: str, configured: str) -> None:
     given = {_defaults(name)[parameter] for name in TEMPLATES if parameter in _defaults(name)}
     assert given == {configured}
+
+
+def test_the_alarm_of_the_heartbeat_listens_where_figures_are_sent() -> None:
+    alarm = resources("watch.yaml", "AWS::CloudWatch::Alarm")["AlertsNotChecked"]
+    found = resolved(alarm["Dimensions"], _defaults("watch.yaml"))
+    dimensions = {each["Name"]: each["Value"] for each in found}
+    assert dimensions == {**FIGURES.dimensions, "Subject": "alerts"}
+    assert alarm["TreatMissingData"] == "breaching"
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 300

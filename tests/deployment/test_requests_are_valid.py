@@ -83,7 +83,7 @@ def test_the_locked_jars_are_the_ones_that_are_asked_for() -> None:
         if line.strip()
     }
     # the last is Amazon's own, which docs/deploy.md fetches with its hash
-    assert set(settings.jars) - locked == {"aws-msk-iam-auth-2.3.2-all.jar"}
+    assert set(settings.jars) - locked == {"aws-msk-iam-auth-2.3.9-all.jar"}
     assert locked <= set(settings.jars)
 
 
