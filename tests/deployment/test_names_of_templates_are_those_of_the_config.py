@@ -15,8 +15,14 @@ from tests.deployment.policies import resolved, resources, template
 
 CONFIG = Config.load(ROOT / "conf" / "aws.yaml")
 DEPLOY = deploy_settings(CONFIG)
-FIGURES = CONFIG.metrics.to
-assert isinstance(FIGURES, FiguresInCloudWatch)
+
+
+def _figures() -> FiguresInCloudWatch:
+    to = CONFIG.metrics.to
+    assert isinstance(to, FiguresInCloudWatch)
+    return to
+
+
 TEMPLATES = sorted(path.name for path in (ROOT / "deploy").glob("*.yaml"))
 
 
@@ -80,7 +86,7 @@ def test_answers_of_athena_lie_where_the_workgroup_says_and_databases_have_one_o
         ("IndexTable", CONFIG.dynamodb.table),
         ("LeaseTable", CONFIG.lease.location),
         ("AlertsTable", CONFIG.alerts.table),
-        ("MetricNamespace", FIGURES.namespace),
+        ("MetricNamespace", _figures().namespace),
     ],
 )
 def test_a_parameter_s_default_is_what_the_config_says(parameter: str, configured: str) -> None:
@@ -92,6 +98,6 @@ def test_the_alarm_of_the_heartbeat_listens_where_figures_are_sent() -> None:
     alarm = resources("watch.yaml", "AWS::CloudWatch::Alarm")["AlertsNotChecked"]
     found = resolved(alarm["Dimensions"], _defaults("watch.yaml"))
     dimensions = {each["Name"]: each["Value"] for each in found}
-    assert dimensions == {**FIGURES.dimensions, "Subject": "alerts"}
+    assert dimensions == {**_figures().dimensions, "Subject": "alerts"}
     assert alarm["TreatMissingData"] == "breaching"
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 300
