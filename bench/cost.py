@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ PRICES = Path(__file__).with_name("prices.yaml")
 RATES = (100, 1_000, 10_000)  # transactions per second, day and night
 HOURS = 730
 _SECONDS = HOURS * 3600
+_BROKERS = 3
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class Assumptions:
     index_writes: float = 3.0  # decided, scored late or paid, Gold; units of 1,024 bytes
     index_inserts: float = 1.0  # of these, the ones that also write the index by user
     item_bytes: int = 544  # decision record 13, the median
+    # ids and time of an item, with their names, in the index by user
+    index_item_bytes: int = 95
+    billed_bytes: int = 100  # beside its own, of each item and once more in the index by user
     index_days: int = 400
     index_reads: float = 1.0  # lookups, half a unit each
     # upper bounds of docs/scale.md and the messages as delivered; no copies that time travel keeps
@@ -52,6 +57,20 @@ class Assumptions:
     gets_a_batch: int = 120
     batch_seconds: float = 6.0
     puts_a_million: int = 6_000  # a day's tables, in files of some 16 MB and more
+    disk_used: float = (
+        0.7  # of a broker: retention lets go of whole segments, and a peak needs room
+    )
+    # counted from the code: subjects of each metric, 48 partitions among them
+    metrics: int = 250
+    broker_metrics: int = 250  # PER_TOPIC_PER_BROKER, three brokers
+    flushes_a_second: float = 3 / 10  # three streams, metrics.flush_seconds
+    # what `alerts check` asks in a round: 80 subjects, four figures each, if each is billed
+    figures_a_round: int = 320
+    lists_a_round: int = 10
+    round_seconds: float = 60.0
+    alarm_metrics: int = 11
+    log_bytes_a_batch: int = 200_000  # Spark's own lines of three drivers; an estimate
+    log_months: float = 3.0
 
 
 FLEETS: Mapping[int, Fleet] = {
@@ -59,6 +78,18 @@ FLEETS: Mapping[int, Fleet] = {
     1_000: Fleet("kafka.m7g.large", streaming_cores=48, batch_core_hours_a_day=60),
     10_000: Fleet("kafka.m7g.2xlarge", streaming_cores=288, batch_core_hours_a_day=560),
 }
+
+
+def broker_gb(rate: int, given: Assumptions | None = None) -> int:
+    """The disk of each of the three brokers, in GB, when so many transactions a second come.
+
+    A broker holds as much as one copy of all topics: there are as many copies as brokers. Rounded
+    up to 50 GB.
+    """
+    given = given or Assumptions()
+    kept = rate * 86_400 * given.topic_days * given.kafka_messages * given.message_bytes
+    copies = given.replicas / _BROKERS
+    return ceil(kept * copies / given.disk_used / 50e9) * 50
 
 
 def prices() -> Any:
@@ -74,17 +105,19 @@ def monthly(rate: int, price: Any, given: Assumptions | None = None) -> dict[str
     given, fleet = given or Assumptions(), FLEETS[rate]
     millions = rate * _SECONDS / 1e6
     a_day = rate * 86_400
-    topics_gb = (
-        a_day * given.kafka_messages * given.message_bytes * given.replicas * given.topic_days / 1e9
-    )
-    items_gb = a_day * given.index_days * given.item_bytes / 1e9
+    items = a_day * given.index_days
+    items_gb = items * (given.item_bytes + given.billed_bytes) / 1e9
+    by_user_gb = items * (given.index_item_bytes + given.billed_bytes) / 1e9
     lake_gb = a_day * given.lake_days * given.lake_bytes / 1e9
     core_hours = fleet.streaming_cores * HOURS + fleet.batch_core_hours_a_day * HOURS / 24
     batches = _SECONDS / given.batch_seconds
     units = given.index_writes + given.index_inserts
     return {
-        "MSK": 3 * HOURS * price["msk_broker_hour"][fleet.broker]
-        + topics_gb * price["msk_storage_gb_month"],
+        "MSK": _BROKERS
+        * (
+            HOURS * price["msk_broker_hour"][fleet.broker]
+            + broker_gb(rate, given) * price["msk_storage_gb_month"]
+        ),
         "EMR Serverless": core_hours
         * (price["emr_vcpu_hour"] + given.gb_of_a_core * price["emr_gb_hour"]),
         "S3": lake_gb * price["s3_gb_month"]
@@ -93,11 +126,28 @@ def monthly(rate: int, price: Any, given: Assumptions | None = None) -> dict[str
         + batches * given.gets_a_batch / 1000 * price["s3_get_1000"],
         "DynamoDB requests": millions * units * price["dynamodb_write_million"]
         + millions * given.index_reads * 0.5 * price["dynamodb_read_million"],
-        "DynamoDB storage": items_gb
-        * (price["dynamodb_gb_month"] + price["dynamodb_pitr_gb_month"]),
+        # recovery to a point in time keeps the table, and makes its indexes anew
+        "DynamoDB storage": (items_gb + by_user_gb) * price["dynamodb_gb_month"]
+        + items_gb * price["dynamodb_pitr_gb_month"],
         "network and keys": 9 * HOURS * price["nat_or_endpoint_hour"]
         + batches * 10 / 10_000 * price["kms_10000"],
+        "CloudWatch": _watching(given, batches, price),
     }  # fmt: skip
+
+
+def _watching(given: Assumptions, batches: float, price: Any) -> float:
+    """Figures, what is asked of them, alarms and logs: the same at every rate."""
+    rounds = _SECONDS / given.round_seconds
+    requests = _SECONDS * given.flushes_a_second
+    requests += rounds * (given.figures_a_round + given.lists_a_round)
+    logs_gb = batches * given.log_bytes_a_batch / 1e9
+    return float(
+        (given.metrics + given.broker_metrics) * price["cloudwatch_metric_month"]
+        + requests / 1000 * price["cloudwatch_1000_requests"]
+        + given.alarm_metrics * price["cloudwatch_alarm_month"]
+        + price["cloudwatch_dashboard_month"]
+        + logs_gb * (price["logs_gb"] + given.log_months * price["logs_gb_month"])
+    )
 
 
 def table() -> str:

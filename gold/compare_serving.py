@@ -29,6 +29,7 @@ from lakehouse.tables import GOLD_TRANSACTIONS
 MOST_NAMED = 20
 _SEGMENTS = 8  # of a scan, side by side
 _PARTS = 1_000_000
+_MOST_SEGMENTS = 1_000_000  # DynamoDB refuses a scan in more
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,13 @@ def compare_serving(
     if report.drifting and not only_report:
         raise ServingDriftError(lake.config.dynamodb.table, report.drift, report.named)
     return report
+
+
+def segments_of(share: float, seed: int | None) -> tuple[int, list[int]]:
+    """In how many segments the store is scanned, and which of them hold about that share of it."""
+    of_segments = min(_MOST_SEGMENTS, max(_SEGMENTS, ceil(_SEGMENTS / share)))
+    first = (seed or 0) % of_segments
+    return of_segments, [(first + number) % of_segments for number in range(_SEGMENTS)]
 
 
 @dataclass(frozen=True)
@@ -213,9 +221,7 @@ class Look:
 
     def _found(self) -> DataFrame:
         """Items of the store, of the same share of its keys."""
-        of_segments = max(_SEGMENTS, ceil(_SEGMENTS / self.share))
-        first = (self.seed or 0) % of_segments
-        segments = [(first + number) % of_segments for number in range(_SEGMENTS)]
+        of_segments, segments = segments_of(self.share, self.seed)
         return scanned(self.lake.spark, self.lake.config.dynamodb, of_segments, segments)
 
     def _known(self) -> DataFrame:
@@ -226,7 +232,8 @@ class Look:
 
     def _is_sampled(self) -> Column:
         place = F.pmod(F.xxhash64("transaction_id", F.lit(self.seed or 0)), F.lit(_PARTS))
-        return place < F.lit(round(self.share * _PARTS))
+        # of a huge Gold a small sample would be none at all
+        return place < F.lit(max(1, round(self.share * _PARTS)))
 
     def _kind_of_extra(self) -> Column:
         seen = F.col("seen_version")

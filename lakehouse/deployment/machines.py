@@ -16,10 +16,10 @@ State = dict[str, Any]
 
 DAY = (
     "load_drops", "build_batch", "compare_paths", "consolidate", "record_history", "reconcile",
-    "sync_dynamodb", "maintain", "prove_history",
+    "sync_dynamodb", "compare_serving", "maintain", "prove_history",
 )  # fmt: skip
 """The order of the day; build_batch judges quality. Maintenance comes when all writers are done."""
-MAY_FAIL = frozenset({"compare_paths", "maintain", "prove_history"})
+MAY_FAIL = frozenset({"compare_paths", "compare_serving", "maintain", "prove_history"})
 """Their failure is told, and the day goes on: nothing behind them reads what they write."""
 
 _RETRY = [

@@ -16,6 +16,12 @@ _PYTHON = f"./{_ARCHIVE}/bin/python"
 # none is started by a schedule: what they need is told by a person, on their command line
 BY_HAND = frozenset({"audit", "correct_record"})
 
+_OPTIONS = {
+    # another sample each day: to scan all items costs more than to write them did. What drifts is
+    # told by its figure; failed, the run would be tried again, and a luckier sample would hide it
+    "compare_serving": ("--sample", "100000", "--only-report"),
+}
+
 
 def deploy_settings(config: Config) -> DeploySettings:
     """The section `deploy`.
@@ -39,7 +45,8 @@ def _request(settings: DeploySettings, job: str) -> Request:
     kind: Literal["streaming", "batch"] = "streaming" if access.streaming else "batch"
     applications = settings.applications
     arguments = [job, "--config", f"{_ARCHIVE}/share/lakehouse/conf/{settings.config}",
-                 "--trigger", "continuous" if access.streaming else "once"]  # fmt: skip
+                 "--trigger", "continuous" if access.streaming else "once",
+                 *_OPTIONS.get(job, ())]  # fmt: skip
     request: Request = {
         "name": job,
         "applicationId": applications.streaming if access.streaming else applications.batch,

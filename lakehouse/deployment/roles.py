@@ -104,8 +104,11 @@ def statements(job: str) -> list[Statement]:
         *_checkpoints(job, access),
         *_leases(job, access),
         *_services(job, access),
-        # its own record of the run table, which it writes at its start and in its place at its end
-        _allow("OwnRuns", ["s3:PutObject"], [_sub(f"{_LAKE}/lakehouse/operations/runs/*")]),
+        # its own record of the run table, which it writes at its start and in its place at its end;
+        # another's could say of a failed run that it went well
+        _allow("OwnRuns", ["s3:PutObject"], [
+            _sub(f"{_LAKE}/lakehouse/operations/runs/date=*/{job}-*.json")
+        ]),
         _allow("Metrics", ["cloudwatch:PutMetricData"], "*", {
             "StringEquals": {"cloudwatch:namespace": {"Ref": "MetricNamespace"}}
         }),

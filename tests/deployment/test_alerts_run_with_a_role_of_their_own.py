@@ -48,6 +48,11 @@ def test_it_lists_runs_and_nothing_else_of_the_lake(role: Role) -> None:
     assert not may_list("lakehouse/tables/")
 
 
+def test_it_says_that_it_looked_and_says_so_in_its_own_namespace(role: Role) -> None:
+    assert role.allows("cloudwatch:PutMetricData", "*", namespace="Lakehouse")
+    assert not role.allows("cloudwatch:PutMetricData", "*", namespace="Other")
+
+
 def test_it_holds_its_own_lease_and_no_job_s(role: Role) -> None:
     assert role.allows("dynamodb:PutItem", LEASES, LeadingKeys="alerts")
     assert not role.allows("dynamodb:PutItem", LEASES, LeadingKeys="consolidate")

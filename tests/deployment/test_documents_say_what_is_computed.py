@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import yaml
 
 from bench import cost, scale
 from lakehouse.tables import TABLES
 from tests.conftest import ROOT
+from tests.deployment.policies import template
 
 
 @pytest.mark.parametrize(
@@ -35,6 +39,79 @@ def test_writes_are_counted_by_hand_once() -> None:
     assert cost.monthly(100, price)["DynamoDB requests"] == pytest.approx(262.8 * 4)
 
 
+@pytest.mark.parametrize("rate", cost.RATES)
+def test_a_broker_s_disk_holds_a_week_and_the_documents_say_how_large_it_is(rate: int) -> None:
+    # two messages of 700 bytes; each of three brokers has a copy of all
+    kept = rate * 2 * 700 * 7 * 86_400 / 1e9
+    size = cost.broker_gb(rate)
+    assert kept <= 0.7 * size <= kept + 0.7 * 50
+    # the largest that MSK gives a broker
+    assert size <= 16_384
+    told = f"| {rate:,} | `{cost.FLEETS[rate].broker}` | {size} |"
+    assert told in (ROOT / "docs" / "deploy.md").read_text()
+    scale_md = (ROOT / "docs" / "scale.md").read_text()
+    assert f"{kept:,.0f}" in scale_md and f"{size}" in scale_md
+
+
+def test_the_template_s_disk_and_brokers_are_of_the_same_rate() -> None:
+    parameters = template("stream.yaml")["Parameters"]
+    assert parameters["BrokerGb"]["Default"] == cost.broker_gb(1_000)
+    assert parameters["BrokerType"]["Default"] == cost.FLEETS[1_000].broker
+
+
+def test_each_broker_s_disk_has_an_alarm_below_full() -> None:
+    alarm = template("watch.yaml")["Resources"]["BrokersFull"]["Properties"]
+    seen = [each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each]
+    brokers = {d["Value"] for each in seen for d in each["Dimensions"] if d["Name"] == "Broker ID"}
+    cluster = template("stream.yaml")["Resources"]["Cluster"]["Properties"]
+    assert brokers == {str(number + 1) for number in range(cluster["NumberOfBrokerNodes"])}
+    names = [d["Value"] for each in seen for d in each["Dimensions"] if d["Name"] == "Cluster Name"]
+    assert names == [cluster["ClusterName"]] * 3
+    assert 70 < alarm["Threshold"] < 95
+
+
+def test_what_is_stored_is_counted_by_hand_once() -> None:
+    price = cost.prices() | {"dynamodb_gb_month": 1.0, "dynamodb_pitr_gb_month": 0.0}
+    # 100/s for 400 days: 544 and 95 bytes, and 100 more of each
+    items = 100 * 86_400 * 400
+    expected = items * (644 + 195) / 1e9
+    assert cost.monthly(100, price)["DynamoDB storage"] == pytest.approx(expected)
+
+
+def test_what_is_watched_costs_the_same_at_every_rate_and_by_what_is_asked() -> None:
+    price = cost.prices()
+    watched = {cost.monthly(rate, price)["CloudWatch"] for rate in cost.RATES}
+    assert len(watched) == 1
+    often = cost.Assumptions(round_seconds=30.0)
+    # 43,800 rounds more, of 320 figures and ten lists
+    more = 43_800 * 330 / 1000 * price["cloudwatch_1000_requests"]
+    asked = cost.monthly(100, price, often)["CloudWatch"] - watched.pop()
+    assert asked == pytest.approx(more)
+
+
+def test_each_name_in_capitals_of_the_config_is_one_that_the_step_says_to_set() -> None:
+    text = (ROOT / "conf" / "aws.yaml").read_text()
+    values = " ".join(_texts(yaml.safe_load(text)))
+    # a currency and a cipher are shorter
+    placeholders = set(re.findall(r"\b(?:[A-Z]+(?:_[A-Z]+)+|[A-Z]{4,})\b", values))
+    assert "BUCKET" in placeholders
+    document = (ROOT / "docs" / "deploy.md").read_text()
+    step = document[document.index("## 4.") : document.index("## 5.")]
+    assert set(re.findall(r"`([A-Z][A-Z_]+)`", step)) == placeholders
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case dict():
+            for each in value.values():
+                yield from _texts(each)
+        case list():
+            for each in value:
+                yield from _texts(each)
+        case str():
+            yield value
+
+
 def test_growth_names_tables_that_exist() -> None:
     assert {each.table for each in scale.MEASURED} <= set(TABLES)
 
@@ -45,5 +122,5 @@ def test_each_file_and_template_that_is_named_exists(name: str) -> None:
     folder = (ROOT / name).parent
     links = re.findall(r"\]\((?!http)([^)#]+)\)", text)
     assert all((folder / link).exists() for link in links)
-    for template in re.findall(r"^put (\w+)", text, flags=re.MULTILINE):
-        assert (ROOT / "deploy" / f"{template}.yaml").is_file()
+    for stack in re.findall(r"^put (\w+)", text, flags=re.MULTILINE):
+        assert (ROOT / "deploy" / f"{stack}.yaml").is_file()

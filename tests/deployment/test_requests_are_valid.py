@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shlex
@@ -20,6 +21,7 @@ from lakehouse.config import Config
 from lakehouse.deployment.access import ACCESS, STREAMS
 from lakehouse.deployment.machines import DAY, day_machine, streams_machine
 from lakehouse.deployment.requests import BY_HAND, deploy_settings, job_requests
+from lakehouse.job import job_named
 from tests.conftest import LOCAL, ROOT
 from tests.deployment.policies import template
 
@@ -81,7 +83,7 @@ def test_the_locked_jars_are_the_ones_that_are_asked_for() -> None:
         if line.strip()
     }
     # the last is Amazon's own, which docs/deploy.md fetches with its hash
-    assert set(settings.jars) - locked == {"aws-msk-iam-auth-2.3.2-all.jar"}
+    assert set(settings.jars) - locked == {"aws-msk-iam-auth-2.3.9-all.jar"}
     assert locked <= set(settings.jars)
 
 
@@ -131,6 +133,22 @@ def test_a_day_ends_where_the_rest_would_build_on_a_failure() -> None:
     states = MACHINES["day"]["States"]
     after = {job: states[f"tell_{job}"].get("Next") for job in DAY}
     assert after["build_batch"] == "failed" and after["compare_paths"] == "consolidate"
+
+
+def test_what_is_served_is_compared_behind_each_push_and_a_drift_ends_no_day() -> None:
+    assert DAY[DAY.index("sync_dynamodb") + 1] == "compare_serving"
+    # it is told by its figure: failed, the run would be tried again with another sample
+    arguments = REQUESTS["compare_serving"]["jobDriver"]["sparkSubmit"]["entryPointArguments"]
+    assert "--only-report" in arguments and "--sample" in arguments
+    assert MACHINES["day"]["States"]["tell_compare_serving"]["Next"] == "maintain"
+
+
+@pytest.mark.parametrize("job", REQUESTS)
+def test_a_job_knows_the_options_that_it_is_given(job: str) -> None:
+    arguments = REQUESTS[job]["jobDriver"]["sparkSubmit"]["entryPointArguments"]
+    given = {each.removeprefix("--").replace("-", "_") for each in arguments if each[:2] == "--"}
+    of_every_job = {"config", "trigger"}
+    assert given - of_every_job <= set(inspect.signature(job_named(job)).parameters)
 
 
 def test_requests_of_machines_are_those_of_the_service_in_its_spelling() -> None:
@@ -194,7 +212,10 @@ def test_buckets_are_private_versioned_and_encrypted_and_speak_tls_only() -> Non
         tls = {"Bool": {"aws:SecureTransport": "false"}}
         assert any(s["Effect"] == "Deny" and s.get("Condition") == tls for s in policy)
     rules = buckets["LakeBucket"]["LifecycleConfiguration"]["Rules"]
-    assert not any("ExpirationInDays" in rule for rule in rules), "only Delta knows what is live"
+    expire = {
+        rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule
+    }
+    assert expire == {"lakehouse/operations/runs/": 365}, "of tables only Delta knows what is live"
     lock = buckets["HeadsBucket"]["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
     assert lock["Mode"] == "COMPLIANCE"
     keys = [v["Properties"] for v in found.values() if v["Type"] == "AWS::KMS::Key"]

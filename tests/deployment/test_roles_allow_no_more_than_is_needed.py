@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from gold.maintain import MAINTAINED
 from lakehouse.deployment.access import ACCESS, read_by, written_by
 from lakehouse.deployment.roles import roles_template
+from lakehouse.runs import FolderOfRuns, JobRun
 from lakehouse.tables import TABLES
 from tests.conftest import ROOT
 from tests.deployment.policies import ACCOUNT, CLUSTER, REGION, Role, roles
@@ -86,6 +88,19 @@ def test_a_checkpoint_is_changed_by_its_own_job_alone(job: str) -> None:
             assert ROLES[job].allows(action, place) == own
         may_read = own or other in ACCESS[job].positions_of
         assert ROLES[job].allows("s3:GetObject", place) == may_read
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_records_its_own_runs_and_those_of_no_other(job: str, tmp_path: Path) -> None:
+    allowed = set()
+    for other in JOBS:
+        store = FolderOfRuns(tmp_path / other)
+        store.put(JobRun(run_id="0f-1", job=other, started_at=datetime(2026, 3, 9, tzinfo=UTC)))
+        (record,) = (tmp_path / other).rglob("*.json")
+        key = record.relative_to(tmp_path / other).as_posix()
+        if ROLES[job].allows("s3:PutObject", f"{LAKE}/operations/runs/{key}"):
+            allowed.add(other)
+    assert allowed == {job}
 
 
 def test_a_prefix_is_listed_by_who_reads_it() -> None:

@@ -1,0 +1,67 @@
+"""A metric that nothing scheduled sends raises no alert: each one of conf/alerts.yaml has a job."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import yaml
+
+from lakehouse.deployment.access import STREAMS
+from lakehouse.deployment.machines import DAY
+from lakehouse.metrics.hearing import points_of
+from lakehouse.records.codes import ScoreSource
+from silver.figures import points
+from tests.conftest import ROOT
+
+NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
+LINES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "enrich_live": ("enriched", {"rows": 2, "counts": {
+        "silver.live_transactions NEW": 1, "silver.live_transactions UNSCORED": 1,
+        "silver.live_transactions REFUSED": 1}}),
+    "build_batch": ("batch held", {"table": "transactions/date=2026-03-09"}),
+    "sync_dynamodb": ("pushed", {"rows": 1, "counts": {}}),
+    "compare_serving": ("compared", {"counts": {"MISSING": 1}}),
+    "reconcile": ("reconciled", {"counts": {"unexplained": 0}}),
+}  # fmt: skip
+"""A line that the job logs, with the figures that alerts are judged by."""
+OF_EACH_STREAM = frozenset({"ConsumerLag", "VersionsBehind"})
+"""`lakehouse/metrics/meter.py` looks these up for whichever stream runs."""
+JOBS: Mapping[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+    "entry-points"
+]["lakehouse.jobs"]
+
+
+def _judged() -> set[str]:
+    rules = yaml.safe_load((ROOT / "conf" / "alerts.yaml").read_text())
+    named = [rule for kind in ("thresholds", "spikes") for rule in rules[kind]]
+    return {rule[key] for rule in named for key in ("metric", "share_of") if key in rule}
+
+
+def _said(scheduled: set[str]) -> Iterator[str]:
+    for job in scheduled & set(LINES):
+        event, fields = LINES[job]
+        yield from (each.metric for each in points_of(event, {**fields, "job": job}, NOW))
+    if scheduled & set(STREAMS):
+        yield from OF_EACH_STREAM
+    if "enrich_live" in scheduled:
+        decided = {(ScoreSource.API, 12, False, NOW.timestamp()): 1}
+        yield from (each.metric for each in points(decided, "silver.live_transactions", NOW))
+
+
+def test_each_metric_that_is_judged_is_said_by_a_job_of_the_day_or_a_stream() -> None:
+    assert not _judged() - set(_said({*DAY, *STREAMS}))
+
+
+def test_a_metric_of_a_job_that_is_not_scheduled_is_missed() -> None:
+    assert _judged() - set(_said({*DAY, *STREAMS} - {"compare_serving"})) == {"DriftedItems"}
+
+
+@pytest.mark.parametrize("job", LINES)
+def test_the_layer_of_a_job_logs_its_line(job: str) -> None:
+    layer = JOBS[job].partition(".")[0]
+    sources = (path.read_text() for path in (ROOT / layer).glob("*.py"))
+    assert any(f'("{LINES[job][0]}", job=' in source for source in sources)
