@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,9 +14,10 @@ from lakehouse.config import Config
 
 if TYPE_CHECKING:
     from lakehouse.alerts.checking import Checked
+    from lakehouse.alerts.evaluating import Judged
+    from lakehouse.alerts.rules import AlertRules
 
 app = typer.Typer(help="Alerts: what is not as it should be.", no_args_is_help=True)
-_RUN_DAYS = 9  # the longest schedule is a week
 
 
 @app.command("check")
@@ -27,18 +28,29 @@ def check_now(
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Judge figures and runs by conf/alerts.yaml; open, update, resolve alerts; tell channels."""
+    """Judge figures and runs by conf/alerts.yaml; open, update, resolve alerts; tell channels.
+
+    What does not answer ends no round of many: what can be judged is told of. One round alone
+    fails then, behind that.
+    """
     # clients of the cloud take a quarter of a second to import
+    from lakehouse.alerts.checking import CHECKER, again_and_again
+    from lakehouse.alerts.rules import load_alert_rules
     from lakehouse.lease import held_lease
 
     settings = Config.load(config)
-    with held_lease(settings, "alerts"):
-        while True:
-            begun = time.monotonic()
-            _show(_checked(settings), as_json)
-            if every is None:
-                return
-            time.sleep(max(0.0, every - (time.monotonic() - begun)))
+    rules = load_alert_rules(settings.rules.alerts)
+
+    def check_once() -> Judged:
+        judged, checked = _checked(settings, rules)
+        _show(checked, as_json)
+        return judged
+
+    with held_lease(settings, CHECKER) as lease:
+        if every is not None:
+            again_and_again(check_once, lease.check, time.sleep, every)
+        for fault in check_once().faults:
+            raise fault
 
 
 @app.command("list")
@@ -64,21 +76,17 @@ def list_alerts(
     ])  # fmt: skip
 
 
-def _checked(config: Config) -> Checked:
+def _checked(config: Config, rules: AlertRules) -> tuple[Judged, Checked]:
     from lakehouse.alerts.channels import channels_of
-    from lakehouse.alerts.checking import check
-    from lakehouse.alerts.evaluating import breaches
-    from lakehouse.alerts.rules import load_alert_rules
+    from lakehouse.alerts.checking import check, judge
     from lakehouse.alerts.store import store_of
     from lakehouse.metrics.places import figures_of
     from lakehouse.runs import run_store_of
 
     now = datetime.now(UTC)
-    runs = run_store_of(config).since((now - timedelta(days=_RUN_DAYS)).date(), now.date())
-    rules = load_alert_rules(config.rules.alerts)
-    broken = breaches(rules, figures_of(config), runs, now, config.alerts.scheduled)
+    judged = judge(rules, figures_of(config), run_store_of(config), now, config.alerts.scheduled)
     channels = channels_of(config.alerts.channels, config.alerts.runbook)
-    return check(broken, store_of(config), channels, config.alerts, now)
+    return judged, check(judged, store_of(config), channels, config.alerts, now)
 
 
 def _show(checked: Checked, as_json: bool) -> None:
