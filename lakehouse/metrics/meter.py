@@ -93,15 +93,17 @@ class Meter:
         found: list[Point] = []
         if not self._take:
             return found
-        spark = self._spark
-        for table, path in tuple(self._written.items()) if spark else ():
-            # of one table nothing may be known; the others are told of
-            with suppress(Exception):
-                found += self._committed(spark, table, path)
-        if time.monotonic() - self._looked >= _LOOK_SECONDS:
+        is_due = time.monotonic() - self._looked >= _LOOK_SECONDS
+        if self._spark is not None:
+            for table, path in tuple(self._written.items()):
+                # of one table nothing may be known; the others are told of
+                with suppress(Exception):
+                    found += self._committed(self._spark, table, path)
+            if is_due:
+                with suppress(Exception):
+                    found += self._behind(self._spark)
+        if is_due:
             self._looked = time.monotonic()
-            with suppress(Exception):
-                found += self._behind(spark) if spark else []
             with suppress(Exception):
                 found += self._waiting()
         return found
