@@ -50,11 +50,7 @@ def judge(
     now: datetime,
     is_scheduled: bool,
 ) -> Judged:
-    """All rules at `now` (UTC): those over runs where figures do not answer, and the reverse.
-
-    Says in `AlertsChecked` that each rule was judged: whoever misses that figure knows that alerts
-    are blind, or that nobody looks.
-    """
+    """All rules at `now` (UTC): those over runs where figures do not answer, and the reverse."""
     found = judged_by_figures(rules, figures, now)
     try:
         known = runs.since((now - timedelta(days=_RUN_DAYS)).date(), now.date())
@@ -62,16 +58,20 @@ def judge(
         found = found.and_then(unjudged_by_runs(rules, fault))
     else:
         found = found.and_then(judged_by_runs(rules, figures, known, now, is_scheduled))
-    if not found.faults:
-        try:
-            figures.send([point(Metric.ALERTS_CHECKED, CHECKER, now, 1)])
-        except Exception as fault:
-            found = found.and_then(Judged([], faults=[fault]))
     for rule in sorted(found.unjudged):
         warn("rule not judged", rule=rule)
     for error in sorted({type(fault).__name__ for fault in found.faults}):
         warn("alerts see in part", subject=CHECKER, error=error)
     return found
+
+
+def say_checked(judged: Judged, figures: Figures, now: datetime) -> None:
+    """Send `AlertsChecked`, behind a check in which every rule was judged.
+
+    Whoever misses that figure knows that alerts are blind, or that nobody looks.
+    """
+    if not judged.faults:
+        figures.send([point(Metric.ALERTS_CHECKED, CHECKER, now, 1)])
 
 
 def again_and_again(
@@ -84,7 +84,7 @@ def again_and_again(
     """Check every so many seconds for as long as the lease is held; a fault ends one round alone.
 
     Raises:
-        LeaseLostError: another one checks now.
+        LeaseLostError: it is not, for another one checks or its store gave no answer for too long.
     """
     while True:
         begun = monotonic()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ import typer
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
 from lakehouse.cli.terminal import say, show_grid, show_json
 from lakehouse.config import Config
+from lakehouse.errors import LeaseLostError
 
 if TYPE_CHECKING:
     from lakehouse.alerts.checking import Checked
@@ -42,13 +45,13 @@ def check_now(
     rules = load_alert_rules(settings.rules.alerts)
 
     def check_once() -> Judged:
-        judged, checked = _checked(settings, rules)
-        _show(checked, as_json)
-        return judged
+        return _checked(settings, rules, lambda checked: _show(checked, as_json))
 
-    with held_lease(settings, CHECKER) as lease:
-        if every is not None:
+    while every is not None:
+        # a lost one is taken again, unless another one checks now: then that is said
+        with suppress(LeaseLostError), held_lease(settings, CHECKER) as lease:
             again_and_again(check_once, lease.check, time.sleep, every)
+    with held_lease(settings, CHECKER):
         for fault in check_once().faults:
             raise fault
 
@@ -76,17 +79,19 @@ def list_alerts(
     ])  # fmt: skip
 
 
-def _checked(config: Config, rules: AlertRules) -> tuple[Judged, Checked]:
+def _checked(config: Config, rules: AlertRules, show: Callable[[Checked], None]) -> Judged:
     from lakehouse.alerts.channels import channels_of
-    from lakehouse.alerts.checking import check, judge
+    from lakehouse.alerts.checking import check, judge, say_checked
     from lakehouse.alerts.store import store_of
     from lakehouse.metrics.places import figures_of
     from lakehouse.runs import run_store_of
 
-    now = datetime.now(UTC)
-    judged = judge(rules, figures_of(config), run_store_of(config), now, config.alerts.scheduled)
+    now, figures = datetime.now(UTC), figures_of(config)
+    judged = judge(rules, figures, run_store_of(config), now, config.alerts.scheduled)
     channels = channels_of(config.alerts.channels, config.alerts.runbook)
-    return judged, check(judged, store_of(config), channels, config.alerts, now)
+    show(check(judged, store_of(config), channels, config.alerts, now))
+    say_checked(judged, figures, now)
+    return judged
 
 
 def _show(checked: Checked, as_json: bool) -> None:

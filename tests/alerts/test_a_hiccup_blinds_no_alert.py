@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.alerts.checking import CHECKER, again_and_again, check, judge
+from lakehouse.alerts.checking import CHECKER, again_and_again, check, judge, say_checked
 from lakehouse.alerts.episodes import Event
 from lakehouse.alerts.evaluating import Breach, Judged
 from lakehouse.alerts.rules import AlertRules, Severity, load_alert_rules
@@ -92,6 +92,7 @@ def test_figures_are_judged_where_runs_do_not_answer(
     judged = judge(rules, figures, NoRuns(), NOON, is_scheduled=True)
     assert ids(judged) == {"consumer_lag"}
     assert {"parity_break", "job_failed", "job_silent", "job_late"} <= set(judged.unjudged)
+    say_checked(judged, figures, NOON)
     assert figures.subjects(Metric.ALERTS_CHECKED) == []
 
 
@@ -100,7 +101,9 @@ def test_a_round_that_saw_all_says_so(
 ) -> None:
     judged = judge(rules, figures, runs, NOON, is_scheduled=False)
     assert ids(judged) == {"consumer_lag", "job_failed"}
-    assert (judged.unjudged, figures.subjects(Metric.ALERTS_CHECKED)) == (frozenset(), [CHECKER])
+    assert set(judged.unjudged) == set()
+    say_checked(judged, figures, NOON)
+    assert figures.subjects(Metric.ALERTS_CHECKED) == [CHECKER]
 
 
 def test_an_alert_of_a_rule_that_could_not_be_judged_stays_open(tmp_path: Path) -> None:
