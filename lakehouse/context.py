@@ -88,6 +88,7 @@ class Lakehouse:
         still has all of its past; else they have the version that the table stands at.
         """
         reader, path = self.spark.readStream.format("delta"), self._ensured(table)
+        self.meter.reads(self.spark, path)
         if with_versions:
             reader = reader.option("readChangeFeed", "true")
             # Delta asks for this version though a checkpoint says where to go on

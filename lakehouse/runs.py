@@ -99,6 +99,11 @@ def newest_of_each_job(runs: Iterable[JobRun]) -> dict[str, JobRun]:
     return newest
 
 
+def last_ended_of_each_job(runs: Iterable[JobRun]) -> dict[str, JobRun]:
+    """The run that began last of those that have ended, by job."""
+    return newest_of_each_job(run for run in runs if run.ended_at is not None)
+
+
 class RunStore(Protocol):
     """Runs by the day of their start."""
 

@@ -8,7 +8,7 @@ checkpoint: what is committed stands, is asked for and decided no second time, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial, reduce
@@ -99,23 +99,36 @@ def enrich(
             refused = _refused(lake, tally, seen.judged)
             lake.append(refused, to=SILVER_QUARANTINE_LIVE, batch=batch)
         pushed = _push(lake, items, publish) if tally.event_days else PushReport(0, 0)
-        unscored = 0
-        if decided is not None:
-            # behind the push, so that no reader waits for it; and a figure fails no payment
-            with suppress(Exception):
-                readable_at = lake.clock()
-                suspicious_from = rules.reasons.suspicious_from
-                told = way.counted(figures.told_of(decided, suspicious_from, readable_at))
-                lake.meter.take(figures.points(told, SILVER_LIVE_TRANSACTIONS.name, readable_at))
-                unscored = figures.unscored(told)
-    counts = {f"{table} {standing}": count for (table, standing), count in standings.items()}
-    counts[f"{PAYMENTS} {ReasonCode.UNSCORED}"] = unscored
-    counts |= {"oversized": pushed.oversized, "refused": pushed.refused}
-    counts["throttled"] = pushed.throttled
+        # behind the push, so that no reader waits for it
+        unscored = 0 if decided is None else _told_of(turn, decided)
+    counts = counts_of(standings, pushed, unscored)
     if pushed.turned_down:
         # each item is there nevertheless, for twice the time and the price
         warn("inserts turned down", job=lake.job, batch=batch.number, counts=pushed.turned_down)
     log("enriched", job=lake.job, batch=batch.number, rows=pushed.written, counts=counts)
+
+
+def counts_of(
+    standings: Mapping[tuple[str, ...], int], pushed: PushReport, unscored: int | None
+) -> dict[str, int]:
+    """What is logged of a micro-batch; nothing of unscored payments where they were not counted."""
+    counts = {f"{table} {standing}": count for (table, standing), count in standings.items()}
+    if unscored is not None:
+        counts[f"{PAYMENTS} {ReasonCode.UNSCORED}"] = unscored
+    counts |= {"oversized": pushed.oversized, "refused": pushed.refused}
+    return counts | {"throttled": pushed.throttled}
+
+
+def _told_of(turn: Turn, decided: DataFrame) -> int | None:
+    """Give the figures of decided payments; how many have no score, None if nobody knows."""
+    # a figure fails no payment
+    with suppress(Exception):
+        lake, readable_at = turn.lake, turn.lake.clock()
+        suspicious_from = turn.rules.reasons.suspicious_from
+        told = turn.way.counted(figures.told_of(decided, suspicious_from, readable_at))
+        lake.meter.take(figures.points(told, SILVER_LIVE_TRANSACTIONS.name, readable_at))
+        return figures.unscored(told)
+    return None
 
 
 def _scored_and_decided(turn: Turn, seen: Seen) -> tuple[Known, DataFrame | None]:

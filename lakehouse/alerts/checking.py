@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 from lakehouse.alerts.channels import Channel
 from lakehouse.alerts.episodes import Change, changes
-from lakehouse.alerts.evaluating import Breach
+from lakehouse.alerts.evaluating import (
+    Judged,
+    judged_by_figures,
+    judged_by_runs,
+    unjudged_by_runs,
+)
+from lakehouse.alerts.rules import AlertRules
 from lakehouse.alerts.store import AlertStore, Record
 from lakehouse.config import AlertSettings
-from lakehouse.errors import ChannelError
+from lakehouse.errors import ChannelError, LeaseLostError
+from lakehouse.metrics.places import Figures
+from lakehouse.metrics.points import Metric, point
 from lakehouse.monitoring import log, warn
+from lakehouse.runs import RunStore
 
 _ROUND_SECONDS = 20.0
 """A channel that is slow goes on with the next check."""
+_RUN_DAYS = 9
+"""Records of runs are read so far back; of a stream that began before, figures say that it runs."""
+CHECKER = "alerts"
+"""The lease of whoever checks, and the subject of its figure."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +43,63 @@ class Checked:
     unsent: dict[str, int]
 
 
+def judge(
+    rules: AlertRules,
+    figures: Figures,
+    runs: RunStore,
+    now: datetime,
+    is_scheduled: bool,
+) -> Judged:
+    """All rules at `now` (UTC): those over runs where figures do not answer, and the reverse."""
+    found = judged_by_figures(rules, figures, now)
+    try:
+        known = runs.since((now - timedelta(days=_RUN_DAYS)).date(), now.date())
+    except Exception as fault:
+        found = found.and_then(unjudged_by_runs(rules, fault))
+    else:
+        found = found.and_then(judged_by_runs(rules, figures, known, now, is_scheduled))
+    for rule in sorted(found.unjudged):
+        warn("rule not judged", rule=rule)
+    for error in sorted({type(fault).__name__ for fault in found.faults}):
+        warn("alerts see in part", subject=CHECKER, error=error)
+    return found
+
+
+def say_checked(judged: Judged, figures: Figures, now: datetime) -> None:
+    """Send `AlertsChecked`, behind a check in which every rule was judged.
+
+    Whoever misses that figure knows that alerts are blind, or that nobody looks.
+    """
+    if not judged.faults:
+        figures.send([point(Metric.ALERTS_CHECKED, CHECKER, now, 1)])
+
+
+def again_and_again(
+    check_once: Callable[[], object],
+    check_lease: Callable[[], None],
+    pause: Callable[[float], None],
+    every: float,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> NoReturn:
+    """Check every so many seconds for as long as the lease is held; a fault ends one round alone.
+
+    Raises:
+        LeaseLostError: it is not, for another one checks or its store gave no answer for too long.
+    """
+    while True:
+        begun = monotonic()
+        try:
+            check_lease()
+            check_once()
+        except LeaseLostError:
+            raise
+        except Exception as fault:
+            warn("check failed", subject=CHECKER, error=type(fault).__name__)
+        pause(max(0.0, every - (monotonic() - begun)))
+
+
 def check(
-    broken: Iterable[Breach],
+    judged: Judged,
     store: AlertStore,
     channels: Sequence[Channel],
     settings: AlertSettings,
@@ -39,14 +108,21 @@ def check(
 ) -> Checked:
     """Bring the episodes up to what is broken at `now` (UTC), then tell all that is unsent.
 
+    An episode of a rule that could not be judged stays as it is, unless it is found broken.
     Every change is stored, with its messages, before the first is sent. Channels are told side by
     side; one that fails is left alone until the next check, and holds up no other.
     """
     records = {record.episode.id: record for record in store.unsettled()}
-    standing = [r.episode for r in records.values() if r.episode.resolved_at is None]
+    broken = {(each.rule, each.subject) for each in judged.breaches}
+    standing = [
+        episode
+        for episode in (record.episode for record in records.values())
+        if episode.resolved_at is None
+        and (episode.rule not in judged.unjudged or (episode.rule, episode.subject) in broken)
+    ]
     happened = changes(
         standing,
-        broken,
+        judged.breaches,
         now,
         sound_for=timedelta(minutes=settings.sound_minutes),
         repeat_after=timedelta(hours=settings.repeat_hours),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,12 +13,14 @@ import typer
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
 from lakehouse.cli.terminal import say, show_grid, show_json
 from lakehouse.config import Config
+from lakehouse.errors import LeaseLostError
 
 if TYPE_CHECKING:
     from lakehouse.alerts.checking import Checked
+    from lakehouse.alerts.evaluating import Judged
+    from lakehouse.alerts.rules import AlertRules
 
 app = typer.Typer(help="Alerts: what is not as it should be.", no_args_is_help=True)
-_RUN_DAYS = 9  # the longest schedule is a week
 
 
 @app.command("check")
@@ -27,18 +31,29 @@ def check_now(
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Judge figures and runs by conf/alerts.yaml; open, update, resolve alerts; tell channels."""
+    """Judge figures and runs by conf/alerts.yaml; open, update, resolve alerts; tell channels.
+
+    What does not answer ends no round of many: what can be judged is told of. One round alone
+    fails then, behind that.
+    """
     # clients of the cloud take a quarter of a second to import
+    from lakehouse.alerts.checking import CHECKER, again_and_again
+    from lakehouse.alerts.rules import load_alert_rules
     from lakehouse.lease import held_lease
 
     settings = Config.load(config)
-    with held_lease(settings, "alerts"):
-        while True:
-            begun = time.monotonic()
-            _show(_checked(settings), as_json)
-            if every is None:
-                return
-            time.sleep(max(0.0, every - (time.monotonic() - begun)))
+    rules = load_alert_rules(settings.rules.alerts)
+
+    def check_once() -> Judged:
+        return _checked(settings, rules, lambda checked: _show(checked, as_json))
+
+    while every is not None:
+        # a lost one is taken again, unless another one checks now: then that is said
+        with suppress(LeaseLostError), held_lease(settings, CHECKER) as lease:
+            again_and_again(check_once, lease.check, time.sleep, every)
+    with held_lease(settings, CHECKER):
+        for fault in check_once().faults:
+            raise fault
 
 
 @app.command("list")
@@ -64,21 +79,19 @@ def list_alerts(
     ])  # fmt: skip
 
 
-def _checked(config: Config) -> Checked:
+def _checked(config: Config, rules: AlertRules, show: Callable[[Checked], None]) -> Judged:
     from lakehouse.alerts.channels import channels_of
-    from lakehouse.alerts.checking import check
-    from lakehouse.alerts.evaluating import breaches
-    from lakehouse.alerts.rules import load_alert_rules
+    from lakehouse.alerts.checking import check, judge, say_checked
     from lakehouse.alerts.store import store_of
     from lakehouse.metrics.places import figures_of
     from lakehouse.runs import run_store_of
 
-    now = datetime.now(UTC)
-    runs = run_store_of(config).since((now - timedelta(days=_RUN_DAYS)).date(), now.date())
-    rules = load_alert_rules(config.rules.alerts)
-    broken = breaches(rules, figures_of(config), runs, now, config.alerts.scheduled)
+    now, figures = datetime.now(UTC), figures_of(config)
+    judged = judge(rules, figures, run_store_of(config), now, config.alerts.scheduled)
     channels = channels_of(config.alerts.channels, config.alerts.runbook)
-    return check(broken, store_of(config), channels, config.alerts, now)
+    show(check(judged, store_of(config), channels, config.alerts, now))
+    say_checked(judged, figures, now)
+    return judged
 
 
 def _show(checked: Checked, as_json: bool) -> None:

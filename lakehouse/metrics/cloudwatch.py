@@ -22,7 +22,19 @@ if TYPE_CHECKING:
 _SUBJECT = "Subject"
 _MOST_DATA = 1000  # of one request, by CloudWatch's limit
 _MOST_VALUES = 150  # of one datum, by the same
-_OLDEST = timedelta(days=14)  # what is older is refused, and the whole request with it
+# what lies outside of these is refused, and the whole request with it
+_OLDEST = timedelta(days=14)
+_FURTHEST_AHEAD = timedelta(hours=2)  # a sender's clock is wrong, and scores go by its time
+_REFUSALS = frozenset(
+    {
+        "InvalidParameterValue",
+        "InvalidParameterCombination",
+        "MissingParameter",
+        "RequestEntityTooLarge",
+        "ValidationError",
+    }
+)
+"""Faults of what a request carries: sent again it would be refused again."""
 _TIMEOUT_SECONDS = 5
 _STATISTICS = {
     "count": "SampleCount",
@@ -51,17 +63,22 @@ class CloudWatchFigures:
             ),
         )
 
-    def send(self, points: Sequence[Point]) -> None:
-        """Put points, many to a request; those older than CloudWatch takes are left out.
+    def send(self, points: Sequence[Point]) -> int:
+        """Put points, many to a request; how many were left out for good.
+
+        Those are older or further ahead than CloudWatch takes, or it refuses them by themselves.
 
         Raises:
-            FiguresError: CloudWatch does not answer, or refuses.
+            FiguresError: CloudWatch does not answer, or refuses whoever asks.
         """
-        oldest = datetime.now(UTC) - _OLDEST
-        data = (datum for each in points if each.at > oldest for datum in self._data(each))
+        now = datetime.now(UTC)
+        taken = [each for each in points if now - _OLDEST < each.at < now + _FURTHEST_AHEAD]
+        lost = len(points) - len(taken)
+        data = (datum for each in taken for datum in self._data(each))
         with self._named():
             while batch := list(islice(data, _MOST_DATA)):
-                self._client.put_metric_data(Namespace=self._namespace, MetricData=batch)
+                lost += self._put(batch)
+        return lost
 
     def subjects(self, metric: Metric) -> list[str]:
         """Of which subjects it has had values in the last two weeks."""
@@ -117,6 +134,20 @@ class CloudWatchFigures:
             for at, count in sorted(told["count"].items())
             if count
         ]
+
+    def _put(self, data: Sequence[MetricDatumTypeDef]) -> int:
+        """Put data, halved until what is refused stands alone; how many that were."""
+        try:
+            self._client.put_metric_data(Namespace=self._namespace, MetricData=data)
+        except ClientError as fault:
+            # newer models of the service name faults with this ending
+            if fault.response["Error"]["Code"].removesuffix("Exception") not in _REFUSALS:
+                raise
+            if len(data) == 1:
+                return 1
+            half = len(data) // 2
+            return self._put(data[:half]) + self._put(data[half:])
+        return 0
 
     def _data(self, point: Point) -> Iterator[MetricDatumTypeDef]:
         unit: Any = UNITS.get(point.metric, "Count")

@@ -32,10 +32,13 @@ class FileOfFigures:
     def __init__(self, path: Path, keep_days: int, keep_score_days: int) -> None:
         self._path, self._keep_days, self._keep_score_days = path, keep_days, keep_score_days
 
-    def send(self, points: Sequence[Point]) -> None:
-        """Add points, all or none. Drops what is older than it keeps, counted from the newest."""
+    def send(self, points: Sequence[Point]) -> int:
+        """Add points, all or none. Drops what is older than it keeps, counted from the newest.
+
+        It can take each: 0.
+        """
         if not points:
-            return
+            return 0
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._open() as store:
             store.execute(_SCHEMA)
@@ -48,6 +51,7 @@ class FileOfFigures:
                 text = json.dumps({str(value): times for value, times in values.items()})
                 store.execute("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?)", (*key, text))
             self._forget(store)
+        return 0
 
     def _forget(self, store: sqlite3.Connection) -> None:
         newest = store.execute("SELECT max(minute) FROM points").fetchone()[0]

@@ -51,6 +51,7 @@ class Meter:
         self._heard: Heard | None = None
         self._bounds: list[Progress] = []  # the first micro-batch, and the last
         self._starting: dict[str, Mapping[int, int]] = {}
+        self._begun: dict[str, int | None] = {}  # of a table's path: its next version then
         self._written: dict[str, str] = {}  # paths of tables, by name
         self._seen: dict[str, tuple[int, datetime | None]] = {}  # last version, and when
         self._looked = self._progressed_at = -_LOOK_SECONDS
@@ -77,6 +78,11 @@ class Meter:
         """The stream that the job starts now reads a topic from these offsets on."""
         self._starting[topic] = starting
 
+    def reads(self, spark: SparkSession, path: str) -> None:
+        """The stream that the job starts now reads the table at this path."""
+        self._spark = spark
+        self._begun[path] = None
+
     def writes(self, spark: SparkSession, table: str, path: str) -> None:
         """The job is about to commit to a table."""
         self._spark = spark
@@ -85,16 +91,19 @@ class Meter:
     def tick(self) -> list[Point]:
         """What has happened since the last time: commits, and versions that a stream is behind."""
         found: list[Point] = []
-        if self._spark is None or not self._take:
+        if not self._take:
             return found
-        for table, path in tuple(self._written.items()):
-            # of one table nothing may be known; the others are told of
-            with suppress(Exception):
-                found += self._committed(self._spark, table, path)
-        if time.monotonic() - self._looked >= _LOOK_SECONDS:
+        is_due = time.monotonic() - self._looked >= _LOOK_SECONDS
+        if self._spark is not None:
+            for table, path in tuple(self._written.items()):
+                # of one table nothing may be known; the others are told of
+                with suppress(Exception):
+                    found += self._committed(self._spark, table, path)
+            if is_due:
+                with suppress(Exception):
+                    found += self._behind(self._spark)
+        if is_due:
             self._looked = time.monotonic()
-            with suppress(Exception):
-                found += self._behind(self._spark)
             with suppress(Exception):
                 found += self._waiting()
         return found
@@ -112,7 +121,7 @@ class Meter:
         self.take(points_of_progress(progress, self._job, datetime.now(UTC)))
 
     def _behind(self, spark: SparkSession) -> list[Point]:
-        versions = next_versions(self._bounds[-1]) if self._bounds else {}
+        versions = next_versions(self._bounds[-1]) if self._bounds else self._begun_at(spark)
         if not versions:
             return []
         behind = sum(
@@ -121,10 +130,24 @@ class Meter:
         )
         return [point(Metric.VERSIONS_BEHIND, self._job, datetime.now(UTC), behind)]
 
+    def _begun_at(self, spark: SparkSession) -> dict[str, int]:
+        """Before the first micro-batch has ended: where tables stood at the first look.
+
+        A stream that hangs in it has read at most that, so it is behind by more than is told.
+        """
+        for path, following in tuple(self._begun.items()):
+            if following is None:
+                self._begun[path] = latest_version(spark, path) + 1
+        return {path: version for path, version in self._begun.items() if version is not None}
+
     def _waiting(self) -> list[Point]:
-        """Lag of a stream that has finished no micro-batch for a while: idle, or stuck."""
-        if not self._bounds or time.monotonic() - self._progressed_at < _LOOK_SECONDS:
+        """Lag of a stream that has finished no micro-batch for a while, or none yet.
+
+        It is idle, or stuck.
+        """
+        if time.monotonic() - self._progressed_at < _LOOK_SECONDS:
             return []
+        done_of = processed(self._bounds[-1]) if self._bounds else self._starting
         return [
             point(
                 Metric.CONSUMER_LAG,
@@ -132,7 +155,7 @@ class Meter:
                 datetime.now(UTC),
                 max(0, end - done),
             )
-            for topic, offsets in processed(self._bounds[-1]).items()
+            for topic, offsets in done_of.items()
             for ends in [self._ends(topic)]
             for partition, done in offsets.items()
             for end in [ends.get(partition, done)]

@@ -6,22 +6,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lakehouse.config import Config, FiguresInFile
 from lakehouse.metrics.file_store import FileOfFigures
 from lakehouse.metrics.hearing import points_of
-from lakehouse.metrics.meter import Meter
 from lakehouse.metrics.points import Metric, Point, Stat, point
 from lakehouse.metrics.sending import Sender
 from lakehouse.monitoring import heard_by
+
+if TYPE_CHECKING:
+    from lakehouse.metrics.meter import Meter
 
 
 class Figures(Protocol):
     """Figures, written and read again."""
 
-    def send(self, points: Sequence[Point]) -> None:
-        """Add points."""
+    def send(self, points: Sequence[Point]) -> int:
+        """Add points; how many of them it can never take."""
 
     def subjects(self, metric: Metric) -> Sequence[str]:
         """Of which subjects it has values."""
@@ -54,11 +56,14 @@ def metered(config: Config, job: str, run_id: str = "") -> Iterator[Meter]:
 
     At its end, how long that took and whether it failed.
     """
+    # a job's own, with Spark: who only reads figures starts where there is none
+    from lakehouse.metrics.meter import Meter
+
     settings = config.metrics
 
-    def send(points: Sequence[Point]) -> None:
+    def send(points: Sequence[Point]) -> int:
         # made in the sender's thread: a job does not wait for a client, nor fail by one
-        figures_of(config).send(points)
+        return figures_of(config).send(points)
 
     sender = Sender(job, send, settings.flush_seconds, settings.queue_points)
 

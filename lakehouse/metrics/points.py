@@ -48,6 +48,7 @@ class Metric(StrEnum):
     BYTES = "Bytes"  # table: the same
     WAITING_MONEY = "WaitingMoney"  # age: money events whose payment is not known
     DROPPED_POINTS = "DroppedPoints"  # job: figures lost because nobody took them
+    ALERTS_CHECKED = "AlertsChecked"  # `alerts`: checks in which every rule was judged
 
 
 UNITS: Mapping[Metric, str] = {

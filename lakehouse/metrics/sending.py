@@ -14,7 +14,8 @@ from lakehouse.metrics.points import Metric, Point, merged, point
 
 _LAST_SECONDS = 10.0  # the end of a run waits no longer for its last figures
 
-Send = Callable[[Sequence[Point]], None]
+Send = Callable[[Sequence[Point]], int]
+"""Sends points, and says how many of them are lost for good; or raises, and none was sent."""
 Take = Callable[[Sequence[Point]], None]
 Tick = Callable[[], Sequence[Point]]
 
@@ -76,7 +77,7 @@ class Sender:
         packed = pack(points)
         self._waiting = []
         try:
-            self._send(packed)
+            self._dropped += self._send(packed)
         except Exception:
             self._dropped += max(0, len(packed) - self._most)
             self._waiting = packed[-self._most :]

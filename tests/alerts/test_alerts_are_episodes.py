@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from lakehouse.alerts.checking import check
 from lakehouse.alerts.episodes import Change
-from lakehouse.alerts.evaluating import Breach
+from lakehouse.alerts.evaluating import Breach, Judged
 from lakehouse.alerts.rules import AlertRules, Severity, load_alert_rules
 from lakehouse.alerts.store import FileOfAlerts
 from lakehouse.cli import app
@@ -49,7 +49,8 @@ def test_an_episode_is_told_twice_and_a_dead_channel_hears_it_later(tmp_path: Pa
     down.is_down = True
 
     def at(minute: int, *broken: Breach) -> dict[str, int]:
-        return check(broken, store, [up, down], SETTINGS, NOON + timedelta(minutes=minute)).unsent
+        now = NOON + timedelta(minutes=minute)
+        return check(Judged(broken), store, [up, down], SETTINGS, now).unsent
 
     assert at(0, LATE) == {"up": 0, "down": 1}
     assert at(1, LATE) == {"up": 0, "down": 1}

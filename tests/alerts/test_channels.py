@@ -18,7 +18,7 @@ from moto.sns.models import sns_backends
 from lakehouse.alerts.channels import PagerDuty, Sns
 from lakehouse.alerts.checking import check
 from lakehouse.alerts.episodes import Change, Episode, Event
-from lakehouse.alerts.evaluating import Breach
+from lakehouse.alerts.evaluating import Breach, Judged
 from lakehouse.alerts.rules import Severity
 from lakehouse.alerts.store import FileOfAlerts
 from lakehouse.config import PagerDutyChannel, SnsChannel
@@ -114,7 +114,7 @@ def test_a_channel_that_is_down_hears_all_later_and_holds_up_no_other(
 
     def unsent_at(minute: int, *broken: Breach) -> dict[str, int]:
         now = NOON + timedelta(minutes=minute)
-        return check(broken, store, channels, SETTINGS, now).unsent
+        return check(Judged(broken), store, channels, SETTINGS, now).unsent
 
     monkeypatch.setattr(_Events, "status", 503)
     worse = replace(LATE, severity=Severity.ERROR)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pytest import param
 
-from lakehouse.alerts.evaluating import breaches
+from lakehouse.alerts.evaluating import judged_by_figures, judged_by_runs
 from lakehouse.alerts.rules import AlertRules, load_alert_rules
 from lakehouse.metrics.file_store import FileOfFigures
 from lakehouse.metrics.points import Metric, Point, minute_of
@@ -97,8 +97,13 @@ def broken(
             for metric, of, ago, values in told
         ]
     )
-    found = breaches(rules, figures, runs, NOON, is_scheduled)
-    return [(each.rule, each.subject) for each in found if "no run of it" not in each.detail]
+    found = judged_by_figures(rules, figures, NOON).and_then(
+        judged_by_runs(rules, figures, runs, NOON, is_scheduled)
+    )
+    assert not found.faults
+    return [
+        (each.rule, each.subject) for each in found.breaches if "no run of it" not in each.detail
+    ]
 
 
 SLOW = {10.0: 18, 40.0: 2}  # seconds of twenty events: the upper quantile is 40
@@ -182,6 +187,9 @@ RUNS = [
     param("job_failed", [an_end("Py4JJavaError")], [JOB], id="a failure that no rule names"),
     param("job_failed", [an_end("PathsDifferError")], [], id="a failure that a rule names"),
     param("job_failed", [an_end("ValueError"), a_run(ago=2, ended=1)], [], id="it went well since"),
+    param("job_failed", [an_end("ValueError"), a_run(ago=2)], [JOB], id="its next run only began"),
+    param("job_failed", [an_end("ValueError", "alive_job"), a_run("alive_job", ago=4)], [],
+          id="its next run finished a micro-batch"),
     param("job_silent", [a_run(ago=30)], [JOB], id="nothing for half an hour"),
     param("job_silent", [a_run(ago=3)], [], id="it has just begun"),
     param("job_silent", [a_run("alive_job", ago=30)], [], id="it says that it is alive"),
@@ -212,7 +220,10 @@ def test_a_run_breaks_its_rule(
     subjects: list[str],
 ) -> None:
     alive = [a_figure(Metric.ALIVE, 1, of=job) for job in ("alive_job", "consolidate")]
-    found = broken(rules, figures, alive, *runs)
+    # a micro-batch of the run that failed, in its last minute, and one of the run behind it
+    batches = [a_figure(Metric.BATCH_SECONDS, 2, 5, JOB),
+               a_figure(Metric.BATCH_SECONDS, 2, 2, "alive_job")]  # fmt: skip
+    found = broken(rules, figures, [*alive, *batches], *runs)
     assert [subject for name, subject in found if name == rule] == subjects
 
 
@@ -222,9 +233,9 @@ def test_each_rule_is_shown_broken_and_sound(rules: AlertRules) -> None:
 
 
 def test_a_job_that_never_ran_is_missed(rules: AlertRules, figures: FileOfFigures) -> None:
-    found = breaches(rules, figures, [], NOON)
+    found = judged_by_runs(rules, figures, [], NOON)
     (rule,) = rules.not_started
-    assert {each.subject for each in found if each.rule == rule.id} == set(rule.hours)
+    assert {each.subject for each in found.breaches if each.rule == rule.id} == set(rule.hours)
 
 
 def test_where_nobody_schedules_jobs_none_is_missed(
@@ -233,4 +244,28 @@ def test_where_nobody_schedules_jobs_none_is_missed(
     killed, failed = a_run("maintain", ago=500), an_end("ValueError")
     found = broken(rules, figures, [], killed, failed, is_scheduled=False)
     assert found == [("job_failed", JOB)]
-    assert not breaches(rules, figures, [], NOON, is_scheduled=False)
+    assert not judged_by_runs(rules, figures, [], NOON, is_scheduled=False).breaches
+
+
+@pytest.mark.parametrize("ago, told", [
+    param([5, 1], [], id="it runs"),
+    param([60, 9], ["enrich_live"], id="it fell silent"),
+])  # fmt: skip
+def test_a_stream_that_began_before_all_known_runs_is_known_by_its_figures(
+    rules: AlertRules, figures: FileOfFigures, ago: list[float], told: list[str]
+) -> None:
+    figures.send([
+        Point(Metric.ALIVE, "enrich_live", minute_of(NOON - timedelta(minutes=each)), {1.0: 1})
+        for each in ago
+    ])  # fmt: skip
+    found = judged_by_runs(rules, figures, [], NOON).breaches
+    silent = [each.subject for each in found if each.rule == "job_silent"]
+    missed = [each.subject for each in found if each.rule == "job_not_started"]
+    assert (silent, [job for job in missed if job == "enrich_live"]) == (told, told)
+
+
+def test_a_run_of_long_ago_that_ended_is_not_silent(
+    rules: AlertRules, figures: FileOfFigures
+) -> None:
+    ended = [a_figure(Metric.ALIVE, 1, 60, "audit"), a_figure(Metric.RUN_SECONDS, 9, 60, "audit")]
+    assert broken(rules, figures, ended) == []

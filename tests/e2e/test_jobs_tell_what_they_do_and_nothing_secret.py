@@ -80,13 +80,17 @@ def _left_by(platform: Platform, alerts: Any) -> Iterator[tuple[str, str]]:
     """All that jobs leave outside of tables, with its place."""
     for job in platform.submitted:
         yield f"log of {job}", _said_by(platform, job)
+        yield f"command line of {job}", str(platform.submitted[job].process.args)
     config = platform.config
     for folder in (config.lake.operations, config.lake.checkpoints, config.lease.location):
         for path in Path(folder).rglob("*"):
             if path.is_file():
                 yield str(path), path.name + path.read_bytes().decode("latin-1")
     yield "alerts", json.dumps(alerts)
-    yield "Spark's configuration", str(platform.spark.sparkContext.getConf().getAll())
+    # a job's own Spark is gone. Its settings come from its config, which is this one, and from its
+    # command line; what `open_session` and the JVM add is shown by the session of this process
+    yield "Spark's settings in the config", str(config.spark.settings)
+    yield "Spark's configuration here", str(platform.spark.sparkContext.getConf().getAll())
 
 
 def test_no_user_token_card_or_key_is_in_what_jobs_leave_beside_tables(
@@ -142,6 +146,7 @@ def test_the_week_left_the_figures_that_its_jobs_promise(platform: Platform) -> 
         Metric.FRESHNESS_SECONDS, Metric.FRAUD_SCORE, Metric.SUSPICIOUS_SCORES,
         Metric.DROPPED_POINTS, Metric.BATCHES_RELEASED, Metric.BATCHES_UNUSUAL, Metric.BATCHES_HELD,
         Metric.PATH_DIFFERENCES, Metric.ROWS_PER_SECOND,
+        Metric.ALERTS_CHECKED,  # of no job
     }  # fmt: skip
     lacking = {metric for metric in set(Metric) - elsewhere if not figures.subjects(metric)}
     assert lacking == set()

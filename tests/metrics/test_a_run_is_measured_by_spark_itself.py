@@ -70,6 +70,15 @@ def test_a_stream_and_its_commits_are_measured_and_what_it_read_is_known(
     assert total(meter.tick(), Metric.VERSIONS_BEHIND) == {job: 1}
 
 
+def test_a_stream_that_hangs_in_its_first_micro_batch_is_behind(lake: Lakehouse) -> None:
+    meter = Meter(lake.job, "r1", lambda _: None)
+    replace(lake, meter=meter).stream(BRONZE_TRANSACTIONS)
+    assert total(meter.tick(), Metric.VERSIONS_BEHIND) == {lake.job: 0}
+    lake.append(records_of(lake.spark, a_payment("p9"), first_offset=9), to=BRONZE_TRANSACTIONS)
+    meter.close()  # the next look is due at once
+    assert total(meter.tick(), Metric.VERSIONS_BEHIND) == {lake.job: 1}
+
+
 def test_a_meter_that_fails_is_no_fault_of_the_stream(lake: Lakehouse) -> None:
     def broken(_: Sequence[Point]) -> None:
         raise OSError("nobody takes figures")

@@ -77,6 +77,28 @@ def test_what_was_sent_counts_as_statistics_of_all_values(cloudwatch: str) -> No
     assert figures.subjects(Metric.DECIDED) == []
 
 
+def test_a_point_that_is_too_old_or_too_far_ahead_costs_itself_alone(cloudwatch: str) -> None:
+    now = minute_of(datetime.now(UTC))
+    figures = CloudWatchFigures(settings(cloudwatch))
+    lost = figures.send([
+        point(Metric.FRAUD_SCORE, "ahead", now + timedelta(hours=3), 0.5),
+        point(Metric.FRAUD_SCORE, "good", now, 0.5),
+        point(Metric.FRAUD_SCORE, "old", now - timedelta(days=15), 0.5),
+    ])  # fmt: skip
+    assert (lost, figures.subjects(Metric.FRAUD_SCORE)) == (2, ["good"])
+
+
+def test_a_refused_request_is_split_until_the_bad_point_stands_alone(cloudwatch: str) -> None:
+    """What is no number is refused, and all that came with it."""
+    at = minute_of(datetime.now(UTC))
+    figures = CloudWatchFigures(settings(cloudwatch))
+    values = [float("nan") if n == 7 else float(n) for n in range(20)]
+    told = [point(Metric.CONSUMER_LAG, f"job/{n}", at, value) for n, value in enumerate(values)]
+    assert figures.send(told) == 1
+    found = figures.subjects(Metric.CONSUMER_LAG)
+    assert sorted(found) == sorted(f"job/{n}" for n in range(20) if n != 7)
+
+
 def test_statistics_come_by_span_from_all_pages() -> None:
     """By what the service's own model says: moto knows no percentiles."""
     figures = CloudWatchFigures(settings("http://127.0.0.1:1"))

@@ -12,8 +12,10 @@ from pytest import param
 
 from gold.lines import Run, published
 from gold.waiting import waiting_by_age
+from lakehouse.dynamodb import PushReport
 from lakehouse.metrics.commits import Commit, points_of_commit
 from lakehouse.metrics.hearing import points_of
+from lakehouse.metrics.meter import Meter
 from lakehouse.metrics.points import Metric, Point
 from lakehouse.metrics.progress import (
     begun_at,
@@ -25,6 +27,7 @@ from lakehouse.metrics.progress import (
 from lakehouse.records.codes import AccountDifference
 from lakehouse.records.gold import Reconciliation
 from silver import figures
+from silver.enrich_live import counts_of
 from tests.conftest import NOON
 
 
@@ -66,6 +69,16 @@ def test_lag_is_the_brokers_end_minus_what_is_processed_of_each_partition() -> N
         (Metric.BATCH_SECONDS, "ingest"): 2,
         (Metric.RECORDS_PER_SECOND, "ingest"): 10,
         (Metric.CONSUMER_LAG, "ingest/0"): 12,
+        (Metric.CONSUMER_LAG, "ingest/1"): 0,
+    }
+
+
+def test_what_waits_is_told_before_the_first_micro_batch_has_ended() -> None:
+    """A stream that hangs in it has no progress to tell of."""
+    meter = Meter("ingest", "r1", lambda _: None, lambda _: {0: 90_000, 1: 5})
+    meter.begins("payments", {0: 20, 1: 5})
+    assert told(meter.tick()) == {
+        (Metric.CONSUMER_LAG, "ingest/0"): 89_980,
         (Metric.CONSUMER_LAG, "ingest/1"): 0,
     }
 
@@ -197,6 +210,20 @@ def test_what_a_job_logs_is_counted(
     # of 0 a figure is sent too, and beside those that a case names there may be others
     assert {key: heard[key] for key in figures_told} == figures_told
     assert bool(heard) == bool(figures_told)
+
+
+@pytest.mark.parametrize("unscored, figures_told", [
+    param(None, [], id="not counted"),
+    param(0, [0.0], id="none"),
+    param(2, [2.0], id="two"),
+])  # fmt: skip
+def test_unscored_payments_that_nobody_counted_are_not_told_of_as_none(
+    unscored: int | None, figures_told: list[float]
+) -> None:
+    counts = counts_of({("bronze.transactions", "NEW"): 3}, PushReport(3, 0), unscored)
+    points = points_of("enriched", {"job": "enrich_live", "rows": 3, "counts": counts}, NOON)
+    assert [v for p in points if p.metric == Metric.UNSCORED for v in p.values] == figures_told
+    assert told(points)[Metric.DECIDED, "bronze.transactions"] == 3
 
 
 def test_waiting_money_is_counted_by_its_age() -> None:
