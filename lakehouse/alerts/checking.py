@@ -12,13 +12,9 @@ from typing import NoReturn
 
 from lakehouse.alerts.channels import Channel
 from lakehouse.alerts.episodes import Change, changes
-from lakehouse.alerts.evaluating import (
-    Judged,
-    judged_by_figures,
-    judged_by_runs,
-    unjudged_by_runs,
-)
+from lakehouse.alerts.evaluating import Judged, judged_by_figures
 from lakehouse.alerts.rules import AlertRules
+from lakehouse.alerts.run_rules import judged_by_runs, unjudged_by_runs
 from lakehouse.alerts.store import AlertStore, Record
 from lakehouse.config import AlertSettings
 from lakehouse.errors import ChannelError, LeaseLostError

@@ -1,8 +1,8 @@
-"""Which rules are broken now: pure functions over figures and runs, with the clock as argument."""
+"""Which rules over figures are broken now: pure functions, with the clock as argument."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -10,25 +10,18 @@ from statistics import median
 from typing import Protocol
 
 from lakehouse.alerts.rules import (
-    AbsenceRule,
     AlertRules,
-    FailureRule,
-    LateRule,
     Rule,
     ScoreRule,
     Severity,
-    SilenceRule,
     SpikeRule,
     ThresholdRule,
 )
 from lakehouse.alerts.scores import Scores, Seen, UsualDay, findings, usual_day, usual_over
 from lakehouse.alerts.tails import at_least
 from lakehouse.metrics.points import Metric, Stat, minute_of
-from lakehouse.runs import JobRun, last_ended_of_each_job, newest_of_each_job
 
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-_FRESH = 5 * _MINUTE  # a run says every few seconds that it is alive
-_RECENT = 9 * _DAY  # of a run that is not known: when it said so last
 _SCALE = 1.4826  # median absolute deviation to standard deviation
 
 
@@ -78,49 +71,15 @@ class Judged:
 
 def judged_by_figures(rules: AlertRules, figures: Figures, now: datetime) -> Judged:
     """Rules over figures alone, at `now` (UTC). One that gets no answer holds up no other."""
-    return _judged([
+    return judged([
         *((rule, _over_threshold(rule, figures, now)) for rule in rules.thresholds),
         *((rule, _spikes(rule, figures, now)) for rule in rules.spikes),
         *((rule, _abnormal_scores(rule, figures, now)) for rule in rules.scores),
     ])  # fmt: skip
 
 
-def judged_by_runs(
-    rules: AlertRules,
-    figures: Figures,
-    runs: Iterable[JobRun],
-    now: datetime,
-    is_scheduled: bool = True,
-) -> Judged:
-    """Rules over runs at `now` (UTC); figures tell only what a record of a run cannot.
-
-    Where nothing starts the jobs by itself (`is_scheduled` is false), a job that was not started
-    and a run that was killed are nobody's fault.
-    """
-    known = list(runs)
-    newest, ended = newest_of_each_job(known), last_ended_of_each_job(known)
-    claimed = frozenset(error for rule in rules.failures for error in rule.errors)
-    found = _judged(
-        [(rule, _failed(rule, newest, ended, claimed, figures, now)) for rule in rules.failures]
-    )
-    gone = _judged([(rule, _silent(rule, newest, figures, now)) for rule in rules.silent])
-    if is_scheduled:
-        found = found.and_then(gone).and_then(_judged(
-            [(rule, _not_started(rule, newest, figures, now)) for rule in rules.not_started]
-        ))  # fmt: skip
-    # a run that is gone is not slow
-    silent = {each.subject for each in gone.breaches}
-    under_way = {job: run for job, run in newest.items() if job not in silent}
-    return found.and_then(_judged([(rule, _late(rule, under_way, now)) for rule in rules.late]))
-
-
-def unjudged_by_runs(rules: AlertRules, fault: Exception) -> Judged:
-    """Where runs cannot be read: each rule over them stays as it was."""
-    over_runs = (*rules.failures, *rules.silent, *rules.not_started, *rules.late)
-    return Judged([], frozenset(rule.id for rule in over_runs), [fault])
-
-
-def _judged(looks: Iterable[tuple[Rule, Iterator[Breach]]]) -> Judged:
+def judged(looks: Iterable[tuple[Rule, Iterator[Breach]]]) -> Judged:
+    """What rules come to. One that meets a fault holds up no other."""
     found: list[Breach] = []
     faults: dict[str, Exception] = {}
     for rule, look in looks:
@@ -156,9 +115,9 @@ def _over_threshold(rule: ThresholdRule, figures: Figures, now: datetime) -> Ite
             continue
         if value > rule.above:
             what = f"{rule.metric}/{rule.share_of}" if rule.share_of else f"{rule.metric}"
-            detail = f"{what} is {_told(value)} ({rule.figure} over {rule.over_minutes} min), " \
-                f"the limit is {_told(rule.above)}"  # fmt: skip
-            yield _breach(rule, subject, detail)
+            detail = f"{what} is {told(value)} ({rule.figure} over {rule.over_minutes} min), " \
+                f"the limit is {told(rule.above)}"  # fmt: skip
+            yield breach_of(rule, subject, detail)
 
 
 def _spikes(rule: SpikeRule, figures: Figures, now: datetime) -> Iterator[Breach]:
@@ -179,9 +138,9 @@ def _spikes(rule: SpikeRule, figures: Figures, now: datetime) -> Iterator[Breach
         usual = max(middle, rule.floor)
         is_more = count / base >= rule.least_factor * usual
         if is_more and at_least(round(count), base * usual, base * spread) < rule.odds:
-            detail = f"{rule.metric}/{rule.share_of} is {_told(count / base)} over " \
-                f"{rule.over_minutes} min, usual is {_told(usual)}"  # fmt: skip
-            yield _breach(rule, subject, detail)
+            detail = f"{rule.metric}/{rule.share_of} is {told(count / base)} over " \
+                f"{rule.over_minutes} min, usual is {told(usual)}"  # fmt: skip
+            yield breach_of(rule, subject, detail)
 
 
 def _abnormal_scores(rule: ScoreRule, figures: Figures, now: datetime) -> Iterator[Breach]:
@@ -192,12 +151,12 @@ def _abnormal_scores(rule: ScoreRule, figures: Figures, now: datetime) -> Iterat
         recent = _seen(rule, figures, subject, since - rule.level_minutes * _MINUTE, since)
         found = findings(rule, window, recent) if window else []
         if window and found:
-            told = "; ".join(
-                f"{each.figure} is {_told(each.value)}, usual is {_told(each.usual)}"
+            what = "; ".join(
+                f"{each.figure} is {told(each.value)}, usual is {told(each.usual)}"
                 for each in found
             )
-            detail = f"of {window.scores.count} scores in {rule.window_minutes} min: {told}"
-            yield _breach(rule, subject, detail)
+            detail = f"of {window.scores.count} scores in {rule.window_minutes} min: {what}"
+            yield breach_of(rule, subject, detail)
 
 
 def _seen(
@@ -232,92 +191,6 @@ def scores_between(
     ]
 
 
-def _failed(
-    rule: FailureRule,
-    newest: Mapping[str, JobRun],
-    ended: Mapping[str, JobRun],
-    claimed: frozenset[str],
-    figures: Figures,
-    now: datetime,
-) -> Iterator[Breach]:
-    """By the last run that ended: that the next one has begun does not say that it goes well."""
-    begun_again = {job for job, run in newest.items() if run.outcome == "running"}
-    # first those that nobody need be asked of: figures may not answer
-    for job, run in sorted(ended.items(), key=lambda each: (each[0] in begun_again, each[0])):
-        if run.outcome != "failed" or (rule.jobs and job not in rule.jobs):
-            continue
-        error = run.error or "an unknown fault"
-        is_named = error in rule.errors if rule.errors else error not in claimed
-        if is_named and not (job in begun_again and _goes_well(run, figures, now)):
-            yield _breach(rule, job, f"run {run.run_id} ended with {error}")
-
-
-def _goes_well(failed: JobRun, figures: Figures, now: datetime) -> bool:
-    """Whether its job, a stream, has finished a micro-batch since a run of it failed."""
-    # the minute of the fault itself has what was finished before
-    since = minute_of(failed.ended_at or failed.started_at) + _MINUTE
-    return bool(figures.stats(Metric.BATCH_SECONDS, failed.job, since, now + _MINUTE, _HOUR))
-
-
-def _silent(
-    rule: SilenceRule, newest: Mapping[str, JobRun], figures: Figures, now: datetime
-) -> Iterator[Breach]:
-    since = now - timedelta(minutes=rule.after_minutes)
-    for job, run in sorted(newest.items()):
-        if run.outcome != "running" or run.started_at > since:
-            continue
-        if not _is_alive(job, figures, now, minute_of(since)):
-            detail = f"run {run.run_id} did not end, and has been silent for more than " \
-                f"{_told(rule.after_minutes)} min"  # fmt: skip
-            yield _breach(rule, job, detail)
-    # a stream goes on for weeks: then the record of its start is older than those that are read
-    for job in sorted(set(figures.subjects(Metric.ALIVE)) - newest.keys()):
-        if _is_alive(job, figures, now, minute_of(since)) or not _died(job, figures, now):
-            continue
-        detail = f"a run of long ago did not end, and has been silent for more than " \
-            f"{_told(rule.after_minutes)} min"  # fmt: skip
-        yield _breach(rule, job, detail)
-
-
-def _is_alive(job: str, figures: Figures, now: datetime, since: datetime) -> bool:
-    return bool(figures.stats(Metric.ALIVE, job, since, now + _MINUTE, _MINUTE))
-
-
-def _died(job: str, figures: Figures, now: datetime) -> bool:
-    """Whether it was alive in the last days, and no run has said since how long it took."""
-    span = (job, minute_of(now) - _RECENT, now + _MINUTE, _HOUR)
-    alive, ended = figures.stats(Metric.ALIVE, *span), figures.stats(Metric.RUN_SECONDS, *span)
-    return bool(alive) and not any(each.at >= alive[-1].at for each in ended)
-
-
-def _not_started(
-    rule: AbsenceRule, newest: Mapping[str, JobRun], figures: Figures, now: datetime
-) -> Iterator[Breach]:
-    for job, hours in rule.hours.items():
-        run = newest.get(job)
-        if run and run.ended_at is not None and now - run.ended_at > timedelta(hours=hours):
-            detail = f"its last run ended {_told((now - run.ended_at) / _HOUR)} h ago, " \
-                f"the limit is {_told(hours)} h"  # fmt: skip
-            yield _breach(rule, job, detail)
-    # behind what records say alone: figures may not answer
-    for job in rule.hours:
-        # a stream may have begun before the days whose records are read
-        if job not in newest and not _is_alive(job, figures, now, minute_of(now) - _FRESH):
-            yield _breach(rule, job, "no run of it is known")
-
-
-def _late(rule: LateRule, under_way: Mapping[str, JobRun], now: datetime) -> Iterator[Breach]:
-    for job, minutes in rule.minutes.items():
-        run = under_way.get(job)
-        if run is None or run.outcome != "running":
-            continue
-        if now - run.started_at > timedelta(minutes=minutes):
-            detail = f"run {run.run_id} has been going for " \
-                f"{_told((now - run.started_at) / _MINUTE)} min, " \
-                f"the limit is {_told(minutes)} min"  # fmt: skip
-            yield _breach(rule, job, detail)
-
-
 def _total(
     figures: Figures, metric: Metric, subject: str, since: datetime, until: datetime,
     each: timedelta,
@@ -325,9 +198,11 @@ def _total(
     return sum(stat.total for stat in figures.stats(metric, subject, since, until, each))
 
 
-def _breach(rule: Rule, subject: str, detail: str) -> Breach:
+def breach_of(rule: Rule, subject: str, detail: str) -> Breach:
+    """A breach of a rule, in its words."""
     return Breach(rule.id, rule.severity, rule.message, subject, detail)
 
 
-def _told(value: float) -> str:
+def told(value: float) -> str:
+    """A figure, as people read it."""
     return f"{value:.4g}"

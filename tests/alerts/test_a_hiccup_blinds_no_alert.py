@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -19,6 +21,7 @@ from lakehouse.lease import held_lease
 from lakehouse.metrics.file_store import FileOfFigures
 from lakehouse.metrics.points import Metric, Point, Stat, point
 from lakehouse.runs import FolderOfRuns, JobRun
+from tests.cli.processes import LAKEHOUSE
 from tests.conftest import LOCAL, NOON, ROOT
 
 SETTINGS = Config.load(LOCAL).alerts
@@ -139,3 +142,22 @@ def test_a_round_that_fails_is_followed_by_the_next_until_another_one_checks(
         again_and_again(check_once, lease.check, pauses.append, every=60)
     # a pause behind each round, also behind the one that failed
     assert (len(rounds), len(pauses)) == (3, 3)
+
+
+def test_a_lost_lease_is_taken_again_where_nobody_else_has_it(config: Config) -> None:
+    words = [str(LAKEHOUSE), "alerts", "check", "--every", "1", "--config", str(LOCAL), "--json"]
+    with subprocess.Popen(
+        words, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as checking:  # fmt: skip
+        try:
+            assert checking.stdout
+            checks = (line for line in checking.stdout if '"changes"' in line)
+            next(checks)
+            (lease,) = Path(config.lease.location).glob("*.lease")
+            lease.unlink()
+            # one could have been under way
+            next(checks), next(checks)
+            assert lease.exists()
+        finally:
+            checking.kill()

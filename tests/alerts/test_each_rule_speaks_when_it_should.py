@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pytest import param
 
-from lakehouse.alerts.evaluating import judged_by_figures, judged_by_runs
+from lakehouse.alerts.evaluating import judged_by_figures
 from lakehouse.alerts.rules import AlertRules, load_alert_rules
+from lakehouse.alerts.run_rules import judged_by_runs
 from lakehouse.metrics.file_store import FileOfFigures
 from lakehouse.metrics.points import Metric, Point, minute_of
 from lakehouse.runs import JobRun

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +21,7 @@ from lakehouse.local.ports import free_ports
 from lakehouse.metrics.cloudwatch import CloudWatchFigures
 from lakehouse.metrics.places import metered
 from lakehouse.metrics.points import Metric, Point, Stat, minute_of, point
+from lakehouse.metrics.sending import Sender
 from tests.conftest import NOON
 
 REGION = "eu-central-1"
@@ -97,6 +98,23 @@ def test_a_refused_request_is_split_until_the_bad_point_stands_alone(cloudwatch:
     assert figures.send(told) == 1
     found = figures.subjects(Metric.CONSUMER_LAG)
     assert sorted(found) == sorted(f"job/{n}" for n in range(20) if n != 7)
+
+
+def test_points_that_nobody_can_take_are_counted() -> None:
+    heard: list[Point] = []
+    counted = Event()
+
+    def send(points: Sequence[Point]) -> int:
+        heard.extend(points)
+        if any(each.metric == Metric.DROPPED_POINTS for each in points):
+            counted.set()
+        return sum(each.subject == "bad" for each in points)
+
+    sender = Sender("job", send, seconds=0.01, queue_points=50)
+    with sender.running():
+        sender.take([point(Metric.RECORDS_IN, name, NOON, 1) for name in ("bad", "good")])
+        assert counted.wait(60)
+    assert [p.values for p in heard if p.metric == Metric.DROPPED_POINTS] == [{1.0: 1}]
 
 
 def test_statistics_come_by_span_from_all_pages() -> None:

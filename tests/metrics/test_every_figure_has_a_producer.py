@@ -13,7 +13,8 @@ from lakehouse.metrics.points import Metric
 from tests.conftest import LOCAL, ROOT
 
 # these read figures, name them or keep them
-_READERS = ("lakehouse/alerts/evaluating.py", "lakehouse/cli/", "lakehouse/metrics/points.py",
+_READERS = ("lakehouse/alerts/evaluating.py", "lakehouse/alerts/run_rules.py", "lakehouse/cli/",
+            "lakehouse/metrics/points.py",
             "lakehouse/metrics/file_store.py", "lakehouse/metrics/cloudwatch.py")  # fmt: skip
 
 
