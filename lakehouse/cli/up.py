@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 STREAMS = ("ingest_transactions", "ingest_fraud_scores", "enrich_live")
 _REFRESH_SECONDS = 2.0
-# plans of micro-batches live for a second: Java begins with little room for what is new, and
-# collects twice as often, and in the old part what was copied there too soon
+# plans of micro-batches live for a second: with the little room that Java begins with for what is
+# new, it collects twice as often
 _YOUNG = "-Xmn768m"
 _INTERRUPTED = 130
 

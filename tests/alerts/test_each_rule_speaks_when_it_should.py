@@ -230,7 +230,7 @@ def test_a_run_breaks_its_rule(
 
 def test_each_rule_is_shown_broken_and_sound(rules: AlertRules) -> None:
     shown = {(case.values[0], bool(case.values[2])) for case in (*FIGURES, *RUNS)}
-    assert shown == {(rule.id, is_broken) for rule in rules for is_broken in (True, False)}
+    assert shown == {(rule.id, is_broken) for rule in rules.each() for is_broken in (True, False)}
 
 
 def test_a_job_that_never_ran_is_missed(rules: AlertRules, figures: FileOfFigures) -> None:

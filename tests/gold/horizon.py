@@ -22,8 +22,9 @@ def vacuumed(lake: Lakehouse, table: Table) -> None:
 
 def shortened(lake: Lakehouse, table: Table, through: int) -> None:
     """Let the log begin with a checkpoint of its newest version."""
-    path, jvm = path_of(lake.config, table), lake.spark.sparkContext._jvm
-    log: Any = jvm.org.apache.spark.sql.delta.DeltaLog  # type: ignore[union-attr]
+    path = path_of(lake.config, table)
+    jvm: Any = lake.spark.sparkContext._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog
     log.forTable(lake.spark._jsparkSession, path).checkpoint()
     for version in range(through + 1):
         (Path(path) / "_delta_log" / f"{version:020d}.json").unlink()
