@@ -1,8 +1,10 @@
 """The run table: each run of each job, with what it read and wrote, how long, and its outcome.
 
 One object a run, below `{lake.root}/operations/runs/date=YYYY-MM-DD/` (the UTC day of its start),
-written at its start and in its place again at its end. Jobs run side by side, and a table has one
-writer; objects that nobody shares need no such thing. The object of a killed run says `running`.
+written at its start and in its place again at its end. A run that ended on another day stands below
+that one too: a stream may have begun before the days that anybody reads. Jobs run side by side, and
+a table has one writer; objects that nobody shares need no such thing. The object of a killed run
+says `running`.
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ class RunStore(Protocol):
         """Write a run, in place of what it said before."""
 
     def since(self, first: date, last: date) -> list[JobRun]:
-        """Runs that began on these UTC days, both inclusive, newest first."""
+        """Runs that began or ended on these UTC days, both inclusive; the last begun first."""
 
 
 def run_store_of(config: Config) -> RunStore:
@@ -128,14 +130,15 @@ class FolderOfRuns:
 
     def put(self, run: JobRun) -> None:
         """Write a run, in place of what it said before; a reader never sees half of it."""
-        path = self._folder / _name_of(run)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(run.model_dump_json(), encoding="utf-8")
-        os.replace(partial, path)  # noqa: PTH105  both are of one folder
+        for name in _names_of(run):
+            path = self._folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            partial.write_text(run.model_dump_json(), encoding="utf-8")
+            os.replace(partial, path)  # noqa: PTH105  both are of one folder
 
     def since(self, first: date, last: date) -> list[JobRun]:
-        """Runs that began on these UTC days, both inclusive, newest first."""
+        """Runs that began or ended on these UTC days, both inclusive; the last begun first."""
         texts = (
             path.read_text(encoding="utf-8")
             for day in _days(first, last)
@@ -158,11 +161,13 @@ class BucketOfRuns:
 
     def put(self, run: JobRun) -> None:
         """Write a run, in place of what it said before."""
-        key, body = f"{self._prefix}/{_name_of(run)}", run.model_dump_json().encode()
-        self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
+        body = run.model_dump_json().encode()
+        for name in _names_of(run):
+            key = f"{self._prefix}/{name}"
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
 
     def since(self, first: date, last: date) -> list[JobRun]:
-        """Runs that began on these UTC days, both inclusive, newest first."""
+        """Runs that began or ended on these UTC days, both inclusive; the last begun first."""
         pages = self._client.get_paginator("list_objects_v2")
         keys = [
             each["Key"]
@@ -174,8 +179,10 @@ class BucketOfRuns:
         return _read(body.read().decode() for body in bodies)
 
 
-def _name_of(run: JobRun) -> str:
-    return f"date={run.started_at:%Y-%m-%d}/{run.job}-{run.run_id}.json"
+def _names_of(run: JobRun) -> list[str]:
+    instants = (run.started_at, run.ended_at or run.started_at)
+    days = dict.fromkeys(f"{at.astimezone(UTC):%Y-%m-%d}" for at in instants)
+    return [f"date={day}/{run.job}-{run.run_id}.json" for day in days]
 
 
 def _days(first: date, last: date) -> Iterator[date]:
@@ -184,10 +191,13 @@ def _days(first: date, last: date) -> Iterator[date]:
 
 
 def _read(texts: Iterable[str]) -> list[JobRun]:
-    runs = []
+    runs: dict[str, JobRun] = {}
     for text in texts:
         try:
-            runs.append(JobRun.read(text))
+            run = JobRun.read(text)
         except ValidationError:
             continue  # of another release: it is no reason to show none
-    return sorted(runs, key=lambda run: (run.started_at, run.run_id), reverse=True)
+        # of a run that ends meanwhile the first of two records may be the older
+        if run.run_id not in runs or run.ended_at is not None:
+            runs[run.run_id] = run
+    return sorted(runs.values(), key=lambda run: (run.started_at, run.run_id), reverse=True)

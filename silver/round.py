@@ -22,7 +22,7 @@ from silver.drops import Drops
 from silver.failing import Failing
 from silver.history import Values, published_before, values_of
 from silver.reading import RowRules
-from silver.verdicts import Judgement, append_metrics, append_verdicts, tell
+from silver.verdicts import Judgement, append_metrics, append_verdicts, tell, tell_standing
 
 _LIFTED = "no check holds it any more"
 
@@ -105,6 +105,7 @@ class Round:
         """Write down what is new: figures, then verdicts. A batch that waits as before is not."""
         for judgement in self.judgements:
             tell(self.lake.job, judgement)
+        tell_standing(self.lake.job, self.judgements)
         news = [judgement for judgement in self.judgements if not self._is_known(judgement)]
         if news:
             append_metrics(self.lake, news)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import functions as F
 
 from lakehouse.context import Lakehouse
+from lakehouse.metrics.hearing import HELD
 from lakehouse.monitoring import log, warn
 from lakehouse.quality.batches import GivenVerdict, day_of
 from lakehouse.quality.judging import Outcome
@@ -36,6 +38,19 @@ def tell(job: str, judgement: Judgement) -> None:
             warn("batch unusual", job=job, table=said.batch, reason=outcome.reason)
     if said.verdict is BatchVerdict.PUBLISHED and said.failed:
         log("batch released", job=job, table=said.batch, reason=said.reason)
+
+
+def tell_standing(job: str, judgements: Sequence[Judgement]) -> None:
+    """Log how many batches of each kind are held behind a build; 0 says that the last one is not.
+
+    A build judges again all that waits, so its judgements are all there are.
+    """
+    held = Counter(
+        each.verdict.batch.partition("/")[0]
+        for each in judgements
+        if each.verdict.verdict is BatchVerdict.HELD
+    )
+    log("judged", job=job, counts={f"{HELD}{kind}": held[kind] for kind in DROPS})
 
 
 def append_metrics(lake: Lakehouse, judgements: Sequence[Judgement]) -> None:

@@ -15,7 +15,7 @@ from lakehouse.runs import run_store_of
 
 def runs(
     job: Annotated[str | None, typer.Option(metavar="JOB", help="Only this job.")] = None,
-    days: Annotated[int, typer.Option(min=1, help="Begun in the last so many days.")] = 7,
+    days: Annotated[int, typer.Option(min=1, help="Begun or ended in so many days.")] = 7,
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:

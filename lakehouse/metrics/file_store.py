@@ -33,9 +33,10 @@ class FileOfFigures:
         self._path, self._keep_days, self._keep_score_days = path, keep_days, keep_score_days
 
     def send(self, points: Sequence[Point]) -> int:
-        """Add points, all or none. Drops what is older than it keeps, counted from the newest.
+        """Add points, all or none. Drops what is older than it keeps.
 
-        It can take each: 0.
+        That is counted from the newest figure; scores have the time of their event, and may come of
+        a clock that is wrong, so they count only while there is nothing else. It can take each: 0.
         """
         if not points:
             return 0
@@ -54,7 +55,10 @@ class FileOfFigures:
         return 0
 
     def _forget(self, store: sqlite3.Connection) -> None:
-        newest = store.execute("SELECT max(minute) FROM points").fetchone()[0]
+        (newest,) = store.execute(
+            "SELECT coalesce(max(minute) FILTER (WHERE metric NOT IN (?, ?)), max(minute)) "
+            "FROM points", _KEPT_LONGER,
+        ).fetchone()  # fmt: skip
         for comparison, days in (("NOT IN", self._keep_days), ("IN", self._keep_score_days)):
             store.execute(
                 f"DELETE FROM points WHERE metric {comparison} (?, ?) AND minute < ?",

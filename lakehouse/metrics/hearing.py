@@ -10,6 +10,8 @@ from lakehouse.metrics.points import Metric, Point, point
 
 WAITING = "waiting "
 """Begins the names of counts of money events whose payment is not known, by age."""
+HELD = "held "
+"""Begins the names of counts of delivered batches that a gate holds, by kind."""
 
 _STANDINGS: Mapping[str, tuple[Metric, ...]] = {
     "NEW": (Metric.DELIVERED, Metric.DECIDED),
@@ -19,7 +21,6 @@ _STANDINGS: Mapping[str, tuple[Metric, ...]] = {
     "CONFLICT": (Metric.DELIVERED, Metric.QUARANTINED),
 }
 _VERDICTS: Mapping[str, Metric] = {
-    "batch held": Metric.BATCHES_HELD,
     "batch unusual": Metric.BATCHES_UNUSUAL,
     "batch released": Metric.BATCHES_RELEASED,
 }
@@ -74,6 +75,11 @@ def _reconciled(fields: Mapping[str, Any]) -> _Figures:
     return [(Metric.UNEXPLAINED_ROWS, "all steps", counts["unexplained"]), *waiting]
 
 
+def _judged(fields: Mapping[str, Any]) -> _Figures:
+    held = {name.removeprefix(HELD): count for name, count in fields["counts"].items()}
+    return [(Metric.BATCHES_HELD, kind, count) for kind, count in held.items()]
+
+
 def _compared(fields: Mapping[str, Any]) -> _Figures:
     counts = fields["counts"]
     if fields["job"] == "compare_serving":
@@ -88,4 +94,5 @@ _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], _Figures]] = {
     "pushed": _pushed,
     "reconciled": _reconciled,
     "compared": _compared,
+    "judged": _judged,
 }

@@ -54,7 +54,7 @@ class Meter:
         self._begun: dict[str, int | None] = {}  # of a table's path: its next version then
         self._written: dict[str, str] = {}  # paths of tables, by name
         self._seen: dict[str, tuple[int, datetime | None]] = {}  # last version, and when
-        self._looked = self._progressed_at = -_LOOK_SECONDS
+        self._looked = -_LOOK_SECONDS
 
     @property
     def progress(self) -> Sequence[Progress]:
@@ -117,7 +117,7 @@ class Meter:
 
     def _progressed(self, told: Mapping[str, Any]) -> None:
         progress = begun_at(told, self._starting)
-        self._bounds, self._progressed_at = [*self._bounds[:1], progress], time.monotonic()
+        self._bounds = [*self._bounds[:1], progress]
         self.take(points_of_progress(progress, self._job, datetime.now(UTC)))
 
     def _behind(self, spark: SparkSession) -> list[Point]:
@@ -141,12 +141,11 @@ class Meter:
         return {path: version for path, version in self._begun.items() if version is not None}
 
     def _waiting(self) -> list[Point]:
-        """Lag of a stream that has finished no micro-batch for a while, or none yet.
+        """What waits in each partition, the micro-batch that is under way included.
 
-        It is idle, or stuck.
+        A stream tells of its lag as its micro-batch began: nothing while it is idle or stuck, and
+        of a busy one not what came meanwhile.
         """
-        if time.monotonic() - self._progressed_at < _LOOK_SECONDS:
-            return []
         done_of = processed(self._bounds[-1]) if self._bounds else self._starting
         return [
             point(

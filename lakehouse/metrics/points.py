@@ -39,8 +39,8 @@ class Metric(StrEnum):
     ITEMS_REFUSED = "ItemsRefused"  # job: an equal or newer version stood already
     ITEMS_OVERSIZED = "ItemsOversized"  # job: at the price of two
     DRIFTED_ITEMS = "DriftedItems"  # job: items that differ from Gold
-    BATCHES_HELD = "BatchesHeld"  # kind of delivered batch: verdicts
-    BATCHES_RELEASED = "BatchesReleased"  # the same
+    BATCHES_HELD = "BatchesHeld"  # kind of delivered batch: that are held behind a build
+    BATCHES_RELEASED = "BatchesReleased"  # kind of delivered batch: verdicts
     BATCHES_UNUSUAL = "BatchesUnusual"  # the same
     UNEXPLAINED_ROWS = "UnexplainedRows"  # all steps of the flow: missing, doubled, altered
     PATH_DIFFERENCES = "PathDifferences"  # cause: payments of which live and batch differ anew

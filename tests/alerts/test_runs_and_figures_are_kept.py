@@ -12,10 +12,13 @@ from typer.testing import CliRunner
 from lakehouse.cli import app
 from lakehouse.config import Config
 from lakehouse.metrics.places import figures_of, metered
-from lakehouse.metrics.points import Metric
+from lakehouse.metrics.points import Metric, Point
 from lakehouse.monitoring import configure_logging, log
-from lakehouse.runs import recorded
+from lakehouse.runs import JobRun, recorded, run_store_of
 from tests.conftest import LOCAL
+
+NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 def shown(*words: str) -> Any:
@@ -51,3 +54,32 @@ def test_a_failed_run_is_recorded_measured_and_alerted(config: Config) -> None:
     }
     alerts = json.dumps(shown("alerts", "list"))
     assert "job_failed" in alerts and "a secret" not in alerts
+
+
+def test_a_stream_of_weeks_that_failed_is_read_by_the_day_of_its_end(config: Config) -> None:
+    runs, today = run_store_of(config), NOW.date()
+    begun = JobRun(run_id="old", job="enrich_live", started_at=NOW - 20 * DAY)
+    runs.put(begun)
+    assert runs.since(today - 9 * DAY, today) == []
+    failed = begun.model_copy(update={"ended_at": NOW, "outcome": "failed", "error": "ValueError"})
+    again = JobRun(run_id="new", job="enrich_live", started_at=NOW)
+    runs.put(failed)
+    runs.put(again)
+    assert runs.since(today - 9 * DAY, today) == [again, failed]
+    # read in both of its days: one run, as it ended
+    assert runs.since(today - 30 * DAY, today) == [again, failed]
+
+
+def test_a_score_of_next_year_takes_no_figure_with_it(config: Config) -> None:
+    figures = figures_of(config)
+    table = "silver.live_scores"
+    figures.send([Point(Metric.ALIVE, "enrich_live", NOW, {1.0: 1}),
+                  Point(Metric.FRAUD_SCORE, table, NOW, {0.5: 1})])  # fmt: skip
+    figures.send([Point(Metric.FRAUD_SCORE, table, NOW + 365 * DAY, {0.5: 1})])
+    assert figures.subjects(Metric.ALIVE) == ["enrich_live"]
+    span = (NOW - DAY, NOW + 366 * DAY, 400 * DAY)
+    (scores,) = figures.stats(Metric.FRAUD_SCORE, table, *span)
+    assert scores.count == 2
+    figures.send([Point(Metric.ALIVE, "ingest_transactions", NOW + 400 * DAY, {1.0: 1})])
+    assert figures.subjects(Metric.ALIVE) == ["ingest_transactions"]
+    assert figures.subjects(Metric.FRAUD_SCORE) == [table]

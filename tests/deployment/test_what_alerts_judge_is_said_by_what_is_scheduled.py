@@ -22,7 +22,7 @@ LINES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "enrich_live": ("enriched", {"rows": 2, "counts": {
         "silver.live_transactions NEW": 1, "silver.live_transactions UNSCORED": 1,
         "silver.live_transactions REFUSED": 1}}),
-    "build_batch": ("batch held", {"table": "transactions/date=2026-03-09"}),
+    "build_batch": ("judged", {"counts": {"held transactions": 1}}),
     "sync_dynamodb": ("pushed", {"rows": 1, "counts": {}}),
     "compare_serving": ("compared", {"counts": {"MISSING": 1}}),
     "reconcile": ("reconciled", {"counts": {"unexplained": 0}}),

@@ -44,7 +44,8 @@ def _paid(name: str, at: datetime, **facts: object) -> Row:
 
 
 FIRST = [
-    _paid("fraud", OLD, settled_amount="1200", chargeback_amount="1200", fraud_score="0.95",
+    _paid("fraud", OLD, settled_amount="1200", chargeback_amount="1200",
+          settlement_status="CHARGEBACK", fraud_score="0.95",
           decision=a_decision(fraud_reason_code="HIGH_SCORE", policy_flags=["GEO_BLOCK"],
                               recommended_action="BLOCK")),
     _paid("good", OLD, settled_amount="1200", fraud_score="0.01", decision=a_decision()),

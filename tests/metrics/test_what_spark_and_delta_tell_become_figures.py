@@ -196,8 +196,11 @@ def test_scores_are_told_by_the_minute_of_their_event_and_freshness_by_now() -> 
             "2026-03-09 compared": 70, "UNEXPLAINED": 1, "LATE_SCORE": 4}},
             {(Metric.PATH_DIFFERENCES, "UNEXPLAINED"): 1,
              (Metric.PATH_DIFFERENCES, "LATE_SCORE"): 4}, id="parity"),
-        param("batch held", {"job": "build_batch", "table": "policies/date=2026-03-09"},
-            {(Metric.BATCHES_HELD, "policies"): 1}, id="a verdict"),
+        param("batch unusual", {"job": "build_batch", "table": "policies/date=2026-03-09"},
+            {(Metric.BATCHES_UNUSUAL, "policies"): 1}, id="a verdict"),
+        param("judged", {"job": "build_batch", "counts": {"held policies": 2, "held rates": 0}},
+            {(Metric.BATCHES_HELD, "policies"): 2, (Metric.BATCHES_HELD, "rates"): 0},
+            id="what is held"),
         param("started", {"job": "audit"}, {}, id="nothing to count"),
     ],
 )  # fmt: skip
