@@ -32,7 +32,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from lakehouse.endpoints import checked_address
+from lakehouse.endpoints import are_here, checked_address, checked_servers
 from lakehouse.errors import ConfigError
 
 ENV_PREFIX = "LAKEHOUSE__"
@@ -84,6 +84,21 @@ SecretRef = Annotated[str, AfterValidator(_resolve_reference)]
 
 
 HttpUrl = Annotated[str, AfterValidator(checked_address)]
+Servers = Annotated[str, AfterValidator(checked_servers)]
+
+
+def _endpoints_checked(values: dict[str, str]) -> dict[str, str]:
+    """Settings of Spark: what a name ending in `.endpoint` says is an address as any other."""
+    for name, value in values.items():
+        if name.endswith(".endpoint"):
+            try:
+                checked_address(value)
+            except ValueError as fault:
+                raise ValueError(f"{name}: {fault}") from None
+    return values
+
+
+SparkProperties = Annotated[dict[str, str], AfterValidator(_endpoints_checked)]
 
 
 class LakeSettings(Settings):
@@ -111,7 +126,7 @@ class LakeSettings(Settings):
 class SparkSettings(Settings):
     """Session settings; those that every runtime needs are in `lakehouse.session`."""
 
-    settings: dict[str, str]
+    settings: SparkProperties
 
 
 class Topics(Settings):
@@ -137,12 +152,22 @@ class ScramSignIn(Settings):
 
 
 class KafkaSettings(Settings):
-    """How jobs reach Kafka; `sign_in: null` is a broker that asks for none."""
+    """How jobs reach Kafka; `sign_in: null` is a broker of this machine that asks for none."""
 
-    bootstrap_servers: str
+    bootstrap_servers: Servers
     topics: Topics
     max_records_per_batch: PositiveInt
     sign_in: Annotated[IamSignIn | ScramSignIn, Field(discriminator="mechanism")] | None
+
+    @field_validator("sign_in")
+    @classmethod
+    def _is_encrypted(
+        cls, value: IamSignIn | ScramSignIn | None, info: ValidationInfo
+    ) -> IamSignIn | ScramSignIn | None:
+        # a sign-in is what brings TLS: without one payments would leave this machine in the clear
+        if value is None and not are_here(info.data.get("bootstrap_servers", "localhost:1")):
+            raise ValueError("null only for brokers on this machine: expected iam or scram")
+        return value
 
 
 class TriggerSettings(Settings):
@@ -475,7 +500,9 @@ class DeploySettings(Settings):
     batch_minutes: PositiveInt
     jars: tuple[str, ...]
     sizes: dict[Literal["streaming", "batch"], JobSize]
-    spark: dict[str, Annotated[str, Field(pattern=r"^[^\s'\"]+$")]]
+    spark: Annotated[
+        dict[str, Annotated[str, Field(pattern=r"^[^\s'\"]+$")]], AfterValidator(_endpoints_checked)
+    ]
 
 
 class Config(BaseSettings):

@@ -13,6 +13,7 @@ _METADATA = frozenset({ip_address("fd00:ec2::254")})
 _METADATA_NAMES = frozenset(
     {"metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
 )
+_SERVER = re.compile(r"(?P<host>\[[^\]\s]+\]|[^\[\]:/@\s]+):[1-9]\d{0,4}", re.ASCII)
 
 
 def checked_address(value: str) -> str:
@@ -35,16 +36,52 @@ def checked_address(value: str) -> str:
         raise ValueError(
             "an address holds no user and no password: secrets are named, never written"
         )
-    host = (address.hostname or "").rstrip(".").lower()
-    number = _number_of(host)
-    if host in _METADATA_NAMES or (number is not None and _is_forbidden(number)):
+    host = address.hostname or ""
+    _refuse_link_local(host)
+    if address.scheme != "https" and not _is_here(host):
+        raise ValueError("http:// only on this machine: expected https://HOST:PORT/PATH")
+    return value
+
+
+def checked_servers(value: str) -> str:
+    """Kafka's first brokers themselves, `HOST:PORT` each and commas between. Looks up no name.
+
+    Raises:
+        ValueError: one is no such pair, or names a link-local or unspecified host.
+    """
+    for host in _hosts_of(value):
+        if not host:
+            raise ValueError("expected HOST:PORT, and commas between several")
+        _refuse_link_local(host)
+    return value
+
+
+def are_here(servers: str) -> bool:
+    """Whether brokers, as `checked_servers` takes them, are all on this machine."""
+    return all(_is_here(host) for host in _hosts_of(servers))
+
+
+def _hosts_of(servers: str) -> list[str]:
+    """The host of each; an empty text where it is none, or its port is missing."""
+    found = [_SERVER.fullmatch(each.strip()) for each in servers.split(",")]
+    return [each["host"].strip("[]") if each else "" for each in found]
+
+
+def _refuse_link_local(host: str) -> None:
+    number = _number_of(_bare(host))
+    if _bare(host) in _METADATA_NAMES or (number is not None and _is_forbidden(number)):
         raise ValueError(
             "a link-local address is refused: there a cloud gives away the role's keys"
         )
-    is_here = host == "localhost" or (number is not None and number.is_loopback)
-    if address.scheme != "https" and not is_here:
-        raise ValueError("http:// only on this machine: expected https://HOST:PORT/PATH")
-    return value
+
+
+def _is_here(host: str) -> bool:
+    number = _number_of(_bare(host))
+    return _bare(host) == "localhost" or (number is not None and number.is_loopback)
+
+
+def _bare(host: str) -> str:
+    return host.rstrip(".").lower()
 
 
 def _number_of(host: str) -> IPv4Address | IPv6Address | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any, get_args
 
 import boto3
 import pytest
 from moto import mock_aws
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pytest import param
 
 from lakehouse.config import Config
-from lakehouse.endpoints import checked_address
+from lakehouse.endpoints import checked_address, checked_servers
 from lakehouse.errors import ConfigError
 from lakehouse.secret_stores import secret
 from tests.conftest import LOCAL, ROOT
@@ -56,12 +58,88 @@ def test_any_other_address_is_refused_and_a_password_is_not_repeated(
 
 
 @pytest.mark.parametrize(
-    "key", ["SCORING__URL", "DYNAMODB__ENDPOINT_URL"], ids=["scoring", "dynamodb"]
+    "servers, told",
+    [
+        param("169.254.169.254:9092", "link-local", id="metadata"),
+        param("b-1.example:9098, 2852039166:80", "link-local", id="metadata behind a broker"),
+        param("[fe80::1]:9092", "link-local", id="IPv6"),
+        param("metadata.google.internal:80", "link-local", id="by name"),
+        param("b-1.example", "expected HOST:PORT", id="no port"),
+        param("b-1.example:9098,", "expected HOST:PORT", id="nothing behind a comma"),
+        param("https://b-1.example:9098", "expected HOST:PORT", id="an address"),
+        param("b-1.example:9098:9098", "expected HOST:PORT", id="a port twice"),
+    ],
 )
-def test_every_address_of_a_config_is_checked(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
-    monkeypatch.setenv(f"LAKEHOUSE__{key}", "https://169.254.169.254/x")
-    with pytest.raises(ConfigError, match="link-local"):
+def test_brokers_are_hosts_with_ports_and_no_metadata_service(servers: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        checked_servers(servers)
+
+
+@pytest.mark.parametrize(
+    "servers", ["127.0.0.1:19092", "b-1.example:9098,b-2.example:9098", "[::1]:1"]
+)
+def test_brokers_are_taken_as_they_are_written(servers: str) -> None:
+    assert checked_servers(servers) == servers
+
+
+def test_brokers_elsewhere_need_a_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE__KAFKA__BOOTSTRAP_SERVERS", "b-1.example:9098,127.0.0.1:9092")
+    with pytest.raises(ConfigError, match="null only for brokers on this machine"):
         Config.load(LOCAL)
+    monkeypatch.setenv("LAKEHOUSE__KAFKA__SIGN_IN", '{"mechanism": "iam", "region": "eu-west-1"}')
+    assert Config.load(LOCAL).kafka.sign_in is not None
+
+
+def _fields(model: type[BaseModel], place: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Each field of a model and of the models inside it, by its place."""
+    for name, field in model.model_fields.items():
+        yield f"{place}{name}", field
+        for inner in _models(field.annotation):
+            yield from _fields(inner, f"{place}{name}.")
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for each in get_args(annotation):
+        yield from _models(each)
+
+
+def _checked_as(field: FieldInfo) -> TypeAdapter[Any]:
+    """As pydantic does: what checks a value is in its annotation, or beside it."""
+    kind: Any = field.annotation
+    for check in field.metadata:
+        kind = Annotated[kind, check]
+    return TypeAdapter(kind)
+
+
+ADDRESSES = {place: field for place, field in _fields(Config) if "url" in place.rpartition(".")[2]}
+
+
+def test_the_walk_finds_the_addresses_that_are_there() -> None:
+    known = {"scoring.url", "dynamodb.endpoint_url", "metrics.to.endpoint_url",
+             "history.heads.endpoint_url", "alerts.channels.url"}  # fmt: skip
+    assert known < set(ADDRESSES)
+
+
+@pytest.mark.parametrize("place", ADDRESSES)
+def test_every_address_of_a_config_is_checked(place: str) -> None:
+    field = ADDRESSES[place]
+    kind = _checked_as(field)
+    assert kind.validate_python("https://example.com/x") == "https://example.com/x"
+    with pytest.raises(ValidationError, match="link-local"):
+        kind.validate_python("https://169.254.169.254/x")
+
+
+@pytest.mark.parametrize("place", ["spark.settings", "deploy.spark"])
+def test_an_endpoint_among_spark_s_settings_is_an_address_too(place: str) -> None:
+    field = dict(_fields(Config))[place]
+    kind = _checked_as(field)
+    fine = {"spark.hadoop.fs.s3a.endpoint": "https://s3.eu-central-1.amazonaws.com", "a.b": "x"}
+    assert kind.validate_python(fine) == fine
+    for wrong in ("http://10.0.0.7:9000", "https://169.254.169.254", "s3.example"):
+        with pytest.raises(ValidationError, match=r"fs\.s3a\.bucket\.lake\.endpoint: "):
+            kind.validate_python({"spark.hadoop.fs.s3a.bucket.lake.endpoint": wrong})
 
 
 @pytest.fixture
