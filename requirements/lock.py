@@ -102,16 +102,14 @@ def _compile(options: list[str], target: Path, source: Path = ROOT / "pyproject.
 
 
 def _resolved(use: str, wanted: dict[str, list[str]], java: Java) -> list[Jar]:
-    dependencies = "".join(
-        '<dependency org="{}" name="{}" rev="{}" conf="default->default"/>'.format(*root.split(":"))
-        for root in wanted["roots"]
-    )
+    dependencies = "".join(_dependency(root) for root in wanted["roots"])
     # not even looked for: one that the registry lacks would fail the resolution
     dependencies += "".join(f'<exclude module="{name}"/>' for name in wanted["exclude"])
     with tempfile.TemporaryDirectory() as folder:
         module = Path(folder) / "ivy.xml"
         module.write_text(
-            f'<ivy-module version="2.0"><info organisation="lakehouse" module="{use}"/>'
+            '<ivy-module version="2.0" xmlns:m="http://ant.apache.org/ivy/maven">'
+            f'<info organisation="lakehouse" module="{use}"/>'
             '<configurations><conf name="default"/></configurations>'
             f"<dependencies>{dependencies}</dependencies></ivy-module>",
             "utf-8",
@@ -124,12 +122,22 @@ def _resolved(use: str, wanted: dict[str, list[str]], java: Java) -> list[Jar]:
         )
 
 
+def _dependency(root: str) -> str:
+    """A root for Ivy; one with a classifier is taken alone, as a whole that needs nothing."""
+    group, artifact, version, *classifier = root.split(":")
+    begin = f'<dependency org="{group}" name="{artifact}" rev="{version}" conf="default->default"'
+    if not classifier:
+        return f"{begin}/>"
+    return (
+        f'{begin} transitive="false"><artifact name="{artifact}" type="jar" ext="jar" '
+        f'm:classifier="{classifier[0]}"/></dependency>'
+    )
+
+
 def _jar_of(use: str, file: Path) -> Jar:
     group, artifact, version, rest = file.name.split("__")
     classifier, _, extension = rest.rpartition(".")
-    if classifier:
-        raise SetupError(f"{group}:{artifact}:{version}:{classifier}: no classifier can be locked")
-    return Jar(use, group, artifact, version, extension, sha256_of(file))
+    return Jar(use, group, artifact, version, extension, sha256_of(file), classifier)
 
 
 def main() -> int:

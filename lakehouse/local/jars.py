@@ -1,6 +1,6 @@
 """The locked jars: read the lock, fetch what is missing with PySpark's own Ivy, check every byte.
 
-One line of `requirements/jars.lock` is one file: `group:artifact:version[@ext]` and
+One line of `requirements/jars.lock` is one file: `group:artifact:version[:classifier][@ext]` and
 its SHA-256, under the `[use]` it serves.
 """
 
@@ -27,7 +27,7 @@ CACHE = ROOT / ".cache" / "jars"
 Report = Callable[[int, int], None]
 
 _LINE = re.compile(
-    r"(?P<group>[^:\s]+):(?P<artifact>[^:\s]+):(?P<version>[^:@\s]+)"
+    r"(?P<group>[^:\s]+):(?P<artifact>[^:\s]+):(?P<version>[^:@\s]+)(?::(?P<classifier>[^:@\s]+))?"
     r"(?:@(?P<extension>\w+))?\s+sha256:(?P<sha256>[0-9a-f]{64})"
 )
 _SETTINGS = """\
@@ -40,7 +40,7 @@ _SETTINGS = """\
 </ivysettings>
 """
 _MODULE = """\
-<ivy-module version="2.0">
+<ivy-module version="2.0" xmlns:m="http://ant.apache.org/ivy/maven">
   <info organisation="lakehouse" module="jars"/>
   <configurations><conf name="default"/></configurations>
   <dependencies>
@@ -49,12 +49,12 @@ _MODULE = """\
   </dependencies>
 </ivy-module>
 """
-_PATTERN = "files/[organisation]/[artifact]-[revision].[ext]"
+_PATTERN = "files/[organisation]/[artifact]-[revision](-[classifier]).[ext]"
 
 
 @dataclass(frozen=True)
 class Jar:
-    """One locked file; `use` is what needs it: spark, kafka, dynamodb or s3."""
+    """One locked file; `use` is what needs it: spark, msk, kafka, dynamodb or s3."""
 
     use: str
     group: str
@@ -62,17 +62,20 @@ class Jar:
     version: str
     extension: str
     sha256: str
+    classifier: str = ""
 
     @property
     def coordinate(self) -> str:
         """The name in the lock."""
+        classifier = f":{self.classifier}" if self.classifier else ""
         extension = f"@{self.extension}" if self.extension != "jar" else ""
-        return f"{self.group}:{self.artifact}:{self.version}{extension}"
+        return f"{self.group}:{self.artifact}:{self.version}{classifier}{extension}"
 
     @property
     def path(self) -> Path:
         """The place below the cache folder."""
-        return Path(self.group) / f"{self.artifact}-{self.version}.{self.extension}"
+        classifier = f"-{self.classifier}" if self.classifier else ""
+        return Path(self.group) / f"{self.artifact}-{self.version}{classifier}.{self.extension}"
 
 
 def parse_lock(text: str) -> list[Jar]:
@@ -88,12 +91,13 @@ def parse_lock(text: str) -> list[Jar]:
         if section := re.fullmatch(r"\[(\w+)\]", line.strip()):
             use = section[1]
         elif (found := _LINE.fullmatch(line.strip())) and use:
-            locked.append(
-                Jar(use, **(found.groupdict() | {"extension": found["extension"] or "jar"}))
-            )
+            parts = {"extension": found["extension"] or "jar",
+                     "classifier": found["classifier"] or ""}  # fmt: skip
+            locked.append(Jar(use, **(found.groupdict() | parts)))
         else:
             raise SetupError(
-                f"requirements/jars.lock, line {number}: expected group:artifact:version and "
+                f"requirements/jars.lock, line {number}: expected "
+                "group:artifact:version[:classifier] and "
                 f"sha256:<64 hex digits> under a [use], got {line.strip()!r}. "
                 "Restore the file, or write it anew with `make lock`."
             )
@@ -271,10 +275,11 @@ def run_ivy(
 def _module_of(wanted: Sequence[Jar]) -> str:
     dependencies = []
     for jar in wanted:
+        classifier = f' m:classifier="{jar.classifier}"' if jar.classifier else ""
         dependencies.append(
             f'    <dependency org="{jar.group}" name="{jar.artifact}" rev="{jar.version}" '
             f'transitive="false" conf="default->default"><artifact name="{jar.artifact}" '
-            f'type="{jar.extension}" ext="{jar.extension}"/></dependency>'
+            f'type="{jar.extension}" ext="{jar.extension}"{classifier}/></dependency>'
         )
     return _MODULE.format(dependencies="\n".join(dependencies))
 

@@ -30,11 +30,16 @@ def a_cached(folder: Path, content: bytes = CONTENT) -> Path:
 
 def test_a_lock_line_is_one_file() -> None:
     natives = f"org.example:lib:2.0@so sha256:{SHA256}"
-    jar, native = parse_lock(f"# comment\n\n[spark]\n{LINE}\n[dynamodb]\n{natives}\n")
+    whole = f"org.example:sign-in:2.0:all sha256:{SHA256}"
+    jar, native, classified = parse_lock(
+        f"# comment\n\n[spark]\n{LINE}\n[dynamodb]\n{natives}\n[msk]\n{whole}\n"
+    )
     assert jar == a_jar()
     assert (native.use, native.extension) == ("dynamodb", "so")
     assert native.path == Path("org.example/lib-2.0.so")
     assert native.coordinate == "org.example:lib:2.0@so"
+    assert classified.path == Path("org.example/sign-in-2.0-all.jar")
+    assert classified.coordinate == "org.example:sign-in:2.0:all"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +47,7 @@ def test_a_lock_line_is_one_file() -> None:
     [
         pytest.param(LINE, id="no use before it"),
         pytest.param("[spark]\norg.example:thing:1.0", id="no hash"),
-        pytest.param(f"[spark]\norg.example:thing:1.0:linux sha256:{SHA256}", id="classifier"),
+        pytest.param(f"[spark]\norg.example:thing:1.0:a:b sha256:{SHA256}", id="two classifiers"),
         pytest.param("[spark]\norg.example:thing:1.0 sha256:abc", id="short hash"),
     ],
 )
@@ -52,7 +57,7 @@ def test_a_broken_lock_names_the_line(text: str) -> None:
 
 
 def test_the_committed_lock_covers_every_use() -> None:
-    assert {jar.use for jar in read_lock()} == {"spark", "kafka", "dynamodb", "s3"}
+    assert {jar.use for jar in read_lock()} == {"spark", "msk", "kafka", "dynamodb", "s3"}
 
 
 def test_a_wrong_file_is_named_and_removed(tmp_path: Path) -> None:
