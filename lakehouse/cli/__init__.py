@@ -19,6 +19,7 @@ from lakehouse.cli import (
     deploy,
     drops,
     explain,
+    feeding,
     generate,
     jobs,
     lookup,
@@ -39,6 +40,7 @@ app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.add_typer(services.app, name="services")
 app.command("generate")(generate.generate)
+app.add_typer(feeding.app, name="topics")
 app.add_typer(jobs.app, name="run")
 app.command("lookup")(lookup.lookup)
 app.command("explain")(explain.explain)
