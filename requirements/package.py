@@ -2,11 +2,12 @@
 
     dist/lakehouse-VERSION-py3-none-any.whl   the code, and conf/ as share/lakehouse/conf
     dist/environment.tar.gz                   Python and its locked packages, for spark.archives
-    dist/jars/                                the locked jars of Spark
+    dist/jars/                                the locked jars of Spark, and MSK's sign-in
     dist/run_job.py                           what spark-submit is given
 
-The environment is for the system that it is made on: make it in the image of the EMR release
-(docs/deploy.md). It has no Spark: the cluster's own is used.
+The environment is for the system that it is made on: `--environment` makes it and the wheel alone,
+with nothing but requirements/build.txt, in a container of the cluster's system (docs/deploy.md). It
+has no Spark: the cluster's own is used.
 """
 
 from __future__ import annotations
@@ -53,13 +54,43 @@ def make_environment(folder: Path, wheel: Path) -> None:
 
 
 def make_movable(folder: Path) -> None:
-    """Give it the standard library: a virtual environment looks for that where it was made."""
+    """Give it what a virtual environment looks for where it was made: library and interpreter."""
     library = Path(sysconfig.get_path("stdlib"))
     left_out = shutil.ignore_patterns("site-packages", "dist-packages", "test", "__pycache__")
     shutil.copytree(
         library, folder / "lib" / library.name, ignore=left_out, dirs_exist_ok=True, symlinks=False
     )
     (folder / "pyvenv.cfg").unlink()
+    commands = folder / "bin"
+    for command in commands.iterdir():
+        # scripts name the interpreter by the place that they were made at
+        if not command.name.startswith("python"):
+            command.unlink()
+    if sysconfig.get_config_var("Py_ENABLE_SHARED"):
+        _carry_interpreter(folder)
+    _script(commands / "lakehouse", 'exec "$here/python" -m lakehouse.cli "$@"')
+
+
+def _carry_interpreter(folder: Path) -> None:
+    """Take along the library that the interpreter is, as most systems build it; have it found."""
+    shared = Path(sysconfig.get_config_var("LIBDIR")) / sysconfig.get_config_var("INSTSONAME")
+    shutil.copy2(shared, folder / "lib" / shared.name)
+    found = 'export LD_LIBRARY_PATH="$here/../lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"\n'
+    for name in ("python", "python3"):
+        command = folder / "bin" / name
+        command.unlink()
+        _script(command, f'{found}exec "$here/{library_name()}" "$@"')
+
+
+def library_name() -> str:
+    """python3.11: of the interpreter, and of the folder of its library."""
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _script(path: Path, text: str) -> None:
+    """A command that finds what lies beside it, wherever that is."""
+    path.write_text(f'#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\n{text}\n')
+    path.chmod(0o755)
 
 
 def without(requirements: str, names: tuple[str, ...]) -> str:
@@ -70,22 +101,31 @@ def without(requirements: str, names: tuple[str, ...]) -> str:
     )
 
 
+def archive_environment(target: Path, wheel: Path) -> Path:
+    """Make the environment, and of it the archive that spark.archives unpacks."""
+    environment = target / "environment"
+    shutil.rmtree(environment, ignore_errors=True)
+    make_environment(environment, wheel)
+    archive = target / "environment.tar.gz"
+    with tarfile.open(archive, "w:gz", compresslevel=6) as packed:
+        packed.add(environment, arcname=".")
+    shutil.rmtree(environment)
+    return archive
+
+
 def main() -> int:
     """Make the folder."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     arguments.add_argument("--to", type=Path, default=ROOT / "dist")
-    target: Path = arguments.parse_args().to
-    wheel = build_wheel(target)
-    environment = target / "environment"
-    shutil.rmtree(environment, ignore_errors=True)
-    make_environment(environment, wheel)
-    with tarfile.open(target / "environment.tar.gz", "w:gz") as archive:
-        archive.add(environment, arcname=".")
-    shutil.rmtree(environment)
-    (target / "jars").mkdir(exist_ok=True)
-    for jar in files_for("spark"):
-        shutil.copy2(jar, target / "jars" / jar.name)
-    shutil.copy2(ROOT / "deploy" / "run_job.py", target / "run_job.py")
+    arguments.add_argument("--environment", action="store_true", help="no jars: only these two")
+    chosen = arguments.parse_args()
+    target: Path = chosen.to
+    archive_environment(target, build_wheel(target))
+    if not chosen.environment:
+        (target / "jars").mkdir(exist_ok=True)
+        for jar in (*files_for("spark"), *files_for("msk")):
+            shutil.copy2(jar, target / "jars" / jar.name)
+        shutil.copy2(ROOT / "deploy" / "run_job.py", target / "run_job.py")
     print(f"{target}: {', '.join(sorted(each.name for each in target.iterdir()))}")
     return 0
 
