@@ -129,7 +129,9 @@ def monthly(rate: int, price: Any, given: Assumptions | None = None) -> dict[str
         # recovery to a point in time keeps the table, and makes its indexes anew
         "DynamoDB storage": (items_gb + by_user_gb) * price["dynamodb_gb_month"]
         + items_gb * price["dynamodb_pitr_gb_month"],
-        "network and keys": 9 * HOURS * price["nat_or_endpoint_hour"]
+        # the machine that judges alerts; that of admin.yaml is stopped
+        "network, keys, a machine": 9 * HOURS * price["nat_or_endpoint_hour"]
+        + HOURS * price["small_machine_hour"]
         + batches * 10 / 10_000 * price["kms_10000"],
         "CloudWatch": _watching(given, batches, price),
     }  # fmt: skip

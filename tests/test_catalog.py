@@ -28,6 +28,7 @@ from lakehouse.tables import GOLD_TRANSACTIONS, TABLES
 from lakehouse.views import View, load_views
 from tests.athena_server import REGION, athena_server
 from tests.conftest import LOCAL, ROOT
+from tests.deployment.policies import resources
 
 VIEWS = load_views(ROOT / "conf" / "athena")
 
@@ -94,6 +95,31 @@ def test_every_table_and_view_is_registered_once(catalog: Catalog, bucket: str) 
     queries = catalog.athena.list_query_executions()["QueryExecutionIds"]
     assert register(catalog, planned(catalog)) == {}
     assert catalog.athena.list_query_executions()["QueryExecutionIds"] == queries
+
+
+def test_databases_that_a_template_has_made_are_filled(catalog: Catalog) -> None:
+    for each in resources("storage.yaml", "AWS::Glue::Database").values():
+        name = each["DatabaseInput"]["Name"].replace("payments_", catalog.settings.database_prefix)
+        theirs: Any = {"Parameters": {"owner": "risk"}}
+        catalog.glue.create_database(DatabaseInput=each["DatabaseInput"] | theirs | {"Name": name})
+    _write(catalog)
+    assert set(register(catalog, planned(catalog)).values()) == {"created"}
+    assert set(_standings(catalog).values()) == {Standing.REGISTERED}
+    held = catalog.glue.get_database(Name=f"{catalog.settings.database_prefix}gold")["Database"]
+    about = resources("storage.yaml", "AWS::Glue::Database")["GoldDatabase"]["DatabaseInput"]
+    assert held["Description"] == about["Description"]
+    assert held["Parameters"]["owner"] == "risk" and len(held["Parameters"]) > 1
+
+
+def test_a_template_says_of_a_database_what_registration_would_say(catalog: Catalog) -> None:
+    _write(catalog)
+    register(catalog, planned(catalog))
+    prefix = catalog.settings.database_prefix
+    for each in resources("storage.yaml", "AWS::Glue::Database").values():
+        told = each["DatabaseInput"]
+        name = told["Name"].replace("payments_", prefix)
+        made = catalog.glue.get_database(Name=name)["Database"]
+        assert told == {"Name": told["Name"], "Description": made["Description"]}
 
 
 def test_a_view_is_made_behind_those_that_it_reads(catalog: Catalog, bucket: str) -> None:

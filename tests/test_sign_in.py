@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError
@@ -29,14 +33,20 @@ def client_of(config: Config) -> dict[str, Any]:
 
 
 @pytest.fixture
-def by_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+def by_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
     """The configuration for AWS with the sign-in that stands there as a comment."""
     lines = [line for line in AWS.read_text().splitlines() if not line.startswith("  sign_in: ")]
     config = tmp_path / "aws.yaml"
     config.write_text("\n".join(lines).replace("  # sign_in: ", "  sign_in: "))
-    monkeypatch.setenv("KAFKA_USER", "bronze")
-    monkeypatch.setenv("KAFKA_PASSWORD", 'a "quoted" \\ one')
-    return Config.load(config)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    with mock_aws():
+        login = {"username": "bronze", "password": 'a "quoted" \\ one'}
+        boto3.client("secretsmanager").create_secret(
+            Name="AmazonMSK_lakehouse-kafka", SecretString=json.dumps(login)
+        )
+        yield Config.load(config)
 
 
 def test_by_iam_no_password_exists() -> None:
@@ -80,11 +90,11 @@ def test_by_password_the_two_are_secrets_and_quoted(by_password: Config) -> None
     }
 
 
-def test_a_password_that_is_not_there_is_named(
-    by_password: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("KAFKA_PASSWORD")
-    with pytest.raises(ConfigError, match="env:KAFKA_PASSWORD"):
+def test_a_password_that_is_not_there_is_named(by_password: Config) -> None:
+    boto3.client("secretsmanager").put_secret_value(
+        SecretId="AmazonMSK_lakehouse-kafka", SecretString='{"username": "bronze"}'
+    )
+    with pytest.raises(ConfigError, match="AmazonMSK_lakehouse-kafka#password"):
         reader_of(by_password)
 
 

@@ -36,11 +36,11 @@ def deploy_settings(config: Config) -> DeploySettings:
 
 def job_requests(config: Config) -> dict[str, Request]:
     """Parameters of `start_job_run`, by job; `clientToken` is left to who sends it."""
-    settings = deploy_settings(config)
-    return {job: _request(settings, job) for job in ACCESS if job not in BY_HAND}
+    settings, region = deploy_settings(config), config.dynamodb.region
+    return {job: _request(settings, region, job) for job in ACCESS if job not in BY_HAND}
 
 
-def _request(settings: DeploySettings, job: str) -> Request:
+def _request(settings: DeploySettings, region: str, job: str) -> Request:
     access = ACCESS[job]
     kind: Literal["streaming", "batch"] = "streaming" if access.streaming else "batch"
     applications = settings.applications
@@ -55,7 +55,7 @@ def _request(settings: DeploySettings, job: str) -> Request:
             "sparkSubmit": {
                 "entryPoint": f"{settings.artifacts}/run_job.py",
                 "entryPointArguments": arguments,
-                "sparkSubmitParameters": _submit(settings, settings.sizes[kind]),
+                "sparkSubmitParameters": _submit(settings, region, settings.sizes[kind]),
             }
         },
         "configurationOverrides": {
@@ -80,12 +80,15 @@ def _request(settings: DeploySettings, job: str) -> Request:
     return request
 
 
-def _submit(settings: DeploySettings, size: JobSize) -> str:
+def _submit(settings: DeploySettings, region: str, size: JobSize) -> str:
     found = {
         "spark.archives": f"{settings.artifacts}/environment.tar.gz#{_ARCHIVE}",
         "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": _PYTHON,
         "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": _PYTHON,
         "spark.executorEnv.PYSPARK_PYTHON": _PYTHON,
+        # boto3 knows no other name of it, and clients of secrets are told none
+        "spark.emr-serverless.driverEnv.AWS_DEFAULT_REGION": region,
+        "spark.executorEnv.AWS_DEFAULT_REGION": region,
         "spark.jars": ",".join(f"{settings.artifacts}/jars/{jar}" for jar in settings.jars),
         "spark.driver.cores": str(size.driver_cores),
         "spark.driver.memory": f"{size.driver_gb}g",

@@ -214,6 +214,11 @@ def _kafka(job: str) -> list[Statement]:
             "Group", ["kafka-cluster:DescribeGroup", "kafka-cluster:AlterGroup"],
             [part("group", "spark-kafka-*")],
         ),
+        # there where conf/aws.yaml signs in by user and password; its key is that of all secrets
+        _allow("KafkaPassword", ["secretsmanager:GetSecretValue"], [
+            _sub("arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}"
+                 ":secret:AmazonMSK_${Prefix}-*")
+        ]),
     ]  # fmt: skip
 
 

@@ -71,7 +71,9 @@ def test_an_episode_is_told_twice_and_a_dead_channel_hears_it_later(tmp_path: Pa
 def test_each_rule_has_its_section_in_the_runbook(rules: AlertRules) -> None:
     text = (ROOT / "docs" / "runbook.md").read_text()
     sections = re.findall(r"^## (\w+)$", text, flags=re.MULTILINE)
-    assert sections == [rule.id for rule in rules.each()]
+    # behind them are those of CloudWatch's own alarms: tests/deployment/
+    known = [rule.id for rule in rules.each()]
+    assert sections[: len(known)] == known
     assert text.count("**How to look**") == text.count("**What to do**") == len(sections)
 
 

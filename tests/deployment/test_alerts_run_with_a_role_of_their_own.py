@@ -34,6 +34,11 @@ def role() -> Role:
         ("s3:GetObject", f"{RUNS}/date=2026-03-09/enrich_live-1.json"),
         ("sns:Publish", TOPIC),
         ("secretsmanager:GetSecretValue", SECRET),
+        # what is encrypted by them: the table of episodes and runs in S3, and the routing key
+        ("kms:Decrypt", "arn:aws:kms:data"),
+        ("kms:Decrypt", "arn:aws:kms:secrets"),
+        # a message to the encrypted topic
+        ("kms:GenerateDataKey", "arn:aws:kms:data"),
     ],
 )
 def test_what_a_look_needs_is_allowed(role: Role, action: str, resource: str) -> None:
@@ -53,9 +58,11 @@ def test_it_says_that_it_looked_and_says_so_in_its_own_namespace(role: Role) -> 
     assert not role.allows("cloudwatch:PutMetricData", "*", namespace="Other")
 
 
-def test_it_holds_its_own_lease_and_no_job_s(role: Role) -> None:
-    assert role.allows("dynamodb:PutItem", LEASES, LeadingKeys="alerts")
-    assert not role.allows("dynamodb:PutItem", LEASES, LeadingKeys="consolidate")
+@pytest.mark.parametrize("action", ["GetItem", "PutItem", "UpdateItem"])
+def test_it_takes_checks_and_renews_its_own_lease_and_no_job_s(role: Role, action: str) -> None:
+    assert role.allows(f"dynamodb:{action}", LEASES, LeadingKeys="alerts")
+    assert not role.allows(f"dynamodb:{action}", LEASES, LeadingKeys="consolidate")
+    assert not role.allows(f"dynamodb:{action}", LEASES.replace("leases", "index"))
 
 
 @pytest.mark.parametrize("action", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"])

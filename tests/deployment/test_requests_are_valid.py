@@ -22,6 +22,7 @@ from lakehouse.deployment.access import ACCESS, STREAMS
 from lakehouse.deployment.machines import DAY, day_machine, streams_machine
 from lakehouse.deployment.requests import BY_HAND, deploy_settings, job_requests
 from lakehouse.job import job_named
+from lakehouse.local.jars import read_lock
 from tests.conftest import LOCAL, ROOT
 from tests.deployment.policies import template
 
@@ -67,6 +68,9 @@ def test_settings_of_spark_survive_the_shell_and_each_has_its_reason() -> None:
     settings = dict(each.split("=", 1) for each in words[1::2])
     assert set(words[::2]) == {"--conf"}
     assert settings["spark.hadoop.fs.s3a.directory.marker.retention"] == "keep"
+    region = Config.load(AWS).dynamodb.region
+    for process in ("emr-serverless.driverEnv", "executorEnv"):
+        assert settings[f"spark.{process}.AWS_DEFAULT_REGION"] == region
     text = AWS.read_text()
     lines = text[text.index("  spark:\n    # lets Delta") :].splitlines()[1:]
     assert lines[0].strip().startswith("#")
@@ -76,15 +80,33 @@ def test_settings_of_spark_survive_the_shell_and_each_has_its_reason() -> None:
 
 def test_the_locked_jars_are_the_ones_that_are_asked_for() -> None:
     settings = deploy_settings(Config.load(AWS))
-    section = (ROOT / "requirements" / "jars.lock").read_text().split("[spark]\n")[1]
-    locked = {
-        "{}-{}.jar".format(*line.split()[0].split(":")[1:])
-        for line in section.split("\n[")[0].splitlines()
-        if line.strip()
-    }
-    # the last is Amazon's own, which docs/deploy.md fetches with its hash
-    assert set(settings.jars) - locked == {"aws-msk-iam-auth-2.3.9-all.jar"}
-    assert locked <= set(settings.jars)
+    locked = {jar.path.name for jar in read_lock() if jar.use in ("spark", "msk")}
+    assert set(settings.jars) == locked
+
+
+def test_the_release_has_the_spark_and_the_delta_that_the_jars_are_of() -> None:
+    compute = template("compute.yaml")
+    has = compute["Metadata"]["Releases"][compute["Parameters"]["Release"]["Default"]]
+    jars = deploy_settings(Config.load(AWS)).jars
+    names = ("delta-spark_2.12", "delta-storage", "spark-sql-kafka-0-10_2.12")
+    versions = {name: _version_of(name, jars) for name in names}
+    assert versions["delta-spark_2.12"] == versions["delta-storage"] == has["Delta"]
+    # of one line: what a patch of Spark changes, its connectors do not see
+    line = versions["spark-sql-kafka-0-10_2.12"].rpartition(".")[0]
+    assert line == has["Spark"].rpartition(".")[0]
+    deequ = next(jar for jar in jars if jar.startswith("deequ-"))
+    assert deequ.endswith(f"-spark-{line}.jar")
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert f"delta-spark=={has['Delta']}" in asked
+    assert f"pyspark=={versions['spark-sql-kafka-0-10_2.12']}" in asked
+    told = (ROOT / "docs" / "deploy.md").read_text()
+    release = compute["Parameters"]["Release"]["Default"].removeprefix("emr-")
+    assert all(f in told for f in (release, f"({has['Spark']})", f"({has['Delta']})"))
+
+
+def _version_of(name: str, jars: tuple[str, ...]) -> str:
+    (jar,) = [each for each in jars if each.startswith(f"{name}-")]
+    return jar.removeprefix(f"{name}-").removesuffix(".jar")
 
 
 @pytest.mark.parametrize("name", MACHINES)

@@ -26,6 +26,10 @@ JOBS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["pro
 LAKE = "arn:aws:s3:::lake/lakehouse"
 INDEX = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/payments-index"
 LEASES = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/payments-leases"
+(PASSWORD,) = set(
+    re.findall(r"secretsmanager:(AmazonMSK_[\w-]+)#", (ROOT / "conf" / "aws.yaml").read_text())
+)
+"""The secret that holds user and password where Kafka is signed in to by them."""
 ALL = frozenset({"audit", "maintain", "create_tables"})
 """Jobs that are for whichever table: what their modules import says nothing of it."""
 
@@ -134,6 +138,10 @@ def test_secrets_heads_topics_and_the_index_are_for_those_that_need_them(job: st
         assert not role.allows(forbidden, INDEX)
     assert role.allows("kafka-cluster:Connect", CLUSTER) == ("kafka" in needs)
     assert not role.allows("kafka-cluster:WriteData", CLUSTER)
+    login = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{PASSWORD}-x7kQ2p"
+    assert role.allows("secretsmanager:GetSecretValue", login) == ("kafka" in needs)
+    # whoever signs in by password can decrypt it, too
+    assert not ("kafka" in needs and not role.allows("kms:Decrypt", "arn:aws:kms:secrets"))
     landed = "arn:aws:s3:::landing-bucket/landing/transactions/date=2026-03-09/part.csv"
     assert role.allows("s3:GetObject", landed) == ("landing" in needs)
     assert not role.allows("s3:DeleteObject", landed)
