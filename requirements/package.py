@@ -56,12 +56,15 @@ def make_environment(folder: Path, wheel: Path) -> None:
 def make_movable(folder: Path) -> None:
     """Give it what a virtual environment looks for where it was made: library and interpreter."""
     library = Path(sysconfig.get_path("stdlib"))
-    left_out = shutil.ignore_patterns("site-packages", "dist-packages", "test", "__pycache__")
+    # what builds other interpreters, and windows: half of it
+    left_out = shutil.ignore_patterns("site-packages", "dist-packages", "test", "__pycache__",
+                                      "config-*", "ensurepip", "idlelib", "tkinter")  # fmt: skip
     shutil.copytree(
         library, folder / "lib" / library.name, ignore=left_out, dirs_exist_ok=True, symlinks=False
     )
     (folder / "pyvenv.cfg").unlink()
     commands = folder / "bin"
+    shutil.rmtree(commands / "__pycache__", ignore_errors=True)
     for command in commands.iterdir():
         # scripts name the interpreter by the place that they were made at
         if not command.name.startswith("python"):

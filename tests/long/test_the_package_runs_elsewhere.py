@@ -1,4 +1,4 @@
-"""What `make package` makes, unpacked elsewhere: all that it runs is its own, but for Spark."""
+"""What `make package` packs, at another place: all that it runs is its own, but for Spark."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,9 @@ from deltalake import DeltaTable
 from requirements.package import (
     OF_THE_CLUSTER,
     RUNTIME,
-    archive_environment,
     build_wheel,
     library_name,
+    make_environment,
     without,
 )
 from tests.bronze.landing_folder import csv, deliver
@@ -37,14 +36,11 @@ print(json.dumps({"files": found, "path": sys.path, "prefix": sys.prefix}))
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The archive as the locked packages and the wheel make it, where a worker unpacks it."""
+    """What the archive holds, of the locked packages and the wheel, where a worker unpacks it."""
     made = tmp_path_factory.mktemp("made")
-    archive = archive_environment(made, build_wheel(made))
-    # nobody who is asked for a place below it finds what was made
-    elsewhere = tmp_path_factory.mktemp("worker") / "environment"
-    with tarfile.open(archive) as packed:
-        packed.extractall(elsewhere, filter="tar")
-    return elsewhere
+    make_environment(made / "environment", build_wheel(made))
+    # to pack 500 MB and unpack them takes longer than all tests: moved, it is as much elsewhere
+    return (made / "environment").rename(tmp_path_factory.mktemp("worker") / "environment")
 
 
 def _ran(*command: str | Path, at: Path, **settings: str) -> subprocess.CompletedProcess[str]:
