@@ -68,9 +68,6 @@ def test_settings_of_spark_survive_the_shell_and_each_has_its_reason() -> None:
     settings = dict(each.split("=", 1) for each in words[1::2])
     assert set(words[::2]) == {"--conf"}
     assert settings["spark.hadoop.fs.s3a.directory.marker.retention"] == "keep"
-    region = Config.load(AWS).dynamodb.region
-    for process in ("emr-serverless.driverEnv", "executorEnv"):
-        assert settings[f"spark.{process}.AWS_DEFAULT_REGION"] == region
     text = AWS.read_text()
     lines = text[text.index("  spark:\n    # lets Delta") :].splitlines()[1:]
     assert lines[0].strip().startswith("#")
@@ -186,6 +183,13 @@ def test_requests_of_machines_are_those_of_the_service_in_its_spelling() -> None
     for branch in MACHINES["streams"]["States"]["streams"]["Branches"]:
         look = next(s for s in branch["States"].values() if "listJobRuns" in s.get("Resource", ""))
         assert not _faults("emr-serverless", "ListJobRuns", lowered(look["Parameters"]))
+
+
+@pytest.mark.parametrize("job", REQUESTS)
+def test_a_job_and_its_workers_are_told_their_region(job: str) -> None:
+    asked = REQUESTS[job]["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
+    for process in ("emr-serverless.driverEnv", "executorEnv"):
+        assert f" --conf spark.{process}.AWS_DEFAULT_REGION=eu-central-1 " in asked
 
 
 @pytest.mark.parametrize("name", MACHINES)
