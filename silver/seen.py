@@ -118,18 +118,22 @@ def _judged(lake: Lakehouse, deliveries: DataFrame, tally: Tally) -> DataFrame:
 
 def _past(turn: Turn, tally: Tally, payments: DataFrame, policies: Policies) -> Past:
     book = policies.now()
-    return Past(book, turn.way.early(_earlier(turn.lake, tally, payments, book)))
+    return Past(book, turn.way.early(_earlier(turn.lake, turn.way, tally, payments, book)))
 
 
-def _earlier(lake: Lakehouse, tally: Tally, payments: DataFrame, policies: PolicyBook) -> DataFrame:
+def _earlier(
+    lake: Lakehouse, way: Way, tally: Tally, payments: DataFrame, policies: PolicyBook
+) -> DataFrame:
     """What velocity counts beside these payments: committed ones of their users before them."""
     window = policies.longest_window_seconds
-    first = payments.agg(F.min(F.unix_seconds("timestamp"))).collect()[0][0]
+    first = way.least(payments.select(F.unix_seconds("timestamp")))
     if not window or first is None:
         return payments.limit(0)
     near_days = live.near("event_date", tally.payment_days, -(-window // _DAY_SECONDS))
-    # files of before are passed over: what a micro-batch costs must not grow with the day
-    is_late_enough = F.col("timestamp") >= F.timestamp_seconds(F.lit(first - window))
+    # files of before are passed over: what a micro-batch costs must not grow with the day; of whole
+    # minutes, because Java compiles a query with another number in it anew
+    since = (first - window) // 60 * 60
+    is_late_enough = F.col("timestamp") >= F.timestamp_seconds(F.lit(since))
     committed = lake.read(SILVER_LIVE_TRANSACTIONS).where(near_days & is_late_enough)
     of_users = committed.join(payments.select("user_id"), "user_id", "left_semi")
     return of_users.select(*_COUNTED)
