@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import deltalake
-import pyarrow.parquet as pq
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from bench.by_delta_rs import MOST_GIB, seconds_of_merge
 from bench.gold_table import PER_DAY, gold_rows, money, rules_of, write_gold
 from bench.place import in_folder
 from bench.timing import best_of, show
@@ -142,18 +141,18 @@ def _beside_others(gold: _Gold, settled: DataFrame, days: int, rounds: int) -> N
     others = {
         _BARE: _merging(gold, gold.path, finished, pruned=True),
         _NEWCOMER: _merging(gold, _unpartitioned(gold), finished, pruned=False),
-        _DELTA_RS: _by_delta_rs(gold, finished),
     }
 
     def put_all_back() -> None:
         gold.put_back()
-        for path in (gold.folder / "unpartitioned", gold.folder / "delta-rs"):
-            if delta.latest_version(gold.spark, str(path)) > 0:
-                DeltaTable.forPath(gold.spark, str(path)).restoreToVersion(0)
+        path = str(gold.folder / "unpartitioned")
+        if delta.latest_version(gold.spark, path) > 0:
+            DeltaTable.forPath(gold.spark, path).restoreToVersion(0)
 
     works = {_OURS: lambda: gold.consolidate(settled)} | others
     seconds = best_of(works, rounds, put_all_back)
     bare = seconds[_BARE]
+    beside = {**seconds, _DELTA_RS: _by_delta_rs(gold, finished)}
     show(
         f"{changed:,} changed rows in {days} of {len(gold.days)} days, into "
         f"{len(gold.days) * PER_DAY:,} rows: {told}",
@@ -161,7 +160,9 @@ def _beside_others(gold: _Gold, settled: DataFrame, days: int, rounds: int) -> N
         [
             (name, f"{took:.2f}", f"{took / bare:.2f}",
              str(MOST_OF_BARE) if name == _OURS else "")
-            for name, took in seconds.items()
+            if took is not None
+            else (name, f"out of {MOST_GIB} GiB", "", "")
+            for name, took in beside.items()
         ],
     )  # fmt: skip
     for path in ("unpartitioned", "delta-rs"):
@@ -233,25 +234,16 @@ def _unpartitioned(gold: _Gold) -> str:
     return path
 
 
-def _by_delta_rs(gold: _Gold, finished: DataFrame) -> Callable[[], None]:
+def _by_delta_rs(gold: _Gold, finished: DataFrame) -> float | None:
     path = str(gold.folder / "delta-rs")
     rows = gold.lake.read(GOLD_TRANSACTIONS, gold.version)
     # without in-commit timestamps, which it does not write
     writer = rows.repartition(*_PLACE).write.format("delta").partitionBy(*_PLACE)
     writer.option("delta.enableChangeDataFeed", "true").save(path)
-    source = finished.inputFiles()
-
-    def merge() -> None:
-        places = finished.select(*_PLACE).distinct().collect()
-        days = ", ".join(f"'{day}'" for day in sorted({one.event_date for one in places}))
-        condition = f"t.event_date IN ({days}) AND {_KEY}" + "".join(
-            f" AND t.{name} = s.{name}" for name in _PLACE
-        )
-        table = deltalake.DeltaTable(path)
-        merging = table.merge(
-            pq.read_table([file.removeprefix("file://") for file in source]),
-            condition, source_alias="s", target_alias="t",
-        )  # fmt: skip
-        merging.when_matched_update_all().when_not_matched_insert_all().execute()
-
-    return merge
+    places = finished.select(*_PLACE).distinct().collect()
+    days = ", ".join(f"'{day}'" for day in sorted({one.event_date for one in places}))
+    condition = f"t.event_date IN ({days}) AND {_KEY}" + "".join(
+        f" AND t.{name} = s.{name}" for name in _PLACE
+    )
+    files = [file.removeprefix("file://") for file in finished.inputFiles()]
+    return seconds_of_merge(path, condition, files)

@@ -53,6 +53,7 @@ class Lakehouse:
     faults: list[Exception] = field(default_factory=list)  # raised inside micro-batches
     record: Recorded = field(default_factory=Recorded)  # of the run table
     meter: Meter = field(default_factory=Meter)
+    _there: set[str] = field(default_factory=set)  # paths of tables that were seen to exist
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """Rows of a table, now or as of a version; a table that nobody wrote yet is empty."""
@@ -167,6 +168,10 @@ class Lakehouse:
         """The newest version of a table; runs no query."""
         return delta.latest_version(self.spark, self._ensured(table))
 
+    def known_version(self, table: Table) -> int:
+        """The newest version that this run has seen, its own commits included; lists no log."""
+        return delta.known_version(self.spark, self._ensured(table))
+
     def _has_all_versions(self, table: Table, path: str) -> bool:
         first = delta.first_commit_at(self.spark, path)
         # a log that is short keeps its first commit, though VACUUM has taken files of it
@@ -175,8 +180,12 @@ class Lakehouse:
 
     def _ensured(self, table: Table) -> str:
         path = delta.path_of(self.config, table)
+        # a micro-batch opens the same tables again: to look each time would cost it
+        if path in self._there:
+            return path
         if not delta.exists(self.spark, path):
             # two jobs may meet a missing table at once: one creates it, the other waits
             with awaited_lease(self.config, f"create-{table.name}"):
                 delta.create(self.spark, self.config, table)
+        self._there.add(path)
         return path

@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -144,8 +145,10 @@ def _write_partition(
 ) -> Iterator[PushReport]:
     """Write the items of one partition, `writers` at a time: a report per window."""
     store = client(settings, settings.push_attempts)
-    throttles = _heard_throttles(store)
-    with ThreadPoolExecutor(settings.writers, thread_name_prefix="push") as pool:
+    with (
+        _heard_throttles(store) as throttles,
+        ThreadPoolExecutor(settings.writers, thread_name_prefix="push") as pool,
+    ):
         # a bounded window: a partition may be larger than memory
         for window in _windows(items, _WINDOW):
             pushed = [
@@ -168,8 +171,12 @@ def _write_partition(
             yield PushReport(written, len(pushed) - written, len(heavy), turned_down, throttled)
 
 
-def _heard_throttles(store: DynamoDBClient) -> list[str]:
-    """Codes of throttled requests, as they come from now on: the client repeats them in silence."""
+@contextmanager
+def _heard_throttles(store: DynamoDBClient) -> Iterator[list[str]]:
+    """Codes of throttled requests, as they come in the block: the client repeats them in silence.
+
+    The client is that of the process, which outlives this push.
+    """
     heard: list[str] = []
 
     def hear(response: Any = None, **_: Any) -> None:
@@ -178,7 +185,10 @@ def _heard_throttles(store: DynamoDBClient) -> list[str]:
             heard.append(code)
 
     store.meta.events.register("needs-retry.dynamodb", hear)
-    return heard
+    try:
+        yield heard
+    finally:
+        store.meta.events.unregister("needs-retry.dynamodb", hear)
 
 
 def _windows(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -24,6 +24,13 @@ _RESULT_SETTINGS = {
 }
 
 
+# what building a plan in Python asks for; each part of a name is else a search through all jars
+_NAMES = (
+    "functions", "PythonUtils", "Column", "io.delta.tables.DeltaTable",
+    "org.apache.spark.sql.catalyst.expressions",
+)  # fmt: skip
+
+
 def open_session(config: Config, name: str) -> SparkSession:
     """Open the session of one run; `name` is the job's."""
     builder = SparkSession.Builder().appName(name)
@@ -32,10 +39,18 @@ def open_session(config: Config, name: str) -> SparkSession:
     session = builder.getOrCreate()
     context = session.sparkContext
     context.setLogLevel("ERROR")
-    jvm: Any = context._jvm
-    # else each use of a function would search all jars for what its class could be named
-    jvm.functions = jvm.functions
+    for each in _NAMES:
+        _hold(context._jvm, each)
     if config.spark.settings.get("spark.master", "").startswith("local"):
         # else workers run the first `python3` on PATH, which need not be this environment's
         context.pythonExec = sys.executable
     return session
+
+
+def _hold(place: Any, name: str) -> None:
+    """Keep what Java has under this name, and each package on the way, where Python looks first."""
+    for part in name.split("."):
+        # the next part is looked for on this very object
+        found = getattr(place, part)
+        setattr(place, part, found)
+        place = found

@@ -194,7 +194,9 @@ def _decided(
         policies=past.policies,
         rules=turn.rules,
     )
-    return way.keep(live.as_decided(decisions, turn.now).select(*SILVER_LIVE_TRANSACTIONS.columns))
+    rows = way.keep(live.as_decided(decisions))
+    # of rows at hand this needs no query: one with another instant in it would be compiled anew
+    return rows.withColumn("decided_at", F.lit(turn.now)).select(*SILVER_LIVE_TRANSACTIONS.columns)
 
 
 def _refused(lake: Lakehouse, tally: Tally, judged: DataFrame) -> DataFrame:
@@ -218,9 +220,10 @@ def _items(turn: Turn, known: Known) -> DataFrame:
     rows, now = known.gathered(turn.way), turn.now
     retention = timedelta(days=turn.lake.config.dynamodb.retention_days)
     is_new = F.col("decided_at") == F.lit(now)  # else something was decided before
-    items = live.live_items(rows.payments, rows.scores, retention).withColumn(NEW, is_new)
+    items = turn.way.early(live.live_items(rows.payments, rows.scores, retention))
     # what has expired already would only be written to be deleted
-    return turn.way.early(items.where(F.col("expires_at") > F.lit(int(now.timestamp()))))
+    is_kept = F.col("expires_at") > F.lit(int(now.timestamp()))
+    return items.withColumn(NEW, is_new).where(is_kept)
 
 
 def _push(lake: Lakehouse, items: DataFrame, publish: Publish) -> PushReport:
@@ -229,7 +232,9 @@ def _push(lake: Lakehouse, items: DataFrame, publish: Publish) -> PushReport:
     The version of an item is the sum of both tables' versions: they have one writer and only
     rise, so a greater sum stands for newer tables.
     """
-    version = lake.version(SILVER_LIVE_TRANSACTIONS) + lake.version(SILVER_FRAUD_SCORES)
+    tables = (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES)
+    # a rival's commit since then is in no item of this push: its own push has a greater version
+    version = sum(lake.known_version(table) for table in tables)
     lake.lease.check()
     versioned = items.withColumn("version", F.lit(version).cast("long"))
     return publish(versioned, "live", lake.config.dynamodb)
@@ -242,7 +247,8 @@ def _commit(turn: Turn, rows: DataFrame, to: Table) -> bool:
     """
     before = turn.lake.version(to)
     turn.lake.append(turn.way.gathered(rows), to=to, batch=turn.batch)
-    return turn.lake.version(to) == before + 1
+    # Delta has looked at the log as it committed, or found that the batch stands there
+    return turn.lake.known_version(to) == before + 1
 
 
 if __name__ == "__main__":

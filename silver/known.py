@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import Self
 
 from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
 from lakehouse.context import Lakehouse
 from lakehouse.decision import PolicyBook
 from lakehouse.frames import Way
+from lakehouse.meanwhile import Start
 from lakehouse.tables import (
     SILVER_FRAUD_SCORES,
     SILVER_LIVE_TRANSACTIONS,
@@ -38,36 +41,58 @@ class Policies:
 
 @dataclass(frozen=True)
 class Days:
-    """The days around those of a micro-batch, in which it looks for what belongs to it."""
+    """The days of a micro-batch, and those around them and `now`, where it looks for what belongs
+    to it.
+    """
 
     own: frozenset[date]
+    now: date  # API scores are of the day they were asked for, whatever the day of the payment
     window: int
 
     def covered(self) -> Column:
+        """Whether a row is of one of them, or around."""
+        return near("event_date", self.own | {self.now}, self.window, self.window)
+
+    def are_own(self) -> Column:
         """Whether a row is of one of them."""
-        return near("event_date", self.own, self.window, self.window)
+        return near("event_date", self.own, 0)
 
 
 @dataclass(frozen=True)
 class Known:
     """Committed rows of the transactions that a micro-batch names, around its days.
 
-    Read once, before the micro-batch adds to them, and not again: it is their only writer.
+    Read once, before the micro-batch adds to them, and not again: it is their only writer. `same`
+    has (identity, content_hash) of what has the identity of a delivery, and its day.
     """
 
     payments: DataFrame
     scores: DataFrame
+    same: DataFrame
 
     @classmethod
-    def of(cls, lake: Lakehouse, way: Way, deliveries: DataFrame, days: Days) -> Self:
-        """What Silver holds of the deliveries' transactions."""
+    def of(cls, lake: Lakehouse, way: Way, start: Start, deliveries: DataFrame, days: Days) -> Self:
+        """What Silver holds of the accepted deliveries."""
         named = deliveries.select("transaction_id")
-
-        def read(table: Table) -> DataFrame:
-            rows = lake.read(table).where(days.covered())
-            return way.keep(rows.join(named, "transaction_id", "left_semi"))
-
-        return cls(read(SILVER_LIVE_TRANSACTIONS), read(SILVER_FRAUD_SCORES))
+        if way.are_few:
+            paid = start(partial(_named_or_same, lake, way, deliveries, days))
+            scores = _read_named(lake, way, named, days, SILVER_FRAUD_SCORES)
+            # an event may be delivered again for another transaction; a score's identity names it
+            found = paid()
+            payments = found.where("_is_named").drop("_is_named", "_is_same")
+            same = [found.where(F.col("_is_same") & days.are_own()), scores.where(days.are_own())]
+        else:
+            # of many, a plan each: both are asked for in one query over all of their days
+            payments, scores = (
+                _read_named(lake, way, named, days, table)
+                for table in (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES)
+            )
+            same = [
+                lake.read(table).where(days.are_own())
+                for table in (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES)
+            ]
+        first, second = (rows.select("identity", "content_hash") for rows in same)
+        return cls(payments, scores, first.unionByName(second))
 
     def gathered(self, way: Way) -> Self:
         """The same rows; few of them in one partition."""
@@ -80,3 +105,18 @@ class Known:
     def with_scores(self, scores: DataFrame) -> Self:
         """And these, which are committed now."""
         return replace(self, scores=self.scores.unionByName(scores))
+
+
+def _read_named(lake: Lakehouse, way: Way, named: DataFrame, days: Days, table: Table) -> DataFrame:
+    rows = lake.read(table).where(days.covered())
+    return way.keep(rows.join(named, "transaction_id", "left_semi"))
+
+
+def _named_or_same(lake: Lakehouse, way: Way, deliveries: DataFrame, days: Days) -> DataFrame:
+    """Payments of the same transactions, and those of the same events, in one look at the table."""
+    rows = lake.read(SILVER_LIVE_TRANSACTIONS).where(days.covered())
+    for key, flag in (("transaction_id", "_is_named"), ("identity", "_is_same")):
+        keys = way.gathered(deliveries.select(key)).distinct().withColumn(flag, F.lit(True))
+        rows = rows.join(F.broadcast(keys), key, "left")
+    found = {flag: F.coalesce(F.col(flag), F.lit(False)) for flag in ("_is_named", "_is_same")}
+    return way.keep(rows.withColumns(found).where(F.col("_is_named") | F.col("_is_same")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 
 from pyspark.sql import Column, DataFrame, Window
@@ -111,8 +111,8 @@ def api_scores(answers: DataFrame) -> DataFrame:
     )
 
 
-def as_decided(decided: DataFrame, decided_at: datetime) -> DataFrame:
-    """Decided payments as rows of silver.live_transactions.
+def as_decided(decided: DataFrame) -> DataFrame:
+    """Decided payments as rows of silver.live_transactions, but for `decided_at`.
 
     `updated_at` is the newest event time that went in: the payment's, or its score's inference
     (of the topic: the API's inference is the wall clock of the call).
@@ -121,7 +121,6 @@ def as_decided(decided: DataFrame, decided_at: datetime) -> DataFrame:
         {
             "updated_at": F.greatest("timestamp", _event_time_of_score()),  # passes over a null
             "settlement_status": F.lit(None).cast("string"),
-            "decided_at": F.lit(decided_at),
             "revision": F.lit(0),
             "withdrawn": F.lit(False),
         }

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import partial, reduce
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -16,7 +16,7 @@ from lakehouse.decision import DecisionRules, PolicyBook
 from lakehouse.frames import Way
 from lakehouse.meanwhile import Start
 from lakehouse.quality import is_accepted
-from lakehouse.tables import SILVER_FRAUD_SCORES, SILVER_LIVE_TRANSACTIONS
+from lakehouse.tables import SILVER_LIVE_TRANSACTIONS
 from silver import live
 from silver.deliveries import PAYMENTS, SCORES
 from silver.known import Days, Known, Policies
@@ -92,44 +92,38 @@ def tallied(way: Way, deliveries: DataFrame) -> Tally:
 
 
 def seen_beside(turn: Turn, delivered: DataFrame, tally: Tally, policies: Policies) -> Seen:
-    """Look at all that is committed at once: nothing here needs what another part finds."""
+    """Look at all that is committed; what velocity counts, beside the rest."""
     lake, way = turn.lake, turn.way
-    # API scores are of the day they were asked for, whatever the day of the payment
-    days = Days(tally.event_days | {turn.now.date()}, lake.config.gold.locate_window_days)
+    days = Days(tally.event_days, turn.now.date(), lake.config.gold.locate_window_days)
     accepted = delivered.where(is_accepted())
-    known_now = partial(Known.of, lake, way, accepted, days)
-    knowing = turn.start(known_now)
+    known_now = partial(Known.of, lake, way, turn.start, accepted, days)
     looking_back = turn.start(
         partial(_past, turn, tally, from_source(PAYMENTS, accepted), policies)
     )
-    judged = way.keep(_judged(lake, delivered, tally))
+    known = known_now()
+    judged = way.keep(live.judged(delivered, known.same, _CONFLICT_RULES))
     standings = way.counted(judged.select("source_table", "standing"))
-    return Seen(judged, standings, knowing(), known_now, looking_back())
-
-
-def _judged(lake: Lakehouse, deliveries: DataFrame, tally: Tally) -> DataFrame:
-    on_days = live.near("event_date", tally.event_days, 0)
-    committed = [
-        lake.read(table).where(on_days).select("identity", "content_hash")
-        for table in (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES)
-    ]
-    return live.judged(deliveries, reduce(DataFrame.unionByName, committed), _CONFLICT_RULES)
+    return Seen(judged, standings, known, known_now, looking_back())
 
 
 def _past(turn: Turn, tally: Tally, payments: DataFrame, policies: Policies) -> Past:
     book = policies.now()
-    return Past(book, turn.way.early(_earlier(turn.lake, tally, payments, book)))
+    return Past(book, turn.way.early(_earlier(turn.lake, turn.way, tally, payments, book)))
 
 
-def _earlier(lake: Lakehouse, tally: Tally, payments: DataFrame, policies: PolicyBook) -> DataFrame:
+def _earlier(
+    lake: Lakehouse, way: Way, tally: Tally, payments: DataFrame, policies: PolicyBook
+) -> DataFrame:
     """What velocity counts beside these payments: committed ones of their users before them."""
     window = policies.longest_window_seconds
-    first = payments.agg(F.min(F.unix_seconds("timestamp"))).collect()[0][0]
+    first = way.least(payments.select(F.unix_seconds("timestamp")))
     if not window or first is None:
         return payments.limit(0)
     near_days = live.near("event_date", tally.payment_days, -(-window // _DAY_SECONDS))
-    # files of before are passed over: what a micro-batch costs must not grow with the day
-    is_late_enough = F.col("timestamp") >= F.timestamp_seconds(F.lit(first - window))
+    # files of before are passed over: what a micro-batch costs must not grow with the day; of whole
+    # minutes, because Java compiles a query with another number in it anew
+    since = (first - window) // 60 * 60
+    is_late_enough = F.col("timestamp") >= F.timestamp_seconds(F.lit(since))
     committed = lake.read(SILVER_LIVE_TRANSACTIONS).where(near_days & is_late_enough)
     of_users = committed.join(payments.select("user_id"), "user_id", "left_semi")
     return of_users.select(*_COUNTED)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.hooks import HierarchicalEmitter
 from pyspark.sql import SparkSession
 
 from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.dynamodb import (
     PushReport,
+    _heard_throttles,
     _write_partition,
     client,
     combined,
@@ -236,6 +239,17 @@ def test_a_push_that_cannot_write_every_item_raises(
     absent = settings.model_copy(update={"table": "no-such-table"})
     with pytest.raises(DynamoDbError, match="not every item was written"):
         pushed(spark, absent, an_item())
+
+
+def test_a_push_leaves_nothing_at_the_client_of_its_process() -> None:
+    events = HierarchicalEmitter()
+    store: Any = SimpleNamespace(meta=SimpleNamespace(events=events))
+    told = {"response": (None, {"Error": {"Code": "ThrottlingException"}})}
+    with _heard_throttles(store) as heard:
+        events.emit("needs-retry.dynamodb.UpdateItem", **told)
+    # else each micro-batch of a stream would make every later request dearer
+    assert events.emit("needs-retry.dynamodb.UpdateItem", **told) == []
+    assert heard == ["ThrottlingException"]
 
 
 def test_a_service_that_is_down_is_named(config: Config) -> None:
