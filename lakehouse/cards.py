@@ -5,8 +5,10 @@ scheme's range and length, with a valid Luhn digit: `4111 1111 1111 1111` become
 `tok_<16 hex digits>_1111`. Equal numbers have equal tokens, whatever their separators.
 
 UUIDs, digests and the fractions of decimals are left alone, and so are the fields that the
-contract defines as ids, times and amounts. In a text of more than 100,000 characters every other
-run of 13 digits or more becomes `tok_unsearched` instead. Numbers that were escaped, split over
+contract defines as ids, times and amounts, at the top of a JSON object or as a cell of a CSV line:
+of that name deeper inside nothing is known. In a text of more than 100,000 characters every other
+run of 13 digits or more becomes `tok_unsearched` instead; there only what stands before the first
+nested value is exempt. Numbers that were escaped, split over
 fields or spelled otherwise are not found. The key becomes a literal of the query plan: whoever may
 read plans of the ingestion jobs (event log, web UI) could compute tokens.
 """
@@ -55,6 +57,8 @@ _JSON_STRING = r'"(?:[^"\\]|\\.)*+"'
 _EXEMPT = rf'"(?:{"|".join(EXEMPT_FIELDS)})"\s*+:\s*+(?:{_JSON_STRING}|[^"\[{{,}}\]]++)'
 # behind a backslash the quote is one inside a string
 _EXEMPT_IN_JSON = rf"(?s)(?<!\\){_EXEMPT}"
+# a brace inside a string ends it too early, which only hides more
+_BEFORE_NESTED = r"(?s)^\s*\{[^\[{]*+"
 # every character of a text belongs to exactly one piece
 _JSON_PIECE = rf'(?s){_EXEMPT}|{_JSON_STRING}|[^"]++|"'
 
@@ -87,10 +91,10 @@ def redacted_text(text: Column, key: bytes) -> Column:
 
     def of_piece(piece: Column) -> Column:
         # a bare token would be no JSON value
-        quote = F.when(is_json & ~piece.startswith('"'), '"').otherwise("")
-        return F.when(piece.rlike(f"^{_EXEMPT}$"), _unchanged(piece)).otherwise(
-            _without_cards(piece, quote, key)
-        )
+        is_bare = ~piece.startswith('"') | ~F.rtrim(piece).endswith('"')
+        quote = F.when(is_json & is_bare, '"').otherwise("")
+        at_the_top = F.when(piece.rlike(f"^{_EXEMPT}$"), piece)
+        return _piece(_without_cards(piece, quote, key), at_the_top, _opened(piece))
 
     return _joined_if_suspicious(text, F.transform(pieces, of_piece))
 
@@ -101,7 +105,8 @@ def redacted_csv(header: Column, line: Column, key: bytes) -> Column:
 
     def of_cell(cell: Column, index: Column) -> Column:
         is_exempt = F.get(names, index).isin(list(EXEMPT_FIELDS))
-        return F.when(is_exempt, _unchanged(cell)).otherwise(_without_cards(cell, F.lit(""), key))
+        found = F.when(is_exempt, _unchanged(cell)).otherwise(_without_cards(cell, F.lit(""), key))
+        return _piece(found, F.lit(None).cast("string"), F.lit(0))
 
     return _joined_if_suspicious(line, F.transform(csv_pieces(line), of_cell), is_csv=True)
 
@@ -112,6 +117,12 @@ def token_of(digits: Column, key: bytes) -> Column:
     inner = F.sha2(F.concat(F.lit(inner_pad), F.encode(digits, "UTF-8")), 256)
     mac = F.sha2(F.concat(F.lit(outer_pad), F.unhex(inner)), 256)
     return F.concat(F.lit("tok_"), F.substring(mac, 1, 16), F.lit("_"), F.substring(digits, -4, 4))
+
+
+def _opened(piece: Column) -> Column:
+    """How many objects and lists a piece of a JSON text opens and does not close."""
+    opening, closing = (F.length(F.translate(piece, each, "")) for each in ("{[", "}]"))
+    return F.when(piece.startswith('"'), 0).otherwise(closing - opening)
 
 
 def _pads(key: bytes) -> tuple[bytearray, bytearray]:
@@ -128,21 +139,40 @@ def _is_suspicious(text: Column, is_csv: bool = False) -> Column:
     """Whether a search is worth its cost; few clean texts are, and most need one look only."""
     without_ids = F.regexp_replace(text, _NO_CARD, "-")
     if not is_csv:
-        # only in valid JSON is every such name one of a field, and no text inside a string
-        exempt = F.regexp_replace(text, rf"{_EXEMPT_IN_JSON}|{_NO_CARD}", "-")
-        is_json = F.get_json_object(text, "$").isNotNull()
-        without_ids = F.when(is_json, exempt).otherwise(without_ids)
+        exempt = F.regexp_replace(_not_exempt(text), _NO_CARD, "-")
+        # of what is no JSON object every part is searched
+        without_ids = F.coalesce(exempt, without_ids)
     # each look is dearer than the one before it, and needed more seldom
     return text.rlike(_DIGITS) & text.rlike(_SUSPICIOUS) & without_ids.rlike(_SUSPICIOUS)
 
 
+def _not_exempt(text: Column) -> Column:
+    """All names and values of a JSON object but the exempt ones at its top; null of another text.
+
+    Of a number with an exponent the parser would give other digits than are written.
+    """
+    fields = F.map_entries(F.from_json(text, "map<string,string>"))
+    told = F.transform(
+        fields,
+        lambda field: F.when(field["key"].isin(list(EXEMPT_FIELDS)), "-").otherwise(
+            F.concat_ws(" ", field["key"], field["value"])
+        ),
+    )
+    return F.when(~text.rlike("[0-9][eE]"), F.array_join(told, " ; "))
+
+
 def _masked(text: Column) -> Column:
     """Replace whatever could hold a card number, in memory that grows with the text only."""
-    # two marks around each find, with nothing between them where it is exempt
-    marked = F.regexp_replace(text, rf"({_EXEMPT_IN_JSON}|{_NO_CARD})|({_RUN})", "$1\ue000$2\ue001")
-    masked = F.regexp_replace(
-        F.replace(marked, F.lit("\ue000\ue001"), F.lit("")), "\ue000[^\ue001]++\ue001", _MASK
-    )
+
+    def of(part: Column, left_alone: str) -> Column:
+        # two marks around each find, with nothing between them where it is left alone
+        marked = F.regexp_replace(part, rf"({left_alone})|({_RUN})", "$1\ue000$2\ue001")
+        found = F.replace(marked, F.lit("\ue000\ue001"), F.lit(""))
+        return F.regexp_replace(found, "\ue000[^\ue001]++\ue001", _MASK)
+
+    head = F.regexp_extract(text, _BEFORE_NESTED, 0)
+    rest = F.substr(text, F.length(head) + 1)
+    masked = F.concat(of(head, f"{_EXEMPT_IN_JSON}|{_NO_CARD}"), of(rest, _NO_CARD))
     without = F.replace(masked, F.lit(_MASK), F.lit(""))
     times = (F.length(masked) - F.length(without)) / len(_MASK)
     return F.struct(masked.alias("value"), times.cast("int").alias("redactions"))
@@ -153,11 +183,8 @@ def _joined_if_suspicious(text: Column, pieces: Column, is_csv: bool = False) ->
     skip = int(is_csv)
     joined = F.aggregate(
         pieces,
-        _unchanged(F.lit("")),
-        lambda state, piece: F.struct(
-            F.concat(state["value"], piece["value"]).alias("value"),
-            (state["redactions"] + piece["redactions"]).alias("redactions"),
-        ),
+        _piece(_unchanged(F.lit("")), F.lit(None).cast("string"), F.lit(0)),
+        _with_piece,
         lambda state: F.struct(
             state["value"].substr(F.lit(skip + 1), F.length(state["value"])).alias("value"),
             state["redactions"].alias("redactions"),
@@ -165,6 +192,30 @@ def _joined_if_suspicious(text: Column, pieces: Column, is_csv: bool = False) ->
     )
     found = F.when(F.length(text) > _MOST_SEARCHED, _masked(text)).otherwise(joined)
     return F.when(_is_suspicious(text, is_csv), found).otherwise(_unchanged(text))
+
+
+def _piece(found: Column, at_the_top: Column, opened: Column) -> Column:
+    """A piece as it becomes, as it stays at the top of an object, and what it opens; all three of
+    pieces that are joined: a piece too.
+    """
+    return F.struct(
+        found["value"].alias("value"),
+        found["redactions"].alias("redactions"),
+        at_the_top.alias("at_the_top"),
+        opened.alias("opened"),
+    )
+
+
+def _with_piece(joined: Column, piece: Column) -> Column:
+    is_exempt = (joined["opened"] == 1) & piece["at_the_top"].isNotNull()
+    value = F.when(is_exempt, piece["at_the_top"]).otherwise(piece["value"])
+    redactions = F.when(is_exempt, 0).otherwise(piece["redactions"])
+    return F.struct(
+        F.concat(joined["value"], value).alias("value"),
+        (joined["redactions"] + redactions).alias("redactions"),
+        joined["at_the_top"].alias("at_the_top"),
+        (joined["opened"] + piece["opened"]).alias("opened"),
+    )
 
 
 def _without_cards(piece: Column, quote: Column, key: bytes) -> Column:

@@ -48,6 +48,18 @@ CARDS: dict[str, tuple[str, str]] = {
         '{"note":"paid "amount":4111111111111111 x"}',
         f'{{"note":"paid "amount":{VISA} x"}}',
     ),
+    "in a nested field that is named as one of the contract": (
+        '{"user_id":4111111111111111,"billing":{"user_id":4111111111111111}}',
+        f'{{"user_id":4111111111111111,"billing":{{"user_id":"{VISA}"}}}}',
+    ),
+    "in a list of such fields": (
+        '{"of":[{"amount":"4111 1111 1111 1111"}],"amount":4222222222222}',
+        f'{{"of":[{{"amount":"{VISA}"}}],"amount":4222222222222}}',
+    ),
+    "behind a brace inside a string": (
+        '{"n":"}{","p":4111111111111111,"user_id":4111111111111111}',
+        f'{{"n":"}}{{","p":"{VISA}","user_id":4111111111111111}}',
+    ),
     "beside a UUID": (f'{{"n":"{UUID} 4111111111111111"}}', f'{{"n":"{UUID} {VISA}"}}'),
     "broken JSON": ("pan=4111111111111111;", f"pan={VISA};"),
     "not ASCII": ('{"n":"Bäckerei ☕ 4111111111111111"}', f'{{"n":"Bäckerei ☕ {VISA}"}}'),
@@ -78,6 +90,7 @@ LEFT_ALONE: dict[str, str] = {
     "amount": '{"amount": 4222222222222}',
     "amount as text": '{"amount":"4222222222222"}',
     "epoch milliseconds": '{"timestamp":"4222222222222"}',
+    "behind a nested value": '{"device":{"of":["x"]},"user_id":"4111111111111111"}',
     "merchant": '{"merchant_id":"4111111111111111"}',
     "nothing": "",
 }

@@ -22,6 +22,7 @@ SCHEMES = (
 PLACES = (
     '{{"note":"paid with {} today"}}', '{{"extra":{{"pan":"{}"}}}}', '{{"list":["a","{}"]}}',
     '{{"amount":100,"comment":"{}"}}', "pan={};", '{{"device":"a\\"b {}"}}', '{{"broken":"{}',
+    '{{"device":{{"user_id":"{}"}}}}', '{{"of":[{{"amount":"{}"}}]}}',
 )  # fmt: skip
 
 
