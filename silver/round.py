@@ -46,7 +46,7 @@ class Round:
     @cached_property
     def new(self) -> frozenset[Content]:
         """What this round is about."""
-        return self.arrived.keys() | self.ledger.held_back
+        return frozenset(self.arrived) | self.ledger.held_back
 
     @cached_property
     def undecided(self) -> frozenset[Content]:
