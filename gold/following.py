@@ -44,12 +44,16 @@ def follow(lake: Lakehouse, step: Callable[[Lakehouse], None]) -> None:
 def span_behind(lake: Lakehouse, position: int) -> Span | None:
     """What a follower at `position` has still to read; None where it has read everything.
 
+    One that runs on and on says so to its meter, too: it is behind until its next step.
+
     Raises:
         FollowerAheadError: the position is beyond Gold's newest version.
     """
     newest = newest_gold_version(lake)
     if position > newest:
         raise FollowerAheadError(GOLD_TRANSACTIONS.name, position, newest)
+    if lake.trigger.mode == "continuous":
+        lake.meter.stands_at(lake.spark, path_of(lake.config, GOLD_TRANSACTIONS), position)
     return None if position == newest else Span(position, newest)
 
 

@@ -127,7 +127,7 @@ class Lakehouse:
                 self.faults.append(fault)
                 raise
 
-        self.meter.follow(self.spark)
+        self.meter.follow(self.spark, is_endless=self.trigger.mode == "continuous")
         writer = rows.writeStream.foreachBatch(checked).queryName(self.job)
         writer = writer.option("checkpointLocation", self.checkpoint.path)
         if self.trigger.mode == "once":
