@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -24,6 +25,7 @@ _PUBLISHED = {
     # else any writer deletes old log files as it writes a checkpoint; `maintain` alone may delete
     "delta.enableExpiredLogCleanup": "false",
 }
+_COMMIT = re.compile(r"(\d{20})\.json")
 _WRITE = "spark.databricks.delta.write"
 _LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 
@@ -188,6 +190,17 @@ def first_commit_at(spark: SparkSession, path: str) -> datetime | None:
     actions = [json.loads(line) for line in text.split("\n") if line]
     info = next(each["commitInfo"] for each in actions if "commitInfo" in each)
     return datetime.fromtimestamp(info.get("inCommitTimestamp", info["timestamp"]) / 1000, UTC)
+
+
+def log_begins_at(spark: SparkSession, path: str) -> datetime:
+    """When the oldest commit was made that the log of a table still has (UTC)."""
+    context: Any = spark.sparkContext
+    folder = context._jvm.org.apache.hadoop.fs.Path(f"{path}/_delta_log")
+    files = folder.getFileSystem(context._jsc.hadoopConfiguration()).listStatus(folder)
+    names = (str(status.getPath().getName()) for status in files)
+    oldest = min(int(found[1]) for name in names if (found := _COMMIT.fullmatch(name)))
+    info = commit_info(spark, path, oldest)
+    return datetime.fromtimestamp(info["inCommitTimestamp"] / 1000, UTC)
 
 
 def _snapshot(spark: SparkSession, path: str) -> Any:
