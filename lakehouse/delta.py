@@ -194,12 +194,11 @@ def first_commit_at(spark: SparkSession, path: str) -> datetime | None:
 
 def log_begins_at(spark: SparkSession, path: str) -> datetime:
     """When the oldest commit was made that the log of a table still has (UTC)."""
-    context: Any = spark.sparkContext
-    folder = context._jvm.org.apache.hadoop.fs.Path(f"{path}/_delta_log")
-    files = folder.getFileSystem(context._jsc.hadoopConfiguration()).listStatus(folder)
-    names = (str(status.getPath().getName()) for status in files)
-    oldest = min(int(found[1]) for name in names if (found := _COMMIT.fullmatch(name)))
-    info = commit_info(spark, path, oldest)
+    # in order: a stream's log has hundreds of thousands, and each costs a call
+    files = _log(spark, path).listFrom(0)
+    while not (oldest := _COMMIT.fullmatch(files.next().getPath().getName())):
+        pass
+    info = commit_info(spark, path, int(oldest[1]))
     return datetime.fromtimestamp(info["inCommitTimestamp"] / 1000, UTC)
 
 

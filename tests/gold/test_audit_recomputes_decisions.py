@@ -13,7 +13,7 @@ import typer
 from gold.audit import audit
 from gold.questions import AsOfReport, DecisionsReport, RowsReport
 from lakehouse.context import Lakehouse
-from lakehouse.delta import commit_times, path_of
+from lakehouse.delta import commit_times, log_begins_at, path_of
 from lakehouse.errors import (
     DecisionsDifferError,
     FutureTimeError,
@@ -119,7 +119,11 @@ def test_a_version_that_is_kept_no_longer_is_told_from_one_that_never_was(
     append(silver, SILVER_POLICIES, GEO_BLOCK | {"version": 2})
     append(gold, GOLD_TRANSACTIONS, a_gold_row("t-1"))
     merge_gold(gold, a_gold_row("t-1", amount="5"))
+    path = path_of(lake.config, SILVER_POLICIES)
+    times = commit_times(lake.spark, path)
+    assert log_begins_at(lake.spark, path) == times[0]
     shortened(lake, SILVER_POLICIES, through=1)
+    assert log_begins_at(lake.spark, path) == times[2]
     shortened(lake, GOLD_TRANSACTIONS, through=1)
 
     with pytest.raises(VersionGoneError, match="no history is kept"):
