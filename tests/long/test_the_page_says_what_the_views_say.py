@@ -161,9 +161,16 @@ def test_a_label_is_as_old_as_it_was_then(lake: Lakehouse) -> None:
     assert labelled == [0, 2]
 
 
-def test_history_answers_as_time_travel_does(lake: Lakehouse) -> None:
+@pytest.fixture(scope="module")
+def remembered(lake: Lakehouse) -> Lakehouse:
+    """The same, with history: behind those that count how far it is behind."""
     with held_lease(lake.config, "record_history") as lease:
         record_history(replace(lake, job="record_history", lease=lease))
+    return lake
+
+
+def test_history_answers_as_time_travel_does(remembered: Lakehouse) -> None:
+    lake = remembered
     for version in (1, 2):
         rows = [
             rows_then(lake.spark, lake.config, version, by).select(*COLUMNS).collect()
@@ -173,17 +180,18 @@ def test_history_answers_as_time_travel_does(lake: Lakehouse) -> None:
         assert {row.user_id for row in rows[0]} == {None}
 
 
-def test_the_view_of_history_is_gold_at_each_of_its_versions(lake: Lakehouse) -> None:
-    found, columns = by_view(lake, (1, 2))
+def test_the_view_of_history_is_gold_at_each_of_its_versions(remembered: Lakehouse) -> None:
+    found, columns = by_view(remembered, (1, 2))
     # what waits for its payment is none of the view, and none is here
-    assert found == travelled(lake, (1, 2), columns)
+    assert found == travelled(remembered, (1, 2), columns)
     assert len(found) == len(FIRST) + len(FIRST) + 1
     assert {"amount", "decision", "settlement_status", "exceptions"} <= set(columns)
 
 
 def test_beyond_the_horizon_the_page_is_answered_from_history(
-    lake: Lakehouse, browser: Browser, tmp_path: Path
+    remembered: Lakehouse, browser: Browser, tmp_path: Path
 ) -> None:
+    lake = remembered
     by_travel = numbers_of(lake.spark, lake.config, "1", NOW)
     vacuumed(lake, GOLD_TRANSACTIONS)
     by_history = numbers_of(lake.spark, lake.config, "1", NOW)

@@ -61,7 +61,7 @@ def a_correction(name: str, content_hash: str) -> Row:
 def found(lake: Lakehouse, name: str) -> list[Row]:
     """All rows of a view or table, in one order."""
     rows = records_of(answered(lake.spark, lake.config, f"SELECT * FROM {name}"))
-    return sorted(rows, key=repr)
+    return sorted(rows, key=_place)
 
 
 def test_a_score_is_found_whatever_brought_it(lake_for: Opener) -> None:
@@ -110,4 +110,8 @@ def test_a_correction_is_resolved_once_silver_has_it_or_an_equal_one(lake_for: O
 def _both(lake: Lakehouse, *tables: Table) -> list[Row]:
     rows = [row for table in tables for row in found(lake, table.name)]
     assert rows
-    return sorted(rows, key=repr)
+    return sorted(rows, key=_place)
+
+
+def _place(row: Row) -> tuple[str, int]:
+    return row["coordinates"], row.get("revision", 0)
