@@ -15,13 +15,13 @@ from pyspark.sql import functions as F
 
 from gold.drift import AHEAD, UNEQUAL, Drift, Versions, compared, replace_equal, scanned
 from gold.following import NOTHING_YET, Span, changes_in, gold_table_id, newest_gold_version
-from gold.hot import hot_until, is_hot
 from gold.position import position_of
 from gold.serving import contents_of, items_of, tombstones_of
 from lakehouse.context import Lakehouse
 from lakehouse.dynamodb import push
 from lakehouse.errors import NotSyncedError, ServingDriftError
 from lakehouse.frames import Keep, keeping
+from lakehouse.hot import hot_until, is_hot
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.tables import GOLD_TRANSACTIONS

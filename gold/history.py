@@ -12,9 +12,6 @@ from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS
 
 FieldGroups = Mapping[str, Sequence[str]]
 
-GOLD_WITHOUT_PAYER = [name for name in GOLD_TRANSACTIONS.columns if name != "user_id"]
-"""Columns of Gold that history keeps; inside `contributions` the payer is missing as well."""
-
 _BEFORE = ("update_preimage", "delete")
 _AFTER = ("insert", "update_postimage")
 _SIDES = ("before", "after")
@@ -72,14 +69,6 @@ def without_payer(gold: DataFrame) -> DataFrame:
     """The same rows with no user id, neither in a column nor inside `contributions`."""
     anonymous = F.transform("contributions", lambda each: each.dropFields("user_id"))
     return gold.withColumn("contributions", anonymous).drop("user_id")
-
-
-def history_as_of(history: DataFrame, version: int) -> DataFrame:
-    """Gold as of one of its versions, one row per transaction: GOLD_WITHOUT_PAYER."""
-    row = F.struct(*GOLD_WITHOUT_PAYER)
-    latest = F.max_by(row, "gold_version").alias("latest")
-    known = history.where(F.col("gold_version") <= version)
-    return known.groupBy("transaction_id").agg(latest).select("latest.*")
 
 
 def _image(row: Column, kinds: Sequence[str]) -> Column:

@@ -53,8 +53,10 @@ from lakehouse.lease import awaited_lease
 from lakehouse.monitoring import log
 from lakehouse.tables import TABLES, Table
 
-# jobs that run and end, in the order of the flow; a stream compacts its own tables
 _MEANWHILE = 1_000  # versions, of a table that streams write while its log is looked at
+# Jobs that run and end, in the order of the flow. A stream keeps the lease of its tables: two of
+# Silver are compacted by Delta behind its commits (`autoCompact` in tables.py), Bronze of topics
+# and the quarantine of live by nobody; and none of them is vacuumed (docs/scale.md).
 _WRITERS = (
     "load_drops", "build_batch", "compare_paths", "consolidate", "record_history", "reconcile",
 )  # fmt: skip

@@ -32,7 +32,7 @@ from gold.following import (
     span_behind,
 )
 from gold.head import contradiction, signed, written
-from gold.history import counts_of, field_groups, history_as_of, history_rows
+from gold.history import counts_of, field_groups, history_rows
 from lakehouse.config import read_yaml
 from lakehouse.context import Batch, Lakehouse
 from lakehouse.errors import (
@@ -43,6 +43,7 @@ from lakehouse.errors import (
     VersionNotFoundError,
 )
 from lakehouse.heads import heads_of
+from lakehouse.history import history_as_of
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.records.gold import ChainLink

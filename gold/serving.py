@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from gold.hot import (
+from lakehouse.config import Config, GoldSettings
+from lakehouse.fold.rules import ExceptionRule
+from lakehouse.hot import (
     hot_until,
     is_disputed,
     is_hot,
@@ -16,8 +18,6 @@ from gold.hot import (
     paid_at,
     remembered_until,
 )
-from lakehouse.config import Config, GoldSettings
-from lakehouse.fold.rules import ExceptionRule
 from lakehouse.records.codes import Finality, Source, TransactionStatus
 from lakehouse.serving_item import OUTLIVED
 from lakehouse.tables import GOLD_TRANSACTIONS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -24,6 +25,7 @@ _PUBLISHED = {
     # else any writer deletes old log files as it writes a checkpoint; `maintain` alone may delete
     "delta.enableExpiredLogCleanup": "false",
 }
+_COMMIT = re.compile(r"(\d{20})\.json")
 _WRITE = "spark.databricks.delta.write"
 _LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 
@@ -188,6 +190,16 @@ def first_commit_at(spark: SparkSession, path: str) -> datetime | None:
     actions = [json.loads(line) for line in text.split("\n") if line]
     info = next(each["commitInfo"] for each in actions if "commitInfo" in each)
     return datetime.fromtimestamp(info.get("inCommitTimestamp", info["timestamp"]) / 1000, UTC)
+
+
+def log_begins_at(spark: SparkSession, path: str) -> datetime:
+    """When the oldest commit was made that the log of a table still has (UTC)."""
+    # in order: a stream's log has hundreds of thousands, and each costs a call
+    files = _log(spark, path).listFrom(0)
+    while not (oldest := _COMMIT.fullmatch(files.next().getPath().getName())):
+        pass
+    info = commit_info(spark, path, int(oldest[1]))
+    return datetime.fromtimestamp(info["inCommitTimestamp"] / 1000, UTC)
 
 
 def _snapshot(spark: SparkSession, path: str) -> Any:

@@ -11,14 +11,17 @@ import pytest
 from pyspark.sql import SparkSession
 
 from gold.following import Span, changes_in, gold_table_id
-from gold.hot import is_hot
 from gold.position import move_position, position_of
 from gold.serving import finality, latest_rows, pushed_items
 from gold.sync_dynamodb import sync_dynamodb
+from lakehouse.cli.lineage import traced
+from lakehouse.cli.links import Progress, Served, broken_links
 from lakehouse.config import DynamoDbSettings, GoldSettings, HotSettings
 from lakehouse.context import Lakehouse
 from lakehouse.dynamodb import ensure_table, lookup, push
 from lakehouse.errors import DynamoDbError, FollowerAheadError
+from lakehouse.hot import is_hot
+from lakehouse.serving import client
 from lakehouse.tables import GOLD_TRANSACTIONS, WAITING_DAY
 from tests.faulty_dynamodb import Fault, in_front_of
 from tests.gold.rows import (
@@ -125,6 +128,38 @@ def test_a_payment_is_hot_by_its_age_its_score_or_an_open_dispute(spark: SparkSe
     judged = frame(spark, GOLD_TRANSACTIONS, rows).withColumn("is_hot", is_hot(hot, NOW))
     found = {row.transaction_id: row.is_hot for row in judged.collect()}
     assert found == {name: expected for name, (_, expected) in cases.items()}
+
+
+def test_explain_asks_for_an_item_as_long_as_it_is_pushed(
+    lake_for: Opener, dynamodb: DynamoDbSettings
+) -> None:
+    gold = lake_for("consolidate")
+    # as on AWS: Gold serves for a shorter time than live does
+    cool = dynamodb.hot.model_copy(update={"days": 120})
+    settings = dynamodb.model_copy(update={"hot": cool, "retention_days": 400})
+    lake = _serving_from(lake_for("sync_dynamodb"), settings)
+    late, lately = (NOW - timedelta(days=days) for days in (200, 20))
+    append(
+        gold,
+        GOLD_TRANSACTIONS,
+        a_gold_row("loaded late", timestamp=late, event_date=late.date()),
+        a_gold_row("loaded", timestamp=lately, event_date=lately.date()),
+    )
+    sync_dynamodb(lake)
+
+    def not_served(name: str) -> list[str]:
+        found = traced(lake.spark, lake.config, name)
+        store = Served(lookup(settings, name), True, timedelta(days=settings.retention_days))
+        missing, _ = broken_links(found, Progress({}), store, NOW)
+        return [each for each in missing if "DynamoDB" in each]
+
+    assert lookup(settings, "loaded late") is None
+    assert not_served("loaded late") == []
+    assert not_served("loaded") == []
+    client(settings, 1).delete_item(
+        TableName=settings.table, Key={"transaction_id": {"S": "loaded"}}
+    )
+    assert ["no group `gold`" in each for each in not_served("loaded")] == [True]
 
 
 def test_what_cools_down_leaves_a_tombstone_that_no_replay_gets_past(
