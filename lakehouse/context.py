@@ -82,14 +82,20 @@ class Lakehouse:
         self.record.inputs[table.name] = told(after + 1, upto)
         return feed
 
-    def stream(self, table: Table, with_versions: bool = False) -> DataFrame:
+    def stream(
+        self, table: Table, with_versions: bool = False, is_bounded: bool = False
+    ) -> DataFrame:
         """New rows of an append-only table; `with_versions` adds Delta's `_commit_*` columns.
+
+        Where it `is_bounded`, a micro-batch is no larger than `trigger.max_batch_mb`, or one file.
 
         Without a checkpoint it begins with all rows. They have each its own version where the table
         still has all of its past; else they have the version that the table stands at.
         """
         reader, path = self.spark.readStream.format("delta"), self._ensured(table)
         self.meter.reads(self.spark, path)
+        if is_bounded:
+            reader = reader.option("maxBytesPerTrigger", f"{self.config.trigger.max_batch_mb}m")
         if with_versions:
             reader = reader.option("readChangeFeed", "true")
             # Delta asks for this version though a checkpoint says where to go on
