@@ -43,14 +43,17 @@ _CONTESTED = (ExceptionRule.STATUS_CONFLICT, ExceptionRule.MONEY_ON_DECLINED)
 def latest_rows(changes: DataFrame, config: Config) -> DataFrame:
     """Gold rows as the newest version in a change feed left them, with that `version`.
 
-    `lasts_until` is until when an item of an earlier version may lie in the store; null where there
-    was no such version, or it was never hot.
+    `lasts_until` is until when an item of an earlier version may lie in the store, which is no
+    shorter than the live group keeps it; null where there was no such version, or it was never hot.
     """
     row = F.struct(*GOLD_TRANSACTIONS.columns, F.col("_commit_version").alias("version"))
     is_there = F.col("_change_type").isin("insert", "update_postimage")
     reach = F.lit(timedelta(days=config.audit.horizon_days))
     # every version but the newest is in the feed as what the next one replaced
     lasts_until = F.when(~is_there, hot_until(config.dynamodb.hot) + reach)
+    # an item goes as a whole: an expiry of one group keeps what the other one says
+    of_live = F.timestamp_seconds(_live_expires_at(config))
+    kept_until = F.greatest("lasts_until", of_live)  # greatest passes over nulls
     return (
         changes.withColumn("lasts_until", lasts_until)
         .groupBy("transaction_id")
@@ -62,6 +65,7 @@ def latest_rows(changes: DataFrame, config: Config) -> DataFrame:
         )
         .where(F.col("latest").isNotNull())
         .select("latest.*", "lasts_until")
+        .withColumn("lasts_until", F.when(F.col("lasts_until").isNotNull(), kept_until))
     )
 
 

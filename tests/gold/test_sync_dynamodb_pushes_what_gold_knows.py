@@ -266,6 +266,34 @@ def test_an_item_that_live_keeps_longer_costs_one_request(
     }  # fmt: skip
 
 
+def test_what_live_keeps_longer_than_gold_is_hot_does_not_stay_as_it_was(
+    lake_for: Opener, dynamodb: DynamoDbSettings, spark: SparkSession
+) -> None:
+    """Of conf/aws.yaml, ten times as long: refunded when Gold's own items would be gone."""
+    hot = HotSettings(days=1200, score_from=Decimal("0.8"), scored_days=4000, disputed_days=4000)
+    aws = dynamodb.model_copy(update={"hot": hot, "retention_days": 4000})
+    gold, opened = lake_for("consolidate"), _serving_from(lake_for("sync_dynamodb"), aws)
+    ensure_table(dynamodb)
+    kept_by_live = int((MORNING + timedelta(days=4000)).timestamp())
+    pushed(spark, dynamodb, an_item("live and gold", expires_at=kept_by_live))
+    of_log = [a_contribution(source="BATCH_LOG")]
+    log_alone = a_gold_row("log alone", contributions=of_log, **SETTLED)
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("live and gold", **SETTLED), log_alone)
+    sync_dynamodb(opened)
+
+    refunded = {"settlement_status": "REFUNDED", "refunded_amount": "1200"}
+    merge_gold(gold, *[
+        row | refunded for row in (a_gold_row("live and gold", **SETTLED), log_alone)
+    ])  # fmt: skip
+    late = replace(opened, clock=lambda: MORNING + timedelta(days=2500))
+    sync_dynamodb(late)
+    item, of_gold = lookup(dynamodb, "live and gold"), lookup(dynamodb, "log alone")
+    assert item is not None and of_gold is not None
+    assert (item["gold"], item["gold_version"]) == ({"cooled": True}, 2)
+    assert item["expires_at"] == kept_by_live
+    assert of_gold["gold_version"] == 1, "such an item is gone by then: it needs no tombstone"
+
+
 def test_a_push_that_fails_is_taken_up_again_from_the_same_position(
     lake_for: Opener, dynamodb: DynamoDbSettings
 ) -> None:
