@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 

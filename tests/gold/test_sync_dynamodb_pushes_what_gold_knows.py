@@ -21,6 +21,7 @@ from lakehouse.dynamodb import ensure_table, lookup, push
 from lakehouse.errors import DynamoDbError, FollowerAheadError
 from lakehouse.tables import GOLD_TRANSACTIONS, WAITING_DAY
 from tests.faulty_dynamodb import Fault, in_front_of
+from tests.gold.horizon import shortened
 from tests.gold.rows import (
     MORNING,
     Row,
@@ -292,6 +293,35 @@ def test_what_live_keeps_longer_than_gold_is_hot_does_not_stay_as_it_was(
     assert (item["gold"], item["gold_version"]) == ({"cooled": True}, 2)
     assert item["expires_at"] == kept_by_live
     assert of_gold["gold_version"] == 1, "such an item is gone by then: it needs no tombstone"
+
+
+def test_a_position_that_was_lost_behind_a_shortened_log_is_found_by_pushing_all(
+    lake_for: Opener, dynamodb: DynamoDbSettings
+) -> None:
+    gold = lake_for("consolidate")
+    lake = _serving_from(lake_for("sync_dynamodb"), dynamodb)
+    a_month_ago = NOW - timedelta(days=30)
+    old = a_gold_row("old", timestamp=a_month_ago, event_date=a_month_ago.date())
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("a"), a_gold_row("b"), old)
+    sync_dynamodb(lake)
+    merge_gold(gold, a_gold_row("a", **SETTLED))
+    merge_gold(gold, a_gold_row("c"))
+    lake.checkpoint.delete()
+    shortened(lake, GOLD_TRANSACTIONS, through=1)
+
+    cool = dynamodb.model_copy(update={"hot": dynamodb.hot.model_copy(update={"days": 10})})
+    lake = _serving_from(lake, cool)
+    sync_dynamodb(lake)
+    items = {each: lookup(dynamodb, each) or {} for each in ("a", "b", "c", "old")}
+    assert {item["gold_version"] for item in items.values()} == {3}
+    assert items["a"]["gold"]["settlement_status"] == "SETTLED"
+    assert items["old"]["gold"] == {"cooled": True}
+    assert position_of(lake, gold_table_id(lake)) == 3
+
+    merge_gold(gold, a_gold_row("b", **SETTLED))
+    sync_dynamodb(lake)
+    item = lookup(dynamodb, "b")
+    assert item is not None and item["gold_version"] == 4
 
 
 def test_a_push_that_fails_is_taken_up_again_from_the_same_position(
