@@ -33,7 +33,6 @@ from gold.following import (
 )
 from gold.head import contradiction, signed, written
 from gold.history import counts_of, field_groups, history_as_of, history_rows
-from lakehouse.config import read_yaml
 from lakehouse.context import Lakehouse
 from lakehouse.errors import (
     BeyondKnownHistoryError,
@@ -42,6 +41,7 @@ from lakehouse.errors import (
     HistoryBrokenError,
     VersionNotFoundError,
 )
+from lakehouse.fold.precedence import load_precedence
 from lakehouse.heads import heads_of
 from lakehouse.job import run
 from lakehouse.monitoring import log
@@ -157,7 +157,7 @@ def _append_history(lake: Lakehouse, span: Span, behind: int) -> bool:
 
 
 def _history_of(lake: Lakehouse, span: Span) -> DataFrame:
-    groups = field_groups(read_yaml(lake.config.rules.precedence))
+    groups = field_groups(load_precedence(lake.config.rules.precedence))
     return changes_in(lake, span).transform(history_rows(groups))
 
 

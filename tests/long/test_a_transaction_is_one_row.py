@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
+from gold.consolidate import consolidate
+from gold.money import total_items
 from lakehouse.context import Lakehouse
 from lakehouse.delta import path_of
 from lakehouse.tables import (
@@ -141,6 +143,24 @@ def test_what_is_wrong_of_its_day_or_far_from_it_finds_its_payment(lake_for: Ope
     assert gold["disputed late"].settlement_status == "CHARGEBACK"
     assert gold["scored late"].score_source == "TOPIC"
     assert changed_after(lake, version) == gold.keys() - {"untouched"}
+
+
+def test_live_and_batch_dated_far_apart_are_told_until_they_are_healed(lake_for: Opener) -> None:
+    lake = lake_for("consolidate")
+    append(lake, SILVER_LIVE_TRANSACTIONS, a_live_event("far apart"), a_live_event("once"))
+    consolidated(lake)
+    a_month_later = MIDNIGHT + timedelta(days=30)
+    append(lake, SILVER_BATCH_TRANSACTIONS, a_batch_row("far apart", **_at(a_month_later)))
+    consolidated(lake)
+
+    def told() -> list[tuple[Any, ...]]:
+        found = total_items(lake.read(GOLD_TRANSACTIONS)).where("kind IS NOT NULL")
+        return [tuple(each) for each in found.select("name", "kind", "cases", "gap").collect()]
+
+    assert told() == [("far apart", "DOUBLED", 1, 1000)]
+    consolidate(lake, heal=True)
+    assert told() == []
+    assert rows_of(lake).keys() == {"far apart", "once"}
 
 
 def files_by_day(lake: Lakehouse) -> dict[Any, set[str]]:

@@ -23,7 +23,7 @@ from gold.record_history import (
     gold_as_of,
     record_history,
 )
-from lakehouse.config import Config, read_yaml
+from lakehouse.config import Config
 from lakehouse.context import Lakehouse, Trigger
 from lakehouse.delta import latest_version, path_of
 from lakehouse.errors import (
@@ -32,6 +32,7 @@ from lakehouse.errors import (
     HistoryBrokenError,
     OvertakenError,
 )
+from lakehouse.fold.precedence import load_precedence
 from lakehouse.tables import (
     GOLD_HISTORY_CHAIN,
     GOLD_TRANSACTION_HISTORY,
@@ -116,7 +117,7 @@ def test_a_history_row_names_the_field_groups_that_changed(
             "_commit_timestamp": F.lit(MORNING),
         }
     )
-    groups = field_groups(read_yaml(config.rules.precedence))
+    groups = field_groups(load_precedence(config.rules.precedence))
     found = changes.transform(history_rows(groups)).orderBy("gold_version").collect()
     assert [row.changed_groups for row in found] == [
         ["money", "payment_facts", "score", "transaction_status"],  # those that have a value
