@@ -88,8 +88,10 @@ def delivered_controls(lake: Lakehouse) -> list[Control]:
 def control_of(kind: str, day: str, text: str) -> Control | None:
     """Read one file; None where it is no control file, or its folder is no day."""
     said = sent_totals(text)
+    if said is None:
+        return None
     try:
-        return said and Control(kind, date.fromisoformat(day), said.rows, said.amount)
+        return Control(kind, date.fromisoformat(day), said.rows, said.amount)
     except ValueError:
         return None
 
