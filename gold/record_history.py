@@ -87,7 +87,7 @@ def gold_as_of(lake: Lakehouse, version: int) -> DataFrame:
 
 def _record_new_versions(lake: Lakehouse) -> None:
     # before anything is read: of runs that are not alone any more, one appends what both have read
-    behind = {table: lake.turn(table) for table in (GOLD_TRANSACTION_HISTORY, GOLD_HISTORY_CHAIN)}
+    of_history, of_chain = lake.turn(GOLD_TRANSACTION_HISTORY), lake.turn(GOLD_HISTORY_CHAIN)
     newest = _newest_link(lake)
     position = newest.gold_version if newest else NOTHING_YET
     span = span_behind(lake, position)
@@ -98,14 +98,14 @@ def _record_new_versions(lake: Lakehouse) -> None:
     table_id = gold_table_id(lake)
     if newest:
         _check_signed(lake, newest, table_id)
-    found_rows = _append_history(lake, span, behind[GOLD_TRANSACTION_HISTORY])
+    found_rows = _append_history(lake, span, of_history)
     _check_recorded(lake, span, found_rows)
     links = _links(lake, span, newest)
     # the head first: the chain never has an end that nobody signed, whenever this run dies
     _sign(lake, links[-1], table_id)
     rows = [one.model_dump() for one in links]
     chained = lake.spark.createDataFrame(rows, GOLD_HISTORY_CHAIN.schema)
-    lake.append(chained, GOLD_HISTORY_CHAIN, behind=behind[GOLD_HISTORY_CHAIN])
+    lake.append(chained, GOLD_HISTORY_CHAIN, behind=of_chain)
     changed = sum(one.rows_changed for one in links)
     log("recorded", job=lake.job, version=span.upto, rows=changed)
 

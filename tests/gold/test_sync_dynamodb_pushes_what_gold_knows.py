@@ -138,7 +138,11 @@ def test_what_cools_down_leaves_a_tombstone_that_no_replay_gets_past(
     )
     long_ago, lately = NOW - timedelta(days=60), NOW - timedelta(days=20)
     old = {"timestamp": long_ago, "event_date": long_ago.date()}
-    ancient = {"timestamp": NOW - timedelta(days=200), "event_date": date(2025, 8, 21)}
+    half_a_year_ago = NOW - timedelta(days=200)
+    ancient = {
+        "timestamp": half_a_year_ago, "event_date": date(2025, 8, 21),
+        "contributions": [a_contribution(event_time=half_a_year_ago)],
+    }  # fmt: skip
     disputed = {"settlement_status": "CHARGEBACK", "chargeback_amount": "1200",
                 "settled_amount": "1200", "last_money_at": lately}  # fmt: skip
     append(

@@ -27,7 +27,7 @@ from lakehouse.lease import held_lease
 from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.conftest import LOCAL, NOON, override
 from tests.gold.horizon import shortened
-from tests.gold.rows import MORNING, a_gold_row, append, merge_gold
+from tests.gold.rows import MORNING, a_contribution, a_gold_row, append, merge_gold
 
 Opener = Callable[[str], Lakehouse]
 
@@ -92,7 +92,9 @@ def test_an_item_that_a_smaller_hot_left_behind_is_found_and_becomes_a_tombstone
 ) -> None:
     # years, for the store deletes what expired by its own clock
     gold, long_ago = lake_for("consolidate"), MORNING - timedelta(days=1500)
-    old = {"timestamp": long_ago, "event_date": long_ago.date()}
+    # of a payment with a live event, the sync knows that live keeps its item
+    of_log = a_contribution(source="BATCH_LOG", event_time=long_ago)
+    old = {"timestamp": long_ago, "event_date": long_ago.date(), "contributions": [of_log]}
     append(gold, GOLD_TRANSACTIONS, a_gold_row("old", **old))
     generous, strict = (
         dynamodb.model_copy(update={"hot": dynamodb.hot.model_copy(update={"days": days})})
