@@ -35,7 +35,7 @@ def days_of_interest(sets: DataFrame) -> DataFrame:
     """
     own = F.filter(
         F.transform("contributions", lambda c: c["payment_date"]),
-        # Silver took any date once, and a day of the year 0 is none in Python
+        # Silver took any date once
         lambda day: day.between(F.lit(_FIRST), F.lit(_LAST)),
     )
     of_events = F.transform("contributions", lambda c: F.to_date(c["event_time"]))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from delta import exceptions
 from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -25,6 +26,17 @@ _PUBLISHED = {
     # else any writer deletes old log files as it writes a checkpoint; `maintain` alone may delete
     "delta.enableExpiredLogCleanup": "false",
 }
+CONFLICTS = (
+    exceptions.DeltaConcurrentModificationException,
+    exceptions.ConcurrentWriteException,
+    exceptions.MetadataChangedException,
+    exceptions.ProtocolChangedException,
+    exceptions.ConcurrentAppendException,
+    exceptions.ConcurrentDeleteReadException,
+    exceptions.ConcurrentDeleteDeleteException,
+    exceptions.ConcurrentTransactionException,
+)
+"""How Delta refuses a commit that another one has overtaken: in Python these are no kin."""
 _WRITE = "spark.databricks.delta.write"
 _LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 

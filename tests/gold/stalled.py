@@ -95,9 +95,11 @@ class Phases:
         observed = jvm.org.apache.spark.sql.delta
         phases = observed.fuzzer.OptimisticTransactionPhases.forName("observed")
         observer = observed.fuzzer.PhaseLockingTransactionExecutionObserver(phases)
+        nobody = getattr(getattr(observed, "NoOpTransactionExecutionObserver$"), "MODULE$")
+        observer.setNextObserver(nobody, True)  # of the transactions behind it
         observed.TransactionExecutionObserver.setObserver(observer)
         for phase in (phases.initialPhase(), phases.preparePhase()):
-            _let_through(phase)
+            phase.entryBarrier().unblock()
         return cls(phases)
 
     def stands_before_its_commit(self) -> bool:
@@ -108,9 +110,5 @@ class Phases:
         """Let it commit, if Delta does."""
         rest = self.phases
         for phase in (rest.commitPhase(), rest.backfillPhase(), rest.postCommitPhase()):
-            _let_through(phase)
-
-
-def _let_through(phase: Any) -> None:
-    phase.entryBarrier().unblock()
-    phase.exitBarrier().unblock()
+            phase.entryBarrier().unblock()
+        rest.postCommitPhase().exitBarrier().unblock()

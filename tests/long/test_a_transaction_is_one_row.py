@@ -121,7 +121,7 @@ def test_only_what_is_new_in_silver_is_read(lake_for: Opener) -> None:
 
 def test_what_is_wrong_of_its_day_or_far_from_it_finds_its_payment(lake_for: Opener) -> None:
     lake = lake_for("consolidate")
-    absurd = {"dated at the end of time": date.max, "dated in the year one": date.min}
+    absurd = {"dated at the end of time": date.max, "dated long ago": date(1600, 1, 1)}
     payments = ["dated wrongly", *absurd, "disputed late", "scored late", "untouched"]
     append(lake, SILVER_LIVE_TRANSACTIONS, *[a_live_event(each) for each in payments])
     consolidated(lake)
