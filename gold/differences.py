@@ -90,7 +90,7 @@ class Rules:
     @property
     def groups(self) -> FieldGroups:
         """Columns of each field group."""
-        return field_groups(self.precedence.model_dump())
+        return field_groups(self.precedence)
 
     def row_of(self, transaction_id: str, contributions: Iterable[Contribution]) -> Row:
         """The row that a set is."""

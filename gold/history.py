@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from lakehouse.fold.precedence import Precedence
 from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS
 
 FieldGroups = Mapping[str, Sequence[str]]
@@ -17,9 +17,9 @@ _AFTER = ("insert", "update_postimage")
 _SIDES = ("before", "after")
 
 
-def field_groups(precedence: Mapping[str, Any]) -> FieldGroups:
-    """Columns of each field group, from the content of conf/precedence.yaml."""
-    return {group: rules["fields"] for group, rules in precedence.items()}
+def field_groups(precedence: Precedence) -> FieldGroups:
+    """Columns of each field group of conf/precedence.yaml."""
+    return {name: getattr(precedence, name).fields for name in type(precedence).model_fields}
 
 
 def history_rows(groups: FieldGroups) -> Callable[[DataFrame], DataFrame]:

@@ -13,7 +13,6 @@ from datetime import UTC, timedelta
 from typing import Annotated
 
 import typer
-from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
@@ -33,6 +32,7 @@ from gold.maintenance import (
 )
 from lakehouse.context import Lakehouse
 from lakehouse.delta import (
+    CONFLICTS,
     exists,
     forget_old_log,
     latest_version,
@@ -175,7 +175,7 @@ def _under_lease(
 def _outcome(lake: Lakehouse, table: Table, kept_days: float) -> Upkeep | LeftAlone:
     try:
         return _maintain_table(lake, table, kept_days)
-    except DeltaConcurrentModificationException:
+    except CONFLICTS:
         # a writer that had lost its lease: what it wrote stands, and the next run compacts
         return LeftAlone(table.name, "another writer changed it meanwhile; run maintain again")
     except (FollowerBehindError, FollowerAheadError) as fault:
