@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Annotated
 
@@ -15,8 +17,12 @@ from bench.enrichment import enrichment, growth
 from bench.freshness import freshness
 from bench.ingestion import ingestion
 from bench.place import own_lake, own_place, own_topics
+from bench.steady_runs import steady_runs
 from bench.sync import sync
+from lakehouse.config import Config
 from lakehouse.monitoring import configure_logging, finish
+
+Place = Callable[[], AbstractContextManager[Config]]
 
 SIZES = (100_000, 300_000, 1_000_000)  # of a log, below the one that is asked for
 
@@ -33,6 +39,7 @@ class Figure(StrEnum):
     SYNC = "sync"
     GOLD = "gold"
     LARGER_GOLD = "larger-gold"
+    STEADY_RUNS = "steady-runs"
     AUDITS = "audits"
 
 
@@ -51,29 +58,28 @@ def bench(
     items: Annotated[
         int, typer.Option(min=100, help="Changed transactions that DynamoDB is told of.")
     ] = 20_000,
+    runs: Annotated[
+        int, typer.Option(min=20, help="Small consolidations, with maintenance every ten.")
+    ] = 100,
     rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 2,
 ) -> None:
     """Measure what the platform costs beside the bare engine."""
     wanted = figures or list(Figure)
-    # first: these need no service, and a heap that nothing else has filled
-    if Figure.BATCH in wanted:
-        with own_lake() as config:
-            batch_index(config, [*(size for size in SIZES if size < records), records], rounds)
-    if Figure.ONE_DAY in wanted:
-        with own_lake() as config:
-            one_day_of_thirty(config, records, rounds)
-    if Figure.SYNC in wanted:
-        with own_place() as config:
-            sync(config, items, rounds)
-    if Figure.GOLD in wanted:
-        with own_lake() as config:
-            merges(config, gold, rounds)
-    if Figure.LARGER_GOLD in wanted:
-        with own_lake() as config:
-            larger_table(config, larger_gold, rounds)
-    if Figure.AUDITS in wanted:
-        with own_place() as config:
-            audits(config)
+    # first: these need no stream, and a heap that nothing else has filled
+    sizes = [*(size for size in SIZES if size < records), records]
+    apart: Mapping[Figure, tuple[Place, Callable[[Config], None]]] = {
+        Figure.BATCH: (own_lake, lambda config: batch_index(config, sizes, rounds)),
+        Figure.ONE_DAY: (own_lake, lambda config: one_day_of_thirty(config, records, rounds)),
+        Figure.SYNC: (own_place, lambda config: sync(config, items, rounds)),
+        Figure.GOLD: (own_lake, lambda config: merges(config, gold, rounds)),
+        Figure.LARGER_GOLD: (own_lake, lambda config: larger_table(config, larger_gold, rounds)),
+        Figure.STEADY_RUNS: (own_lake, lambda config: steady_runs(config, runs)),
+        Figure.AUDITS: (own_place, audits),
+    }
+    for figure, (place, measure) in apart.items():
+        if figure in wanted:
+            with place() as config:
+                measure(config)
     if not {Figure.INGESTION, Figure.ENRICHMENT, Figure.GROWTH, Figure.FRESHNESS} & set(wanted):
         return
     with own_place() as config:
@@ -81,9 +87,9 @@ def bench(
             freshness(config, rate, seconds, warm_up=60)
     with own_place() as config:
         if Figure.GROWTH in wanted:
-            apart = own_topics(config, "growth")
-            fill(apart, history, days=70)
-            growth(apart, history)
+            of_growth = own_topics(config, "growth")
+            fill(of_growth, history, days=70)
+            growth(of_growth, history)
         if {Figure.INGESTION, Figure.ENRICHMENT}.intersection(wanted):
             fill(config, records)
         if Figure.INGESTION in wanted:

@@ -61,11 +61,11 @@ class Assumptions:
         0.7  # of a broker: retention lets go of whole segments, and a peak needs room
     )
     # counted from the code: subjects of each metric, 48 partitions among them
-    metrics: int = 250
+    metrics: int = 270
     broker_metrics: int = 250  # PER_TOPIC_PER_BROKER, three brokers
     flushes_a_second: float = 3 / 10  # three streams, metrics.flush_seconds
-    # what `alerts check` asks in a round: 80 subjects, four figures each, if each is billed
-    figures_a_round: int = 320
+    # what `alerts check` asks in a round: 92 subjects, four figures each, if each is billed
+    figures_a_round: int = 368
     lists_a_round: int = 10
     round_seconds: float = 60.0
     alarm_metrics: int = 11

@@ -68,6 +68,13 @@ def money(
     return payments.select("transaction_id", event.alias("contribution"))
 
 
+def live(spark: SparkSession, config: Config, days: range, per_day: int) -> DataFrame:
+    """(transaction_id, contribution): the event of the topic of so many payments of these days."""
+    payments = _payments(spark, config, days, per_day)
+    event = _contribution(Source.LIVE_EVENT, F.lit("live"), **_facts())
+    return payments.select("transaction_id", event.alias("contribution"))
+
+
 def write_gold(rows: DataFrame, path: str) -> None:
     """Append rows as consolidation leaves them: one file for each partition."""
     by = GOLD_TRANSACTIONS.partitioned_by

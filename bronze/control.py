@@ -6,13 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bronze.faults import Fault
 from lakehouse.decision.currency import minor_digits
 from lakehouse.records.codes import DropFault
+from lakehouse.totals import SentTotals, sent_totals
 
 NOT_ISO = "in codes that are not of ISO 4217"
 """All other codes: a file may have as many as rows."""
@@ -38,23 +36,6 @@ class Totals:
         return Totals(self.rows + other.rows, amount, foreign_rows)
 
 
-class _Control(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    rows: int | None = None
-    # bounded: a sum of greater ones would leave the range of decimals
-    amount: dict[str, Annotated[Decimal, Field(max_digits=38)]] | None = None
-
-    def by_code(self) -> dict[str, Decimal] | None:
-        """Amounts by ISO 4217 code; all others as one."""
-        if self.amount is None:
-            return None
-        sums: dict[str, Decimal] = defaultdict(Decimal)
-        for code, amount in self.amount.items():
-            sums[code if code in minor_digits() else NOT_ISO] += amount
-        return sums
-
-
 def unmet(
     control: str | Fault | None, found: Totals, uncounted: Sequence[str] = ()
 ) -> Fault | None:
@@ -65,27 +46,34 @@ def unmet(
     """
     if control is None or isinstance(control, Fault):
         return control
-    try:
-        expected = _Control.model_validate_json(control)
-    except ValidationError:
+    expected = sent_totals(control)
+    if expected is None:
         expects = '{"rows": n, "amount": {"USD": "123400"}}'
         return Fault(DropFault.CONTROL_MALFORMED, f"_CONTROL.json is not {expects}")
     miss = _miss(expected, found, uncounted)
     return Fault(DropFault.CONTROL_UNMET, miss) if miss else None
 
 
-def _miss(expected: _Control, found: Totals, uncounted: Sequence[str]) -> str | None:
+def _miss(expected: SentTotals, found: Totals, uncounted: Sequence[str]) -> str | None:
     if uncounted:
         others = len(uncounted) - _MOST_NAMED
         names = ", ".join(uncounted[:_MOST_NAMED]) + (f" and {others} more" if others > 0 else "")
         return f"_CONTROL.json counts {names} too, which cannot be counted"
     if expected.rows is not None and expected.rows != found.rows:
         return f"_CONTROL.json says {expected.rows} rows, the files have {found.rows}"
-    amount = expected.by_code()
-    if amount is None:
+    if expected.amount is None:
         return None
+    amount = _by_code(expected.amount)
     for code in sorted({*amount, *found.amount}):
         says, have = amount.get(code, Decimal(0)), found.amount.get(code, Decimal(0))
         if says != have:
             return f"_CONTROL.json says {says} {code}, the files have {have}"
     return None
+
+
+def _by_code(amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Amounts by ISO 4217 code; all others as one."""
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for code, amount in amounts.items():
+        sums[code if code in minor_digits() else NOT_ISO] += amount
+    return sums

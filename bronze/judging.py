@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from bronze.landing import LandedDay, LandedFile
 from bronze.manifest import Content, Judgement, Release
 from lakehouse.errors import DropNotReleasableError
 from lakehouse.records.codes import DropFault, Verdict
-from lakehouse.tables import DROPS
+from lakehouse.tables import BRONZE_DROP_FILES, DROPS
 
 MOST_MISPLACED = 100
 """So many files in wrong places have a row in the manifest; the others are counted only."""
@@ -80,6 +81,25 @@ def judged_day(
         for file in day.files
         if file.path in pending
     ]
+
+
+def deliveries(touched: Sequence[Judgement], news: Sequence[Judgement]) -> dict[str, int]:
+    """Files that came since the last run, and rows that came once more, by table and standing.
+
+    `touched` are files of a content that is loaded already, and among the `news`. What waits is not
+    delivered yet; of rows that are new Silver has still to tell.
+    """
+    came = Counter(judgement.verdict for judgement in news)
+    files = BRONZE_DROP_FILES.name
+    counts = {
+        f"{files} ACCEPTED": came[Verdict.LOADED] - len(touched),
+        f"{files} REFUSED": came[Verdict.HELD],
+        f"{files} DUPLICATE": len(touched),
+    }
+    again: Counter[str] = Counter()
+    for judgement in touched:
+        again[f"{DROPS[judgement.file.kind].name} DUPLICATE"] += judgement.row_count
+    return counts | again
 
 
 def require_unreplaced(released: Release | None, pending: Mapping[str, Content]) -> None:

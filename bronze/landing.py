@@ -18,10 +18,10 @@ from pyspark.sql import SparkSession
 
 from bronze.causes import cause_of
 from lakehouse.errors import LandingNotListedError
+from lakehouse.totals import MOST_BYTES
 
 COMPLETE = "_SUCCESS"
 CONTROL = "_CONTROL.json"
-_MOST_TEXT = 1_048_576
 _PLACE = re.compile(r"([^/]+)/date=(\d{4}-\d{2}-\d{2})/([^/]+)")
 _ENDINGS = {
     ".csv": "csv", ".csv.gz": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet",
@@ -137,7 +137,7 @@ class Landing:
     def text(self, location: str) -> str:
         """The text of a small file; of a great one, as much of it as a control file may have."""
         with self._opened(location) as stream:
-            return self._first_bytes(stream, _MOST_TEXT).decode("utf-8", errors="replace")
+            return self._first_bytes(stream, MOST_BYTES).decode("utf-8", errors="replace")
 
     def head(self, file: LandedFile, size: int) -> bytes:
         """So many first bytes of a file, unpacked."""

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from bronze.faults import Fault
 from bronze.judging import (
     MOST_MISPLACED,
+    deliveries,
     judged_day,
     merged,
     misplaced_judgements,
@@ -83,7 +84,7 @@ def load_drops(
     if news:
         rows = manifest_rows(files, news, manifest.after(lake.clock()))
         lake.append(rows, to=BRONZE_DROP_FILES)
-    _report(lake.job, judgements, len(touched), len(misplaced))
+    _report(lake.job, judgements, touched, news, len(misplaced))
 
 
 def _paths(days: Sequence[LandedDay], misplaced: Sequence[LandedFile]) -> set[str]:
@@ -92,10 +93,17 @@ def _paths(days: Sequence[LandedDay], misplaced: Sequence[LandedFile]) -> set[st
     return placed | {file.path for file in misplaced}
 
 
-def _report(job: str, judgements: Sequence[Judgement], touched: int, misplaced: int) -> None:
+def _report(
+    job: str,
+    judgements: Sequence[Judgement],
+    touched: Sequence[Judgement],
+    news: Sequence[Judgement],
+    misplaced: int,
+) -> None:
     verdicts = [judgement.verdict for judgement in judgements]
     counts = {str(verdict).lower(): verdicts.count(verdict) for verdict in Verdict}
-    log("drops", job=job, counts=counts | {"touched": touched})
+    counts |= {"touched": len(touched), **deliveries(touched, news)}
+    log("drops", job=job, counts=counts)
     if misplaced:
         where = "landing/ has files outside of KIND/date=YYYY-MM-DD/, which nobody reads"
         unnamed = max(0, misplaced - MOST_MISPLACED)

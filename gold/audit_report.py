@@ -9,8 +9,9 @@ from datetime import date, datetime
 from typing import Any
 
 from gold.as_of import Standing
-from gold.deciding import AuditedDecision, DecisionReport, Difference
+from gold.deciding import AuditedDecision, DecisionReport
 from gold.differences import TransactionChange
+from gold.proving import Difference
 from gold.questions import AsOfReport, DecisionsReport, DifferenceReport, RowsReport
 
 Report = DecisionsReport | DecisionReport | AsOfReport | DifferenceReport | RowsReport
@@ -95,8 +96,8 @@ def _of_one(decision: AuditedDecision) -> Iterator[str]:
         yield from _differing(found, f"{source} gives", "  ")
     for each in decision.untold:
         yield (
-            f"  CANNOT BE TOLD {each.field}: recorded {_word(each.recorded)}, the oldest policies "
-            f"left give {_word(each.recomputed)}"
+            f"  CANNOT BE TOLD {each.field}: recorded {_word(each.recorded)}, what may have been "
+            f"known gives {_word(each.recomputed)}"
         )
 
 

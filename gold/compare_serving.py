@@ -14,14 +14,21 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from gold.drift import AHEAD, UNEQUAL, Drift, Versions, compared, replace_equal, scanned
-from gold.following import NOTHING_YET, Span, changes_in, gold_table_id, newest_gold_version
-from gold.hot import hot_until, is_hot
+from gold.following import (
+    NOTHING_YET,
+    Span,
+    changes_in,
+    gold_table_id,
+    kept_behind,
+    newest_gold_version,
+)
 from gold.position import position_of
 from gold.serving import contents_of, items_of, tombstones_of
 from lakehouse.context import Lakehouse
 from lakehouse.dynamodb import push
 from lakehouse.errors import NotSyncedError, ServingDriftError
 from lakehouse.frames import Keep, keeping
+from lakehouse.hot import hot_until, is_hot
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.tables import GOLD_TRANSACTIONS
@@ -196,7 +203,10 @@ class Look:
         return self._dated(keep(of_hot.unionByName(of_cold).unionByName(of_none)))
 
     def _dated(self, drifting: DataFrame) -> DataFrame:
-        """UNEQUAL items become stale where Gold has changed them since, else differing."""
+        """UNEQUAL items become stale where Gold has changed them since, else differing.
+
+        What lies behind Gold's change feed tells nothing: a change of then counts as none.
+        """
         is_unequal = F.col("kind") == UNEQUAL
         oldest = drifting.where(is_unequal).agg(F.min("seen_version").alias("version")).first()
         if oldest is None or oldest["version"] is None:
@@ -212,10 +222,14 @@ class Look:
         )  # fmt: skip
 
     def _changed_behind(self, version: int) -> DataFrame:
-        """Transactions that changed behind a version, and in which last: `changed_in`."""
-        if version >= self.versions.compared:
+        """Transactions that changed behind a version, and in which last: `changed_in`.
+
+        As far as Gold's change feed reaches back.
+        """
+        after = max(version, kept_behind(self.lake))
+        if after >= self.versions.compared:
             return self.gold.limit(0).select("transaction_id", F.col("version").alias("changed_in"))
-        feed = changes_in(self.lake, Span(version, self.versions.compared))
+        feed = changes_in(self.lake, Span(after, self.versions.compared))
         last = F.max("_commit_version").alias("changed_in")
         return feed.groupBy("transaction_id").agg(last)
 

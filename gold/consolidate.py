@@ -91,7 +91,7 @@ def fold_into_gold(lake: Lakehouse, rows: DataFrame, derived: Derivation) -> Non
         interest = days_of_interest(new).collect()
         if not interest:
             return
-        behind, gold = lake.version(GOLD_TRANSACTIONS), lake.read(GOLD_TRANSACTIONS)
+        behind, gold = lake.turn(GOLD_TRANSACTIONS), lake.read(GOLD_TRANSACTIONS)
         keys = new.select("transaction_id", is_stray())
         if sum(day.sets for day in interest) <= _BROADCAST_UP_TO:
             keys = F.broadcast(keys)
@@ -116,7 +116,7 @@ def heal_gold(lake: Lakehouse, derived: Derivation) -> None:
         OvertakenError: another run has changed Gold meanwhile.
     """
     with keeping() as keep:
-        behind, gold = lake.version(GOLD_TRANSACTIONS), lake.read(GOLD_TRANSACTIONS)
+        behind, gold = lake.turn(GOLD_TRANSACTIONS), lake.read(GOLD_TRANSACTIONS)
         wrong = keep(wrong_transactions(gold, derived)).select("transaction_id")
         rows = gold.join(broadcast_if_few(wrong), "transaction_id", "left_semi")
         _commit(lake, keep(healed(rows, derived)), behind)
@@ -136,7 +136,7 @@ def _commit(lake: Lakehouse, changed: DataFrame, behind: int) -> None:
         merge = merge.whenMatchedUpdateAll()
     # all columns of Gold, that is: those of LOCATED are none of it
     merge.whenNotMatchedInsertAll("NOT s.is_removal").execute()
-    ensure_committed(gold, GOLD_TRANSACTIONS.name)
+    ensure_committed(gold.toDF().sparkSession, GOLD_TRANSACTIONS.name)
 
 
 def _places(located: DataFrame) -> set[Place]:

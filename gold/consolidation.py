@@ -18,6 +18,9 @@ from lakehouse.tables import WAITING_DAY
 Days = tuple[date, date]
 Place = tuple[date, str | None]
 
+_FIRST, _LAST = WAITING_DAY, date.max
+"""No payment is of a day outside of these."""
+
 LOCATED = ("located_date", "located_region", "is_removal")
 """Beside Gold's columns in a change: the partition of the row it replaces (null: none), and
 whether that row only goes away."""
@@ -30,7 +33,11 @@ def days_of_interest(sets: DataFrame) -> DataFrame:
     A set's own days are the payment dates that it knows; one that knows none (a score, a money
     event without `transaction_date`) asks around the days of its events instead.
     """
-    own = F.array_compact(F.transform("contributions", lambda c: c["payment_date"]))
+    own = F.filter(
+        F.transform("contributions", lambda c: c["payment_date"]),
+        # Silver took any date once
+        lambda day: day.between(F.lit(_FIRST), F.lit(_LAST)),
+    )
     of_events = F.transform("contributions", lambda c: F.to_date(c["event_time"]))
     asked = sets.select(
         "transaction_id", is_stray(), own.alias("own"), of_events.alias("of_events")
@@ -72,8 +79,19 @@ def days_to_search(interest: Iterable[tuple[date, bool]], settings: GoldSettings
     window = timedelta(days=settings.locate_window_days)
     horizon = timedelta(days=settings.dispute_horizon_days)
     waiting = (WAITING_DAY, WAITING_DAY)
-    around = {(day - (window if is_own else horizon), day + window) for day, is_own in interest}
+    around = {
+        (_moved(day, -(window if is_own else horizon)), _moved(day, window))
+        for day, is_own in interest
+    }
     return _joined(sorted({waiting, *around}))
+
+
+def _moved(day: date, by: timedelta) -> date:
+    """A day so far away, or the last one that there may be in that direction."""
+    try:
+        return min(max(day + by, _FIRST), _LAST)
+    except OverflowError:
+        return _FIRST if by < timedelta(0) else _LAST
 
 
 def within(stretches: Sequence[Days]) -> Column:
@@ -172,7 +190,7 @@ def _none() -> Column:
 def _joined(stretches: Sequence[Days]) -> list[Days]:
     joined: list[Days] = []
     for first, last in stretches:
-        if joined and first <= joined[-1][1] + timedelta(days=1):
+        if joined and first - joined[-1][1] <= timedelta(days=1):
             joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
         else:
             joined.append((first, last))

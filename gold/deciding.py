@@ -27,6 +27,7 @@ from gold.auditing import KnownRules, as_json, differences_in, recomputed
 from gold.differences import row_of_json
 from gold.knowledge import (
     Book,
+    KnownThen,
     books_then,
     committed,
     is_there,
@@ -34,6 +35,7 @@ from gold.knowledge import (
     regions_known,
     rules_known,
 )
+from gold.proving import Difference, Proof, Tried, proof_of, with_doubtful_scores
 from gold.selection import Selection
 from lakehouse.context import Lakehouse
 from lakehouse.decision import DECIDED, Known, PolicyBook, Regions, decide, is_derived
@@ -54,8 +56,6 @@ _TOLD = (
     "rules_version", "coordinates", "transaction_status",
 )  # fmt: skip
 _IN_GOLD = tuple(Decision.model_fields)
-_BY_POLICIES = {"velocity", "policies", "policy_flags", "policy_flag", "recommended_action"}
-"""What of a decision depends on the policies that were known."""
 
 
 class Outcome(StrEnum):
@@ -67,15 +67,6 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One field that comes out otherwise; values as text."""
-
-    field: str
-    recorded: str | None
-    recomputed: str | None
-
-
-@dataclass(frozen=True)
 class AuditedDecision:
     """One decision as it was recorded, and what it should have been."""
 
@@ -83,7 +74,7 @@ class AuditedDecision:
     is_first: bool  # the one that the gateway goes by, and Gold's
     by_evidence: list[Difference]  # from the score, velocity, policy versions, rules it recorded
     by_knowledge: list[Difference]  # from what was known then, read again
-    untold: list[Difference]  # from the oldest policies left, where those of then are gone
+    untold: list[Difference]  # from what may have been known or not: see `proving.Proof`
     policies_in_force: list[str]
     policies_version: int | None  # of the table silver.policies, by which it was decided again
     notes: list[str]
@@ -194,43 +185,43 @@ class _Again:
         notes = []
         if until is None:
             notes.append(
-                "the log of silver.live_transactions does not reach back to its commit: of scores, "
-                "only the one that it used is read again"
+                "the log of silver.live_transactions does not reach back to its commit: what was "
+                "known is what was there when it was decided, and the score that it used"
             )
-        differences, book = self._by_knowledge(row, until)
-        untold: list[Difference] = []
-        if book and book.is_after_gone:
-            notes.append(
-                f"policies are those of version {book.table_version} of silver.policies: an "
-                "earlier one, which may have been read, is beyond time travel"
-            )
-            # what came after the decision may be why
-            untold = [each for each in differences if each.field in _BY_POLICIES]
+        proof = self._by_knowledge(row, until)
+        book = proof.book
         told = {name: _plain(row[name]) for name in _TOLD} | {"committed_at": until}
         return AuditedDecision(
-            told, is_first, self._evidence[row["event_id"]],
-            [each for each in differences if each not in untold], untold,
-            book.in_force if book else [], book.table_version if book else None, notes,
+            told, is_first, self._evidence[row["event_id"]], proof.differences, proof.untold,
+            book.in_force if book else [], book.table_version if book else None,
+            [*notes, *proof.notes],
         )  # fmt: skip
 
-    def _by_knowledge(
-        self, row: Row, until: datetime | None
-    ) -> tuple[list[Difference], Book | None]:
-        """What comes out otherwise, by the policies of then that come nearest."""
+    def _by_knowledge(self, row: Row, until: datetime | None) -> Proof:
+        """What comes out otherwise by what was known, and what of that is proven."""
         if self._rules.of(row["rules_version"]) is None:
-            return [Difference("rules_version", row["rules_version"], None)], None
-        best: tuple[list[Difference], Book | None] = ([], None)
+            return Proof(None, [Difference("rules_version", row["rules_version"], None)])
+        tried: list[Tried] = []
+        in_doubt: dict[int | None, Known | None] = {}
         for book in books_then(self._lake, _utc(row["timestamp"]), _utc(row["decided_at"]), until):
-            found = self._by_book(row, book)
-            if best[1] is None or len(found) < len(best[0]):
-                best = found, book
-            if not found:
+            known = self._known(row, book)
+            in_doubt[book.table_version] = known.in_doubt
+            tried.append(Tried(book, self._by_book(row, book, known.surely)))
+            if not tried[-1].differences:
                 break
-        return best
+        proof = proof_of(tried)
+        assert proof.book is not None  # it was decided by one
+        doubtful = in_doubt[proof.book.table_version]
+        if proof.differences or doubtful is None:
+            return proof
+        return with_doubtful_scores(proof, self._by_book(row, proof.book, doubtful))
 
-    def _by_book(self, row: Row, book: Book) -> list[Difference]:
+    def _known(self, row: Row, book: Book) -> KnownThen:
         decision = self._decisions.where(F.col("event_id") == row["event_id"])
-        known: Known = known_then(self._lake, decision, book.policies.longest_window_seconds)
+        window = book.policies.longest_window_seconds
+        return known_then(self._lake, decision, window, self._keep)
+
+    def _by_book(self, row: Row, book: Book, known: Known) -> list[Difference]:
         rules = self._rules.of(row["rules_version"])
         assert rules is not None  # looked at before
         region = F.when(~is_derived(self._regions), F.lit("region"))

@@ -13,12 +13,23 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    MapType,
+    StructType,
+)
+
 from gold.history import FieldGroups, field_groups
 from lakehouse.fold.precedence import Precedence
 from lakehouse.fold.pure import derive
 from lakehouse.fold.transitions import Transitions
 from lakehouse.fold.wins import wins_of
 from lakehouse.records.gold import Contribution
+from lakehouse.tables import GOLD_TRANSACTIONS
 
 Row = Mapping[str, Any]
 _NO_FACT = ("transaction_id", "contributions", "winners")
@@ -79,7 +90,7 @@ class Rules:
     @property
     def groups(self) -> FieldGroups:
         """Columns of each field group."""
-        return field_groups(self.precedence.model_dump())
+        return field_groups(self.precedence)
 
     def row_of(self, transaction_id: str, contributions: Iterable[Contribution]) -> Row:
         """The row that a set is."""
@@ -88,11 +99,33 @@ class Rules:
 
 
 def row_of_json(text: str | None) -> Row | None:
-    """A Gold row as Spark writes it as JSON; numbers keep their digits."""
-    if text is None:
-        return None
-    row: Row = json.loads(text, parse_float=Decimal)
+    """A Gold row as Spark writes it as JSON: `json_row` of Gold's columns."""
+    return None if text is None else json_row(text, GOLD_TRANSACTIONS.schema)
+
+
+def json_row(text: str, columns: StructType) -> Row:
+    """A row of these columns, or of some, as Spark writes it as JSON.
+
+    Decimals are such also where they are whole, and keep their digits; instants and days are texts.
+    """
+    row: Row = _as_declared(json.loads(text, parse_float=Decimal), columns)
     return row
+
+
+def _as_declared(value: Any, kind: DataType) -> Any:
+    match kind:
+        case StructType() if isinstance(value, dict):
+            kinds = {field.name: field.dataType for field in kind}
+            return {name: _as_declared(each, kinds[name]) for name, each in value.items()}
+        case ArrayType() if isinstance(value, list):
+            return [_as_declared(each, kind.elementType) for each in value]
+        case MapType() if isinstance(value, dict):
+            return {name: _as_declared(each, kind.valueType) for name, each in value.items()}
+        case DecimalType() if isinstance(value, int):
+            return Decimal(value)
+        case DoubleType() | FloatType() if isinstance(value, Decimal):
+            return float(value)
+    return value
 
 
 def contributions_of(row: Row | None) -> dict[_Key, Contribution]:

@@ -41,7 +41,8 @@ class Drift(StrEnum):
     MISSING = "missing"  # a hot payment has no item
     EXTRA = "extra"  # Gold has no such payment
     STALE = "stale"  # of a version that Gold has changed since, and the sync has passed
-    DIFFERING = "differing"  # of its newest version, with other content or too near an expiry
+    DIFFERING = "differing"  # of its newest version, with other content or too near an expiry; or
+    # of one so old that Gold's change feed cannot tell whether it is stale
     BACKWARDS = "backwards"  # of a version that Gold has not (any more): nothing can replace it
 
 

@@ -26,8 +26,9 @@ from gold.chain import (
 )
 from gold.file_hashes import hashes_of
 from gold.following import commit_file
-from gold.history import GOLD_WITHOUT_PAYER, history_as_of, without_payer
+from gold.history import without_payer
 from lakehouse.context import Lakehouse
+from lakehouse.history import GOLD_WITHOUT_PAYER, history_as_of
 from lakehouse.records.gold import ChainLink
 from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS
 

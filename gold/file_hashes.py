@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError
 
-from gold.following import hadoop_path
 from lakehouse.context import Lakehouse
 from lakehouse.delta import path_of
+from lakehouse.files import hadoop_path
 from lakehouse.tables import GOLD_TRANSACTIONS
 
 _AT_ONCE = 8
@@ -33,7 +33,7 @@ def hashes_of(lake: Lakehouse, paths: Iterable[str]) -> dict[str, str | None]:
 def _hash_of(lake: Lakehouse, path: str) -> str | None:
     # the log writes a path as part of an address
     place = f"{path_of(lake.config, GOLD_TRANSACTIONS)}/{unquote(path)}"
-    file, files = hadoop_path(lake, place)
+    file, files = hadoop_path(lake.spark, place)
     try:
         if files.getScheme() == "file":
             # Hadoop's own reader refuses a changed byte by its checksum, where we want to name it

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from lakehouse.fold.precedence import Precedence
 from lakehouse.tables import GOLD_TRANSACTION_HISTORY, GOLD_TRANSACTIONS
 
 FieldGroups = Mapping[str, Sequence[str]]
-
-GOLD_WITHOUT_PAYER = [name for name in GOLD_TRANSACTIONS.columns if name != "user_id"]
-"""Columns of Gold that history keeps; inside `contributions` the payer is missing as well."""
 
 _BEFORE = ("update_preimage", "delete")
 _AFTER = ("insert", "update_postimage")
 _SIDES = ("before", "after")
 
 
-def field_groups(precedence: Mapping[str, Any]) -> FieldGroups:
-    """Columns of each field group, from the content of conf/precedence.yaml."""
-    return {group: rules["fields"] for group, rules in precedence.items()}
+def field_groups(precedence: Precedence) -> FieldGroups:
+    """Columns of each field group of conf/precedence.yaml."""
+    return {name: getattr(precedence, name).fields for name in type(precedence).model_fields}
 
 
 def history_rows(groups: FieldGroups) -> Callable[[DataFrame], DataFrame]:
@@ -72,14 +69,6 @@ def without_payer(gold: DataFrame) -> DataFrame:
     """The same rows with no user id, neither in a column nor inside `contributions`."""
     anonymous = F.transform("contributions", lambda each: each.dropFields("user_id"))
     return gold.withColumn("contributions", anonymous).drop("user_id")
-
-
-def history_as_of(history: DataFrame, version: int) -> DataFrame:
-    """Gold as of one of its versions, one row per transaction: GOLD_WITHOUT_PAYER."""
-    row = F.struct(*GOLD_WITHOUT_PAYER)
-    latest = F.max_by(row, "gold_version").alias("latest")
-    known = history.where(F.col("gold_version") <= version)
-    return known.groupBy("transaction_id").agg(latest).select("latest.*")
 
 
 def _image(row: Column, kinds: Sequence[str]) -> Column:

@@ -24,6 +24,7 @@ from lakehouse.decision import (
     load_rules,
 )
 from lakehouse.delta import commit_times, exists, path_of
+from lakehouse.frames import Keep
 from lakehouse.pinned import Pinned
 from lakehouse.records.codes import RuleKind
 from lakehouse.tables import (
@@ -42,13 +43,29 @@ _SCORES = (
 
 @dataclass(frozen=True)
 class Book:
-    """silver.policies as of one version; `is_after_gone`: one that may have been read is gone."""
+    """silver.policies as of one version, and why that it agrees would prove nothing.
+
+    `is_after_gone`: an earlier one, which may have been read, is gone. `is_later`: it came after
+    the decision was committed; where nobody knows when that was, after it was decided.
+    """
 
     table_version: int | None  # null: there was no such table
     committed_at: datetime | None  # UTC
     is_after_gone: bool
+    is_later: bool
     policies: PolicyBook
     in_force: list[str]  # POLICY_ID version NUMBER, at the payment's time
+
+
+@dataclass(frozen=True)
+class KnownThen:
+    """What was known for a decision, and what may have been: with scores of which nothing tells.
+
+    Null: there is no such score.
+    """
+
+    surely: Known
+    in_doubt: Known | None
 
 
 def rules_known(lake: Lakehouse) -> KnownRules:
@@ -90,9 +107,11 @@ def committed(lake: Lakehouse, decisions: DataFrame) -> DataFrame:
     return decisions.withColumn("known_from", F.col("decided_at")).join(commits, "event_id", "left")
 
 
-def known_then(lake: Lakehouse, decision: DataFrame, look_back_seconds: int) -> Known:
+def known_then(
+    lake: Lakehouse, decision: DataFrame, look_back_seconds: int, keep: Keep
+) -> KnownThen:
     """What live knew when it took one decision (a frame of one row, as `committed` gives it)."""
-    row = decision.select("transaction_id", "user_id", "decided_at", "event_date",
+    row = decision.select("transaction_id", "user_id", "decided_at", "known_until", "event_date",
                           "timestamp", "inference_time").first()  # fmt: skip
     assert row is not None  # the decision itself
     window = lake.config.gold.locate_window_days
@@ -110,8 +129,17 @@ def known_then(lake: Lakehouse, decision: DataFrame, look_back_seconds: int) -> 
         is_near |= F.col("event_date").between(F.lit(day - around), F.lit(day + around))
     if row["inference_time"] is not None:
         is_near |= F.col("event_date") == F.lit(row["inference_time"].astimezone(UTC).date())
-    scores = _scores(lake, row["transaction_id"], is_near, row["decided_at"].astimezone(UTC))
-    return known_by_then(decision, payments, scores, window)
+    since = row["decided_at"].astimezone(UTC)
+    found, complete_since = _scores(lake, row["transaction_id"], is_near, since)
+    until = row["known_until"] and row["known_until"].astimezone(UTC)
+    if until is not None and complete_since <= until:
+        return KnownThen(known_by_then(decision, payments, found, window), None)
+    scores = keep(found)
+    surely, in_doubt = (
+        known_by_then(decision, payments, scores, window, in_doubt=each) for each in (False, True)
+    )
+    are_there = in_doubt.scores.count() > surely.scores.count()
+    return KnownThen(surely, in_doubt if are_there else None)
 
 
 def books_then(
@@ -119,15 +147,15 @@ def books_then(
 ) -> Iterator[Book]:
     """Policies as they can have been read for a decision: each version of the table that stood.
 
-    Those between `decided_at` and its commit (`until`, null: not known), oldest first, that differ
-    in what was in force at `paid_at`. Where one of them is beyond time travel, the oldest version
-    left is told instead, as that. Its rows of before the decision would prove nothing: they have
-    the day on which their file was delivered, and not when they were published, and lose their
-    intervals to what comes later.
+    Those between `decided_at` and its commit (`until`, null: not known, and so all until today),
+    oldest first, that differ in what was in force at `paid_at`. Where one of them is beyond time
+    travel, the oldest version left is told instead, as that. Its rows of before the decision would
+    prove nothing: they have the day on which their file was delivered, and not when they were
+    published, and lose their intervals to what comes later.
     """
     if not is_there(lake, SILVER_POLICIES):
         empty = lake.spark.createDataFrame([], SILVER_POLICIES.schema)
-        yield Book(None, None, False, PolicyBook.of(empty), [])
+        yield Book(None, None, False, False, PolicyBook.of(empty), [])
         return
     commits = sorted(commit_times(lake.spark, path_of(lake.config, SILVER_POLICIES)).items())
     ends = [at for _, at in commits[1:]]
@@ -156,7 +184,9 @@ def books_then(
         if content not in seen:
             seen.add(content)
             names = [f"{p.policy_id} version {p.version}" for p in in_force]
-            yield Book(version, at, is_gone_before, policies, names)
+            # version 0 creates the table: it says what was known when there was none
+            is_later = at > (until or decided_at) and version > 0
+            yield Book(version, at, is_gone_before, is_later, policies, names)
 
 
 def _in_force(paid_at: datetime) -> Column:
@@ -164,17 +194,27 @@ def _in_force(paid_at: datetime) -> Column:
     return has_begun & F.coalesce(F.col("effective_to") > F.lit(paid_at), F.lit(True))
 
 
-def _scores(lake: Lakehouse, transaction_id: str, is_near: Column, since: datetime) -> DataFrame:
-    """Scores of the transaction, with when they were committed; null: before its first decision."""
+def _scores(
+    lake: Lakehouse, transaction_id: str, is_near: Column, since: datetime
+) -> tuple[DataFrame, datetime]:
+    """Scores of the transaction, with `committed_at` and `committed_by`, as `known_by_then` asks.
+
+    And from when on, at or after `since`, the log tells of all commits.
+    """
     if not is_there(lake, SILVER_FRAUD_SCORES):
         empty = lake.spark.createDataFrame([], SILVER_FRAUD_SCORES.schema)
-        return empty.select(*_SCORES).withColumn("committed_at", F.lit(None).cast("timestamp"))
+        nothing = F.lit(None).cast("timestamp")
+        times = [nothing.alias("committed_at"), nothing.alias("committed_by")]
+        return empty.select(*_SCORES, *times), since
     pinned = Pinned.now(lake, [SILVER_FRAUD_SCORES])
     is_own = F.col("transaction_id") == transaction_id
     commits = pinned.commits(SILVER_FRAUD_SCORES, since).where(is_own & is_near)
     first = commits.groupBy("identity").agg(F.min("committed_at").alias("committed_at"))
     known = pinned.read(SILVER_FRAUD_SCORES).where(is_own & is_near).select(*_SCORES)
-    return known.join(first, "identity", "left")
+    complete_since = pinned.commits_since(SILVER_FRAUD_SCORES, since)
+    committed_by = F.coalesce("committed_at", F.lit(complete_since))
+    dated = known.join(first, "identity", "left").withColumn("committed_by", committed_by)
+    return dated, complete_since
 
 
 def _recorded(lake: Lakehouse, kind: RuleKind) -> list[tuple[str, str]]:

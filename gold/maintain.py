@@ -13,7 +13,6 @@ from datetime import UTC, timedelta
 from typing import Annotated
 
 import typer
-from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
@@ -33,6 +32,7 @@ from gold.maintenance import (
 )
 from lakehouse.context import Lakehouse
 from lakehouse.delta import (
+    CONFLICTS,
     exists,
     forget_old_log,
     latest_version,
@@ -53,8 +53,10 @@ from lakehouse.lease import awaited_lease
 from lakehouse.monitoring import log
 from lakehouse.tables import TABLES, Table
 
-# jobs that run and end, in the order of the flow; a stream compacts its own tables
 _MEANWHILE = 1_000  # versions, of a table that streams write while its log is looked at
+# Jobs that run and end, in the order of the flow. A stream keeps the lease of its tables: two of
+# Silver are compacted by Delta behind its commits (`autoCompact` in tables.py), Bronze of topics
+# and the quarantine of live by nobody; and none of them is vacuumed (docs/scale.md).
 _WRITERS = (
     "load_drops", "build_batch", "compare_paths", "consolidate", "record_history", "reconcile",
 )  # fmt: skip
@@ -173,7 +175,7 @@ def _under_lease(
 def _outcome(lake: Lakehouse, table: Table, kept_days: float) -> Upkeep | LeftAlone:
     try:
         return _maintain_table(lake, table, kept_days)
-    except DeltaConcurrentModificationException:
+    except CONFLICTS:
         # a writer that had lost its lease: what it wrote stands, and the next run compacts
         return LeftAlone(table.name, "another writer changed it meanwhile; run maintain again")
     except (FollowerBehindError, FollowerAheadError) as fault:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gold.following import NOTHING_YET, hadoop_path, newest_gold_version
+from gold.following import NOTHING_YET, newest_gold_version
 from lakehouse.context import Lakehouse
 from lakehouse.errors import FollowerAheadError
+from lakehouse.files import hadoop_path
 from lakehouse.tables import GOLD_TRANSACTIONS
 
 _PREFIX = "through-"
@@ -57,7 +58,7 @@ def _names_in(folder: Any, files: Any) -> list[str]:
 
 
 def _folder(lake: Lakehouse, *table_id: str) -> tuple[Any, Any]:
-    return hadoop_path(lake, "/".join((lake.config.lake.checkpoints, lake.job, *table_id)))
+    return hadoop_path(lake.spark, "/".join((lake.config.lake.checkpoints, lake.job, *table_id)))
 
 
 def _marker(folder: Any, version: int) -> Any:

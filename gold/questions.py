@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -23,9 +22,8 @@ from gold.as_of import (
     standing_at,
 )
 from gold.auditing import as_json, as_json_texts, recomputed
-from gold.differences import Row, Rules, TransactionChange, changed, row_of_json
+from gold.differences import Row, Rules, TransactionChange, changed, json_row, row_of_json
 from gold.evidence import UNREADABLE, is_gone
-from gold.history import GOLD_WITHOUT_PAYER
 from gold.knowledge import is_there, rules_known
 from gold.selection import Selection, has_values
 from lakehouse.context import Lakehouse
@@ -39,6 +37,7 @@ from lakehouse.errors import (
 )
 from lakehouse.fold.precedence import load_precedence
 from lakehouse.fold.transitions import load_transitions
+from lakehouse.history import GOLD_WITHOUT_PAYER
 from lakehouse.tables import (
     GOLD_TRANSACTION_HISTORY,
     GOLD_TRANSACTIONS,
@@ -100,6 +99,9 @@ def rows_as_of(lake: Lakehouse, asked: Moment, selection: Selection, limit: int)
     standing = standing_at(lake, asked)
 
     def report(then: GoldThen) -> AsOfReport:
+        if not limit:
+            # to show none is no reason to sort them
+            return AsOfReport(standing, then.answered_by, then.notes, _counted(then.rows), [])
         ordered = as_json_texts(then.rows.orderBy("transaction_id").limit(limit + 1)).collect()
         rows = [row for text in ordered if (row := row_of_json(text["row"])) is not None]
         count = then.rows.count() if len(rows) > limit else len(rows)
@@ -255,6 +257,12 @@ def _of_user(
     return whom.of_these(sorted(ids)), notes
 
 
+def _counted(rows: DataFrame) -> int:
+    """How many rows, by the foot of each file: by the log alone, none would be missed."""
+    found = rows.agg(F.sum(F.lit(1))).first()
+    return (found and found[0]) or 0
+
+
 def _named(standing: Standing) -> str:
     return f"{GOLD_TRANSACTIONS.name} at version {standing.version}"
 
@@ -280,4 +288,5 @@ def _found(count: int, where: str, transactions: list[str] | None) -> None:
 
 
 def _shown(rows: DataFrame, limit: int) -> list[dict[str, Any]]:
-    return [json.loads(row["row"]) for row in as_json_texts(rows.limit(limit)).collect()]
+    texts = as_json_texts(rows.limit(limit)).collect()
+    return [dict(json_row(each["row"], rows.schema)) for each in texts]

@@ -32,9 +32,8 @@ from gold.following import (
     span_behind,
 )
 from gold.head import contradiction, signed, written
-from gold.history import counts_of, field_groups, history_as_of, history_rows
-from lakehouse.config import read_yaml
-from lakehouse.context import Batch, Lakehouse
+from gold.history import counts_of, field_groups, history_rows
+from lakehouse.context import Lakehouse
 from lakehouse.errors import (
     BeyondKnownHistoryError,
     FollowerAheadError,
@@ -42,7 +41,9 @@ from lakehouse.errors import (
     HistoryBrokenError,
     VersionNotFoundError,
 )
+from lakehouse.fold.precedence import load_precedence
 from lakehouse.heads import heads_of
+from lakehouse.history import history_as_of
 from lakehouse.job import run
 from lakehouse.monitoring import log
 from lakehouse.records.gold import ChainLink
@@ -62,6 +63,7 @@ def record_history(lake: Lakehouse) -> None:
         HeadContradictsError: the chain is not the one that was signed.
         HistoryBrokenError: history has other rows of a new version than Gold's change feed.
         HeadNotKeptError: the place of signed heads does not answer.
+        OvertakenError: another run has recorded meanwhile; the next one goes on behind it.
     """
     follow(lake, _record_new_versions)
 
@@ -85,6 +87,8 @@ def gold_as_of(lake: Lakehouse, version: int) -> DataFrame:
 
 
 def _record_new_versions(lake: Lakehouse) -> None:
+    # before anything is read: of runs that are not alone any more, one appends what both have read
+    of_history, of_chain = lake.turn(GOLD_TRANSACTION_HISTORY), lake.turn(GOLD_HISTORY_CHAIN)
     newest = _newest_link(lake)
     position = newest.gold_version if newest else NOTHING_YET
     span = span_behind(lake, position)
@@ -95,16 +99,14 @@ def _record_new_versions(lake: Lakehouse) -> None:
     table_id = gold_table_id(lake)
     if newest:
         _check_signed(lake, newest, table_id)
-    # a run that is not alone any more writes the same batch: Delta skips the second
-    batch = Batch(table_id, span.upto)
-    found_rows = _append_history(lake, span, batch)
+    found_rows = _append_history(lake, span, of_history)
     _check_recorded(lake, span, found_rows)
     links = _links(lake, span, newest)
     # the head first: the chain never has an end that nobody signed, whenever this run dies
     _sign(lake, links[-1], table_id)
     rows = [one.model_dump() for one in links]
-    lake.append(lake.spark.createDataFrame(rows, GOLD_HISTORY_CHAIN.schema), GOLD_HISTORY_CHAIN,
-                batch)  # fmt: skip
+    chained = lake.spark.createDataFrame(rows, GOLD_HISTORY_CHAIN.schema)
+    lake.append(chained, GOLD_HISTORY_CHAIN, behind=of_chain)
     changed = sum(one.rows_changed for one in links)
     log("recorded", job=lake.job, version=span.upto, rows=changed)
 
@@ -143,7 +145,7 @@ def _key(lake: Lakehouse) -> bytes:
     return secret(lake.config.history.signing_key).encode("utf-8")
 
 
-def _append_history(lake: Lakehouse, span: Span, batch: Batch) -> bool:
+def _append_history(lake: Lakehouse, span: Span, behind: int) -> bool:
     """Append what history lacks of the span; whether it had rows of it, or of later, before."""
     # a run that died between its two appends left history ahead of the chain; what it appended
     # is complete up to its last version, and the rest begins behind that
@@ -151,12 +153,12 @@ def _append_history(lake: Lakehouse, span: Span, batch: Batch) -> bool:
     recorded = max(found, span.after)
     if recorded < span.upto:
         rows = _history_of(lake, Span(recorded, span.upto))
-        lake.append(rows, GOLD_TRANSACTION_HISTORY, batch)
+        lake.append(rows, GOLD_TRANSACTION_HISTORY, behind=behind)
     return found > span.after
 
 
 def _history_of(lake: Lakehouse, span: Span) -> DataFrame:
-    groups = field_groups(read_yaml(lake.config.rules.precedence))
+    groups = field_groups(load_precedence(lake.config.rules.precedence))
     return changes_in(lake, span).transform(history_rows(groups))
 
 

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from gold.hot import (
+from lakehouse.config import Config, GoldSettings
+from lakehouse.fold.rules import ExceptionRule
+from lakehouse.hot import (
     hot_until,
     is_disputed,
     is_hot,
@@ -16,8 +18,6 @@ from gold.hot import (
     paid_at,
     remembered_until,
 )
-from lakehouse.config import Config, GoldSettings
-from lakehouse.fold.rules import ExceptionRule
 from lakehouse.records.codes import Finality, Source, TransactionStatus
 from lakehouse.serving_item import OUTLIVED
 from lakehouse.tables import GOLD_TRANSACTIONS
@@ -43,14 +43,13 @@ _CONTESTED = (ExceptionRule.STATUS_CONFLICT, ExceptionRule.MONEY_ON_DECLINED)
 def latest_rows(changes: DataFrame, config: Config) -> DataFrame:
     """Gold rows as the newest version in a change feed left them, with that `version`.
 
-    `lasts_until` is until when an item of an earlier version may lie in the store; null where there
-    was no such version, or it was never hot.
+    `lasts_until` is until when an item of an earlier version may lie in the store, which is no
+    shorter than the live group keeps it; null where there was no such version, or it was never hot.
     """
     row = F.struct(*GOLD_TRANSACTIONS.columns, F.col("_commit_version").alias("version"))
     is_there = F.col("_change_type").isin("insert", "update_postimage")
-    reach = F.lit(timedelta(days=config.audit.horizon_days))
     # every version but the newest is in the feed as what the next one replaced
-    lasts_until = F.when(~is_there, hot_until(config.dynamodb.hot) + reach)
+    lasts_until = F.when(~is_there, _gold_lasts_until(config))
     return (
         changes.withColumn("lasts_until", lasts_until)
         .groupBy("transaction_id")
@@ -62,6 +61,20 @@ def latest_rows(changes: DataFrame, config: Config) -> DataFrame:
         )
         .where(F.col("latest").isNotNull())
         .select("latest.*", "lasts_until")
+        .withColumn("lasts_until", _lasts_until(F.col("lasts_until"), config))
+    )
+
+
+def rows_as_of(gold: DataFrame, version: int, config: Config) -> DataFrame:
+    """The same of all of Gold at one version, whatever was before: any row may have left an item.
+
+    For who does not know how far it has come, where no change feed tells all.
+    """
+    return gold.withColumns(
+        {
+            "version": F.lit(version).cast("long"),
+            "lasts_until": _lasts_until(_gold_lasts_until(config), config),
+        }
     )
 
 
@@ -117,6 +130,18 @@ def pushed_items(rows: DataFrame, config: Config, now: datetime) -> DataFrame:
         F.when(~hot, True).alias("cooled"),
         is_outlived.alias(OUTLIVED),
     )
+
+
+def _gold_lasts_until(config: Config) -> Column:
+    """Until when Gold's own group keeps an item; null: a row was never hot."""
+    return hot_until(config.dynamodb.hot) + F.lit(timedelta(days=config.audit.horizon_days))
+
+
+def _lasts_until(of_gold: Column, config: Config) -> Column:
+    """Until when an item may lie there that Gold's own group keeps so long; null where that is."""
+    # an item goes as a whole: the expiry of one group keeps what the other one says
+    of_live = F.timestamp_seconds(_live_expires_at(config))
+    return F.when(of_gold.isNotNull(), F.greatest(of_gold, of_live))  # greatest passes over nulls
 
 
 def _with_contents(gold: DataFrame, config: Config, now: datetime) -> DataFrame:

@@ -31,7 +31,7 @@ from lakehouse.catalog_entry import (
 from lakehouse.config import CatalogSettings, Config
 from lakehouse.errors import CatalogError, CatalogNameTakenError, ConfigError
 from lakehouse.tables import TABLES
-from lakehouse.views import View, load_views, tables_read
+from lakehouse.views import View, load_views, tables_read, views_read
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -250,9 +250,10 @@ def _await(catalog: Catalog, query: str, place: str) -> None:
 
 
 def _print_of(catalog: Catalog, view: View, held: Mapping[str, Any]) -> str:
-    statement = create_view(view, catalog.settings.database_prefix)
+    prefix = catalog.settings.database_prefix
+    statements = [create_view(each, prefix) for each in views_read([view.name], catalog.views)]
     read = [TABLES[name] for name in tables_read([view.name], catalog.views)]
-    return view_print(statement, read, held)
+    return view_print(statements, read, held)
 
 
 def _keep_mark(catalog: Catalog, view: str, kept: str | None) -> None:

@@ -136,12 +136,13 @@ def marked_views(parameters: Mapping[str, str]) -> list[str]:
     return sorted(key.removeprefix(_VIEW_MARK) for key in parameters if key.startswith(_VIEW_MARK))
 
 
-def view_print(statement: str, read: Sequence[Table], stored: Mapping[str, Any]) -> str:
-    """A SHA-256 that changes with a view's SQL, the columns that it reads, or what is stored.
+def view_print(statements: Sequence[str], read: Sequence[Table], stored: Mapping[str, Any]) -> str:
+    """A SHA-256 that changes with a view's SQL, with what it reads, or with what is stored.
 
-    Athena keeps its own rendering of the SQL, so the text alone could not be compared; and a view
-    with `*` must be made anew when a table below it gets a column.
+    `statements` are those of the view and of all views below it. Athena keeps its own rendering of
+    the SQL, so the text alone could not be compared; and it keeps the types of a view's columns, so
+    that the view must be made anew when a table or view below it gives others.
     """
-    parts = [statement, *(f"{table.name}:{table.schema.simpleString()}" for table in read)]
+    parts = [*statements, *(f"{table.name}:{table.schema.simpleString()}" for table in read)]
     parts.append(str(stored.get("ViewOriginalText", "")))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -171,10 +171,14 @@ class KafkaSettings(Settings):
 
 
 class TriggerSettings(Settings):
-    """How streaming jobs run when the command line does not say."""
+    """How streaming jobs run when the command line does not say.
+
+    `max_batch_mb` bounds what a micro-batch of `enrich_live` reads of each table, in whole files.
+    """
 
     mode: Literal["once", "continuous"]
     interval_seconds: PositiveInt
+    max_batch_mb: PositiveInt
 
 
 class CardSettings(Settings):

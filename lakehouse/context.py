@@ -82,18 +82,24 @@ class Lakehouse:
         self.record.inputs[table.name] = told(after + 1, upto)
         return feed
 
-    def stream(self, table: Table, with_versions: bool = False) -> DataFrame:
+    def stream(
+        self, table: Table, with_versions: bool = False, is_bounded: bool = False
+    ) -> DataFrame:
         """New rows of an append-only table; `with_versions` adds Delta's `_commit_*` columns.
+
+        Where it `is_bounded`, a micro-batch is no larger than `trigger.max_batch_mb`, or one file.
 
         Without a checkpoint it begins with all rows. They have each its own version where the table
         still has all of its past; else they have the version that the table stands at.
         """
         reader, path = self.spark.readStream.format("delta"), self._ensured(table)
         self.meter.reads(self.spark, path)
+        if is_bounded:
+            reader = reader.option("maxBytesPerTrigger", f"{self.config.trigger.max_batch_mb}m")
         if with_versions:
             reader = reader.option("readChangeFeed", "true")
             # Delta asks for this version though a checkpoint says where to go on
-            if self._has_all_versions(table, path):
+            if self.has_all_versions(table):
                 reader = reader.option("startingVersion", 0)
         return reader.load(path)
 
@@ -127,7 +133,7 @@ class Lakehouse:
                 self.faults.append(fault)
                 raise
 
-        self.meter.follow(self.spark)
+        self.meter.follow(self.spark, is_endless=self.trigger.mode == "continuous")
         writer = rows.writeStream.foreachBatch(checked).queryName(self.job)
         writer = writer.option("checkpointLocation", self.checkpoint.path)
         if self.trigger.mode == "once":
@@ -139,8 +145,16 @@ class Lakehouse:
         """What this job's stream has read; a topic goes on behind its table instead."""
         return Checkpoint(self.spark, self.config, self.job)
 
-    def append(self, rows: DataFrame, to: Table, batch: Batch | None = None) -> None:
-        """Append rows; with a `batch`, a second append of that batch to that table is skipped."""
+    def append(
+        self, rows: DataFrame, to: Table, batch: Batch | None = None, behind: int | None = None
+    ) -> None:
+        """Append rows; with a `batch`, a second append of that batch to that table is skipped.
+
+        `behind` is the turn that was the last before anything was read.
+
+        Raises:
+            OvertakenError: another run has taken a turn since; nothing was appended.
+        """
         self.lease.check()
         path = self._ensured(to)
         self.meter.writes(self.spark, to.name, path)
@@ -149,20 +163,25 @@ class Lakehouse:
             writer = writer.option("txnAppId", f"{self.job}/{batch.query_id}").option(
                 "txnVersion", batch.number
             )
-        writer.save(path)
+        if behind is None:
+            writer.save(path)
+        else:
+            delta.forget_commits(self.spark)
+            writer.options(**delta.behind_turn(to, behind)).save(path)
+            delta.ensure_committed(self.spark, to.name)
 
     def writable(self, table: Table, behind: int | None = None) -> DeltaTable:
         """The table for a MERGE; the lease is checked now, so commit soon.
 
-        `behind` is a version that was the newest before anything was read: the commit must be the
-        first since then that says so. `delta.ensure_committed` tells whether it was.
+        `behind` is the turn that was the last before anything was read: the commit must be the
+        first since then that takes one. `delta.ensure_committed` tells whether it was.
         """
         path = self._ensured(table)
         self.meter.writes(self.spark, table.name, path)
         self.lease.check()
         if behind is None:
             return DeltaTable.forPath(self.spark, path)
-        return DeltaTable.forPath(delta.behind_version(self.spark, table, behind), path)
+        return DeltaTable.forPath(delta.session_behind(self.spark, table, behind), path)
 
     def version(self, table: Table) -> int:
         """The newest version of a table; runs no query."""
@@ -172,8 +191,13 @@ class Lakehouse:
         """The newest version that this run has seen, its own commits included; lists no log."""
         return delta.known_version(self.spark, self._ensured(table))
 
-    def _has_all_versions(self, table: Table, path: str) -> bool:
-        first = delta.first_commit_at(self.spark, path)
+    def turn(self, table: Table) -> int:
+        """The last turn that a commit to a table has taken; note it before anything is read."""
+        return delta.last_turn(self.spark, self._ensured(table), table)
+
+    def has_all_versions(self, table: Table) -> bool:
+        """Whether a table still has all of its past, from its first commit on, files and log."""
+        first = delta.first_commit_at(self.spark, self._ensured(table))
         # a log that is short keeps its first commit, though VACUUM has taken files of it
         kept = timedelta(days=delta.kept_days(table, self.config.audit)) - _SLACK
         return first is not None and self.clock() - first < kept

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from delta import exceptions
 from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.config import AuditSettings, Config
 from lakehouse.errors import OvertakenError, SchemaDriftError
+from lakehouse.files import bytes_of, first_line
 from lakehouse.tables import TABLES, Table
 
 # Reader version 1 is what Athena reads: no deletion vectors, no column mapping.
@@ -24,6 +27,18 @@ _PUBLISHED = {
     # else any writer deletes old log files as it writes a checkpoint; `maintain` alone may delete
     "delta.enableExpiredLogCleanup": "false",
 }
+_COMMIT = re.compile(r"(\d{20})\.json")
+CONFLICTS = (
+    exceptions.DeltaConcurrentModificationException,
+    exceptions.ConcurrentWriteException,
+    exceptions.MetadataChangedException,
+    exceptions.ProtocolChangedException,
+    exceptions.ConcurrentAppendException,
+    exceptions.ConcurrentDeleteReadException,
+    exceptions.ConcurrentDeleteDeleteException,
+    exceptions.ConcurrentTransactionException,
+)
+"""How Delta refuses a commit that another one has overtaken: in Python these are no kin."""
 _WRITE = "spark.databricks.delta.write"
 _LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 
@@ -84,26 +99,50 @@ def check_schema(stored: DataFrame, table: Table) -> None:
         raise SchemaDriftError(table.name, sorted(declared - found), sorted(found - declared))
 
 
-def behind_version(spark: SparkSession, table: Table, version: int) -> SparkSession:
-    """A session for one commit to `table` by whoever read it at `version` at the latest.
+def last_turn(spark: SparkSession, path: str, table: Table) -> int:
+    """The turn of the last commit to a table that took one; -1 before the first.
 
-    Delta skips the commit if another one that was made through such a session has come in between,
-    before it began or while it was under way: ask `ensure_committed` behind it.
+    Two runs that note the same turn stand before the same commits of that kind, whatever versions
+    others (a compaction) have added between them. Costs what Delta looks up for the commit anyway.
     """
+    taken = _snapshot(spark, path).transactions().get(_turns_of(table))
+    return int(taken.get()) if taken.isDefined() else -1
+
+
+def behind_turn(table: Table, turn: int) -> dict[str, str]:
+    """What a commit to `table` tells Delta if it is made of what was read behind `turn`.
+
+    Delta skips the commit if another one has taken a turn in between, before it began, and refuses
+    it if one does while it is under way: ask `ensure_committed` behind it.
+    """
+    return {"txnAppId": _turns_of(table), "txnVersion": str(turn + 1)}
+
+
+def session_behind(spark: SparkSession, table: Table, turn: int) -> SparkSession:
+    """A session for one such commit, and no other, for a MERGE takes no options."""
     session = spark.newSession()
-    session.conf.set(f"{_WRITE}.txnAppId", f"behind/{table.name}")
-    session.conf.set(f"{_WRITE}.txnVersion", str(version + 1))
+    for name, value in behind_turn(table, turn).items():
+        session.conf.set(f"{_WRITE}.{name}", value)
     return session
 
 
-def ensure_committed(table: DeltaTable, name: str) -> None:
-    """Look whether a table that was opened by `behind_version` has taken the commit.
+def forget_commits(session: SparkSession) -> None:
+    """Let a session seem to have committed nothing yet: to be called before `ensure_committed`."""
+    session.conf.unset(_LAST_COMMIT)
+
+
+def ensure_committed(session: SparkSession, name: str) -> None:
+    """Look whether a session has committed to a table.
 
     Raises:
         OvertakenError: Delta has skipped it.
     """
-    if table.toDF().sparkSession.conf.get(_LAST_COMMIT, None) is None:
+    if session.conf.get(_LAST_COMMIT, None) is None:
         raise OvertakenError(name)
+
+
+def _turns_of(table: Table) -> str:
+    return f"behind/{table.name}"
 
 
 def latest_version(spark: SparkSession, path: str) -> int:
@@ -116,22 +155,24 @@ def known_version(spark: SparkSession, path: str) -> int:
     return int(_log(spark, path).unsafeVolatileSnapshot().version())
 
 
+def oldest_version(spark: SparkSession, path: str) -> int:
+    """The oldest version that the log can still put together; from it on, it has each commit."""
+    return int(_log(spark, path).history().getEarliestRecreatableCommit())
+
+
+def commit_path(path: str, version: int) -> str:
+    """Where Delta keeps the commit of one version of the table at `path`."""
+    return f"{path}/_delta_log/{version:020d}.json"
+
+
 def commit_info(spark: SparkSession, path: str, version: int) -> Mapping[str, Any]:
     """What a commit says of itself: operation, `operationMetrics`, `inCommitTimestamp` (ms).
 
     It is the first line of its file, because our tables have in-commit timestamps. Empty where that
     is not so.
     """
-    context: Any = spark.sparkContext
-    path_of_file, buffered, reading = _file_classes(context._jvm)
-    place = path_of_file(f"{path}/_delta_log/{version:020d}.json")
-    opened = place.getFileSystem(context._jsc.hadoopConfiguration()).open(place)
-    lines = buffered(reading(opened, "UTF-8"))
-    try:
-        action = json.loads(lines.readLine() or "{}")
-    finally:
-        lines.close()
-    info: Mapping[str, Any] = action.get("commitInfo", {})
+    line = first_line(spark, commit_path(path, version))
+    info: Mapping[str, Any] = json.loads(line or "{}").get("commitInfo", {})
     return info
 
 
@@ -174,20 +215,23 @@ def forget_old_log(spark: SparkSession, path: str, keep_since: datetime | None =
 
 def first_commit_at(spark: SparkSession, path: str) -> datetime | None:
     """When version 0 of a table was committed (UTC); None where its log has let go of it."""
-    context: Any = spark.sparkContext
-    commit = context._jvm.org.apache.hadoop.fs.Path(f"{path}/_delta_log/{0:020d}.json")
-    files = commit.getFileSystem(context._jsc.hadoopConfiguration())
-    if not files.exists(commit):
+    content = bytes_of(spark, commit_path(path, 0))
+    if content is None:
         return None
-    stream = files.open(commit)
-    try:
-        text = str(context._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
-    finally:
-        stream.close()
     # nothing but a line feed ends a line: a text of Delta's may hold other separators
-    actions = [json.loads(line) for line in text.split("\n") if line]
+    actions = [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
     info = next(each["commitInfo"] for each in actions if "commitInfo" in each)
     return datetime.fromtimestamp(info.get("inCommitTimestamp", info["timestamp"]) / 1000, UTC)
+
+
+def log_begins_at(spark: SparkSession, path: str) -> datetime:
+    """When the oldest commit was made that the log of a table still has (UTC)."""
+    # in order: a stream's log has hundreds of thousands, and each costs a call
+    files = _log(spark, path).listFrom(0)
+    while not (oldest := _COMMIT.fullmatch(files.next().getPath().getName())):
+        pass
+    info = commit_info(spark, path, int(oldest[1]))
+    return datetime.fromtimestamp(info["inCommitTimestamp"] / 1000, UTC)
 
 
 def _snapshot(spark: SparkSession, path: str) -> Any:
@@ -207,12 +251,6 @@ def _log(spark: SparkSession, path: str) -> Any:
 def _log_class(jvm: Any) -> Any:
     """Found once: each part of the name is a search through all jars."""
     return jvm.org.apache.spark.sql.delta.DeltaLog
-
-
-@cache
-def _file_classes(jvm: Any) -> tuple[Any, Any, Any]:
-    java = jvm.java.io
-    return jvm.org.apache.hadoop.fs.Path, java.BufferedReader, java.InputStreamReader
 
 
 @cache

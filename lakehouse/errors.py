@@ -11,6 +11,7 @@ LakehouseError                      anything below; the command line prints it i
 │   ├── AlertStoreError             the table of alerts does not answer, or refuses
 │   ├── ChannelError                a channel of alerts did not take a message; it is sent later
 │   ├── FiguresError                the place of metrics does not answer, or refuses
+│   │   └── FiguresLeftError        it took some figures perhaps, and these are left
 │   ├── IndexNotFoundError          DynamoDB answers, but has no such table yet
 │   └── UserIndexNotFoundError      the table is there, but not its index by user
 ├── TableNotFoundError              a table was asked for that no job has created yet
@@ -69,6 +70,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 USAGE_EXIT_CODE = 2
 FAILURE_EXIT_CODE = 1
@@ -179,6 +181,17 @@ class FiguresError(ServiceError):
             f"metrics: {place} does not answer: {why}. See metrics.to in the config; on AWS the "
             "role needs cloudwatch:PutMetricData, ListMetrics and GetMetricData."
         )
+
+
+class FiguresLeftError(FiguresError):
+    """Of several requests some may have been taken: points that are `left` to be sent.
+
+    `lost` counts points among the others that were refused for good.
+    """
+
+    def __init__(self, place: str, why: str, left: Sequence[Any], lost: int) -> None:
+        self.left, self.lost = left, lost
+        super().__init__(place, why)
 
 
 class IndexNotFoundError(ServiceError):

@@ -5,8 +5,9 @@ can still commit: the window is that one commit. What comes of it:
 
 - Bronze: rows are there twice; Silver drops them, and `lakehouse prove offsets` names them.
 - Silver: rows are there twice, under the same identity and revision; Gold folds them once.
-- Gold: nothing. A MERGE says which version it follows from; Delta skips it if another one came
-  since, and the run fails (`delta.behind_version`).
+- Gold, its history and its chain: nothing. Such a commit takes the turn behind the one that was the
+  last when its run began to read; Delta skips it if another commit has taken that turn since,
+  whatever either has read, and the run fails (`delta.behind_turn`).
 
 On S3 two writers can put one and the same version: there the lease alone keeps the second one out.
 """

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.context import Lakehouse
-from lakehouse.delta import latest_version, path_of
+from lakehouse.delta import latest_version, log_begins_at, path_of
 from lakehouse.tables import Table
 
 
@@ -39,7 +39,8 @@ class Pinned:
     def commits(self, table: Table, since: datetime) -> DataFrame:
         """Rows of an append-only table that were committed at or after `since`, `committed_at`.
 
-        By the table's log, which `audit.working_days` keep: earlier commits may be missing.
+        By the table's log, which `audit.working_days` keep: earlier commits may be missing
+        (`commits_since` says from when on none is).
         """
         version = self.versions[table.name]
         if self._committed_at(table, version) < since:
@@ -54,6 +55,11 @@ class Pinned:
             .load(path_of(self.lake.config, table))
         )
         return feed.select(*table.columns, F.col("_commit_timestamp").alias("committed_at"))
+
+    def commits_since(self, table: Table, since: datetime) -> datetime:
+        """From when on `commits` has all: what is not among them was committed before that."""
+        path = path_of(self.lake.config, table)
+        return max(since, log_begins_at(self.lake.spark, path))
 
     def _committed_at(self, table: Table, version: int) -> datetime:
         spark, path = self.lake.spark, path_of(self.lake.config, table)

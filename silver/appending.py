@@ -30,11 +30,13 @@ def append_sorted(lake: Lakehouse, rows: DataFrame, to: Table) -> None:
     lake.append(rows.repartition(*to.partitioned_by).sortWithinPartitions(*order), to)
 
 
-def append_if_any(lake: Lakehouse, keep: Keep, rows: DataFrame, to: Table) -> None:
-    """The same; without rows there is no commit."""
+def append_if_any(lake: Lakehouse, keep: Keep, rows: DataFrame, to: Table) -> bool:
+    """The same; without rows there is no commit. Whether there was one."""
     found = keep(rows)
-    if not found.isEmpty():
-        append_sorted(lake, found, to)
+    if found.isEmpty():
+        return False
+    append_sorted(lake, found, to)
+    return True
 
 
 def replace_if_other(lake: Lakehouse, keep: Keep, rows: DataFrame, table: Table) -> None:

@@ -6,6 +6,7 @@ a checkpoint everything is computed again, and rows that come out equal add noth
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import reduce
 from typing import Annotated
@@ -20,6 +21,7 @@ from lakehouse.decision import load_rules, reason_code
 from lakehouse.delta import latest_version, path_of
 from lakehouse.frames import keeping, nothing_if_empty
 from lakehouse.job import run
+from lakehouse.monitoring import log
 from lakehouse.tables import (
     BRONZE_DROP_FILES,
     DROPS,
@@ -33,7 +35,8 @@ from lakehouse.tables import (
     Table,
 )
 from silver import batch
-from silver.appending import append_if_any, replace_if_other
+from silver.appending import append_if_any, append_sorted, replace_if_other
+from silver.arrivals import counts_of
 from silver.contracts import contracts_of
 from silver.days import DAYS, days_named
 from silver.drops import Drops
@@ -111,18 +114,28 @@ def absorb(lake: Lakehouse, files: DataFrame, gates: Gates) -> None:
             versions = keep(policy_versions(drops["policies"].standing(), published))
             check_intervals(versions)
             replace_if_other(lake, keep, versions, SILVER_POLICIES)
+        appended = []
         if "fraud_scores" in drops:
-            append_if_any(
-                lake, keep, _new_scores(lake, drops["fraud_scores"]), SILVER_OFFLINE_SCORES
-            )
+            scores = _new_scores(lake, drops["fraud_scores"])
+            if append_if_any(lake, keep, scores, SILVER_OFFLINE_SCORES):
+                appended.append(SILVER_OFFLINE_SCORES)
         if "money_events" in drops:
-            append_if_any(lake, keep, _new_money(lake, drops["money_events"]), SILVER_MONEY_EVENTS)
+            money = _new_money(lake, drops["money_events"])
+            if append_if_any(lake, keep, money, SILVER_MONEY_EVENTS):
+                appended.append(SILVER_MONEY_EVENTS)
         if _concern_log(lake, drops):
             append_log_changes(lake, keep, drops)
         if drops:
-            append_if_any(lake, keep, _new_refusals(lake, drops), SILVER_QUARANTINE_BATCH)
+            refused = keep(_new_refusals(lake, drops))
+            if not refused.isEmpty():
+                append_sorted(lake, refused, SILVER_QUARANTINE_BATCH)
             append_if_any(lake, keep, _new_warnings(lake, drops), SILVER_WARNINGS_BATCH)
         at_gates.record()
+        if drops:
+            # figures fail no build
+            with suppress(Exception):
+                counts = counts_of(lake, at_gates, drops, refused, appended)
+                log("built", job=lake.job, counts=counts)
 
 
 def _new_scores(lake: Lakehouse, drops: Drops) -> DataFrame:

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.quality.batches import Content, batch_of, day_of
+from lakehouse.records.codes import Verdict
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ class Manifest:
             before = max((r for r in revisions if r < first), default=first)
             needed |= {(path, revision) for revision in revisions if revision >= before}
         return Manifest(frozenset(needed), self.held)
+
+
+def rows_of_loaded(files: DataFrame) -> dict[Content, int]:
+    """Contents that rows of bronze.drop_files say are loaded, and how many rows each has."""
+    loaded = files.where(F.col("verdict") == Verdict.LOADED.value)
+    rows = loaded.select("path", "file_revision", "row_count").collect()
+    return {(row["path"], row["file_revision"]): row["row_count"] for row in rows}
 
 
 def is_of(contents: Iterable[Content]) -> Column:

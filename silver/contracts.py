@@ -26,7 +26,7 @@ def contracts_of(lake: Lakehouse) -> dict[str, Parse]:
     regions = load_regions(lake.config.rules.regions)
     region = partial(region_of, regions=regions)
     return {
-        "fx_rates": parsed_fx_rates,
+        "fx_rates": partial(parsed_fx_rates, latest=newest),
         # a refused policy is found in quarantine by its policy_id
         "policies": lambda rows: parsed_policies(rows).withColumn("identity", F.col("policy_id")),
         "fraud_scores": partial(parsed_scores, latest=newest, score_source=ScoreSource.OFFLINE),

@@ -63,7 +63,9 @@ def enriching(lake: Lakehouse, publish: Publish) -> StreamingQuery:
     """The stream of the job, with whatever keeps the Live Index."""
     rules, policies = load_rules(lake.config.rules.decision), Policies(lake)
     sources = (BRONZE_TRANSACTIONS, BRONZE_FRAUD_SCORES, SILVER_CORRECTIONS)
-    deliveries = deliveries_of(lake.config, *[lake.stream(table) for table in sources])
+    deliveries = deliveries_of(
+        lake.config, *[lake.stream(table, is_bounded=True) for table in sources]
+    )
     return lake.each_batch(deliveries, partial(enrich, lake, rules, policies, publish=publish))
 
 

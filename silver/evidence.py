@@ -121,6 +121,10 @@ def _live_scores(pinned: Pinned, sides: DataFrame, since: datetime, window: int)
         .select(*_SCORES)
         .join(sides.select("transaction_id"), "transaction_id", "left_semi")
         .join(committed, "identity", "left")
+        .withColumn(
+            "committed_by",
+            F.coalesce("committed_at", F.lit(pinned.commits_since(SILVER_FRAUD_SCORES, since))),
+        )
     )
 
 

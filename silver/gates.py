@@ -13,19 +13,19 @@ from typing import Self
 
 import typer
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from lakehouse.context import Lakehouse
 from lakehouse.errors import BatchNotHeldError
-from lakehouse.quality.batches import Content, GivenVerdict, Ledger
+from lakehouse.quality.batches import GivenVerdict, Ledger
 from lakehouse.quality.deequ import is_present, measured_by_deequ
 from lakehouse.quality.expressions import row_rules, verify
 from lakehouse.quality.measures import Measuring, measured_by_sql
 from lakehouse.quality.rules import RuleBook, load_rule_book
-from lakehouse.records.codes import BatchVerdict, RowSeverity, Verdict
+from lakehouse.records.codes import BatchVerdict, RowSeverity
 from lakehouse.tables import DROPS, SILVER_QUALITY_BATCHES
 from silver.batch import SPENT, delivered
+from silver.contents import rows_of_loaded
 from silver.reading import Parse, RowRules
 from silver.round import Round
 from silver.verdicts import append_verdicts
@@ -55,9 +55,7 @@ class Gates:
 
     def round(self, files: DataFrame) -> Round:
         """Begin to judge what one micro-batch of the manifest of files brought, and what waits."""
-        loaded = files.where(F.col("verdict") == Verdict.LOADED.value)
-        rows = loaded.select("path", "file_revision").collect()
-        arrived: frozenset[Content] = frozenset((row[0], row[1]) for row in rows)
+        arrived = rows_of_loaded(files)
         rules = {kind: self._row_rules(kind) for kind in DROPS}
         return Round(self.lake, self.book, self.measured, rules, self._ledger(), arrived)
 

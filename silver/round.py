@@ -16,8 +16,8 @@ from lakehouse.quality.judging import Outcome, judged, past_of
 from lakehouse.quality.measures import Measurement, Measuring
 from lakehouse.quality.rules import KindRules, RuleBook
 from lakehouse.records.codes import BatchVerdict
-from lakehouse.tables import SILVER_QUALITY_METRICS
-from silver.contents import Manifest, batch_with, kind_of
+from lakehouse.tables import BRONZE_DROP_FILES, SILVER_QUALITY_METRICS
+from silver.contents import Manifest, batch_with, kind_of, rows_of_loaded
 from silver.drops import Drops
 from silver.failing import Failing
 from silver.history import Values, published_before, values_of
@@ -40,13 +40,13 @@ class Round:
     measured: Measuring
     rules: Mapping[str, RowRules]  # of rows, by kind
     ledger: Ledger
-    arrived: frozenset[Content]
+    arrived: Mapping[Content, int]  # with how many rows
     judgements: list[Judgement] = field(default_factory=list)
 
     @cached_property
     def new(self) -> frozenset[Content]:
         """What this round is about."""
-        return self.arrived | self.ledger.held_back
+        return frozenset(self.arrived) | self.ledger.held_back
 
     @cached_property
     def undecided(self) -> frozenset[Content]:
@@ -58,6 +58,13 @@ class Round:
     def new_of(self, kind: str) -> frozenset[Content]:
         """What it is about, of one kind."""
         return frozenset(content for content in self.new if kind_of(content) == kind)
+
+    def rows_in(self, contents: frozenset[Content]) -> int:
+        """How many rows were loaded of them; of what was held before, the table of files says."""
+        known = self.arrived
+        if not contents <= known.keys():
+            known = rows_of_loaded(self.lake.read(BRONZE_DROP_FILES))
+        return sum(known.get(content, 0) for content in contents)
 
     def manifest_of(self, kind: str) -> Manifest:
         """All contents of a kind that are there for this round."""

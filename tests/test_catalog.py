@@ -25,7 +25,7 @@ from lakehouse.errors import (
     ConfigError,
 )
 from lakehouse.tables import GOLD_TRANSACTIONS, TABLES
-from lakehouse.views import View, load_views
+from lakehouse.views import View, load_views, views_read
 from tests.athena_server import REGION, athena_server
 from tests.conftest import LOCAL, ROOT
 from tests.deployment.policies import resources
@@ -165,6 +165,24 @@ def test_a_changed_table_is_updated_with_the_views_over_it(catalog: Catalog) -> 
         columns = _held(catalog, "silver.offline_scores")["StorageDescriptor"]["Columns"]
         assert [column["Name"] for column in columns] == older.columns
         assert set(_standings(catalog).values()) == {Standing.REGISTERED}
+
+
+def test_a_changed_view_is_made_anew_with_the_views_over_it(catalog: Catalog) -> None:
+    _write(catalog)
+    register(catalog, planned(catalog))
+    below = catalog.views["gold.current_transactions"]
+    wider = replace(
+        below, athena=below.athena.replace("event_date\nFROM", "event_date, 1 AS one\nFROM")
+    )
+    assert wider != below
+    changed = replace(catalog, views={**VIEWS, wider.name: wider})
+    # two views lie between the last and the one that changed
+    over = {name for name in VIEWS if wider.name in {v.name for v in views_read([name], VIEWS)}}
+    assert {"gold.current_transactions", "gold.outcomes", "gold.fraud_by_day"} <= over < set(VIEWS)
+    assert register(changed, planned(changed)) == dict.fromkeys(
+        [name for name in VIEWS if name in over], "updated"
+    )
+    assert set(_standings(changed).values()) == {Standing.REGISTERED}
 
 
 def test_what_others_added_to_a_table_stays(catalog: Catalog) -> None:

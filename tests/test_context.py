@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from random import Random
 
 import pytest
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from lakehouse import delta
 from lakehouse.context import Batch, Lakehouse
@@ -56,6 +59,25 @@ def test_a_stream_hands_over_each_row_once_and_each_version(lake_for: Open) -> N
             lambda rows, _batch: seen.extend(row.offset for row in rows.collect()),
         ).awaitTermination()
     assert seen == [1, 2]
+
+
+@pytest.mark.parametrize("is_bounded, batches", [(False, [3]), (True, [2, 1])])
+def test_a_bounded_stream_catches_up_in_parts(
+    lake_for: Open, is_bounded: bool, batches: list[int]
+) -> None:
+    lake = lake_for("ingest_transactions")
+    trigger = lake.config.trigger.model_copy(update={"max_batch_mb": 1})
+    lake = replace(lake, config=lake.config.model_copy(update={"trigger": trigger}))
+    for offset in range(3):
+        # nothing makes random bytes smaller
+        heavy = F.lit(Random(offset).randbytes(600_000))
+        lake.append(_records(lake, offset).withColumn("value", heavy), to=BRONZE_TRANSACTIONS)
+    seen: list[int] = []
+    lake.each_batch(
+        lake.stream(BRONZE_TRANSACTIONS, is_bounded=is_bounded),
+        lambda rows, _batch: seen.append(rows.count()),
+    ).awaitTermination()
+    assert seen == batches
 
 
 def test_a_version_is_read_as_it_was(lake_for: Open) -> None:

@@ -4,6 +4,12 @@
 --   SELECT * FROM gold.known_transactions
 --   WHERE known_from <= TIMESTAMP '2026-03-08 14:03:00'
 --     AND (known_until IS NULL OR known_until > TIMESTAMP '2026-03-08 14:03:00')
+-- That sorts all of history, whatever the time. Cheaper, for it reads the days up to then alone:
+--   SELECT transaction_id, max_by(transaction_status, gold_version) AS transaction_status
+--   FROM gold.transaction_history
+--   WHERE known_date <= DATE '2026-03-08' AND known_from <= TIMESTAMP '2026-03-08 14:03:00 UTC'
+--   GROUP BY transaction_id
+--   HAVING max_by(event_date, gold_version) <> DATE '1970-01-01'
 -- It is as complete as history is: up to the newest version in gold.history_chain. States in which
 -- only money or scores were known, and no payment, are none.
 SELECT

@@ -53,7 +53,9 @@ def judge(
     except Exception as fault:
         found = found.and_then(unjudged_by_runs(rules, fault))
     else:
-        found = found.and_then(judged_by_runs(rules, figures, known, now, is_scheduled))
+        broken = {each.rule for each in found.breaches}
+        by_runs = judged_by_runs(rules, figures, known, now, is_scheduled, broken)
+        found = found.and_then(by_runs)
     for rule in sorted(found.unjudged):
         warn("rule not judged", rule=rule)
     for error in sorted({type(fault).__name__ for fault in found.faults}):

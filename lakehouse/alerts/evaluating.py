@@ -121,17 +121,24 @@ def _over_threshold(rule: ThresholdRule, figures: Figures, now: datetime) -> Ite
 
 
 def _spikes(rule: SpikeRule, figures: Figures, now: datetime) -> Iterator[Breach]:
-    until = minute_of(now) + _MINUTE
-    since = until - rule.over_minutes * _MINUTE
-    first = since - rule.history_days * _DAY
+    over, soon = rule.over_minutes * _MINUTE, minute_of(now) + _MINUTE
     for subject in figures.subjects(rule.share_of):
-        span = (subject, since, until, until - since)
-        count, base = _total(figures, rule.metric, *span), _total(figures, rule.share_of, *span)
-        history = (subject, first, since, _DAY)
+        # of what comes once a day, the last minutes in which it came
+        look_back = (soon - max(_DAY, over), soon, _MINUTE)
+        minutes = [s for s in figures.stats(rule.share_of, subject, *look_back) if s.total]
+        if not minutes:
+            continue
+        until = minutes[-1].at + _MINUTE
+        since = until - over
+        base = sum(stat.total for stat in minutes if stat.at >= since)
+        count = _total(figures, rule.metric, subject, since, until, over)
+        if not count:
+            continue
+        history = (subject, since - rule.history_days * _DAY, since, _DAY)
         bases = {stat.at: stat.total for stat in figures.stats(rule.share_of, *history)}
         counts = {stat.at: stat.total for stat in figures.stats(rule.metric, *history)}
         shares = [counts.get(at, 0.0) / whole for at, whole in bases.items() if whole]
-        if len(shares) < rule.min_days or not base:
+        if len(shares) < rule.min_days:
             continue
         middle = median(shares)
         spread = _SCALE * median(abs(share - middle) for share in shares)

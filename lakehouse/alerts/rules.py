@@ -40,8 +40,10 @@ class Rule(Settings):
 class ThresholdRule(Rule):
     """A figure of a metric over the last minutes lies above a limit, for each subject by itself.
 
-    `share_of` divides the sums by those of another metric; with fewer than `at_least` of that the
-    rule has no opinion. `last` looks at the newest minute that says something.
+    `share_of` divides the sums by those of another metric. With fewer than `at_least` of that, or
+    of the values themselves, the rule has no opinion. `last` looks at the newest minute that says
+    something. A run that fails with one of `errors` has met what the figure tells: while the rule
+    is broken, or its figure under way, no other rule speaks of that run.
     """
 
     metric: Metric
@@ -50,6 +52,7 @@ class ThresholdRule(Rule):
     over_minutes: PositiveInt
     share_of: Metric | None = None
     at_least: PositiveInt = 1
+    errors: tuple[SomeText, ...] = ()
 
     @model_validator(mode="after")
     def _divides_sums(self) -> Self:
@@ -61,7 +64,8 @@ class ThresholdRule(Rule):
 class SpikeRule(Rule):
     """More of a metric than on earlier days, as a share of another one.
 
-    A breach is a count which on an ordinary day is as unlikely as `odds`, and which is at least
+    It looks at the last `over_minutes` that end with some of that other one, within a day. A breach
+    is a count which on an ordinary day is as unlikely as `odds`, and which is at least
     `least_factor` times the median share of the last `history_days`, but never less than `floor`.
     """
 

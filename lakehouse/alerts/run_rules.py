@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from lakehouse.alerts.evaluating import Breach, Figures, Judged, breach_of, judged, told
@@ -13,6 +13,7 @@ from lakehouse.runs import JobRun, last_ended_of_each_job, newest_of_each_job
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _FRESH = 5 * _MINUTE  # a run says every few seconds that it is alive
 _RECENT = 9 * _DAY  # of a run that is not known: when it said so last
+_UNDER_WAY = 15 * _MINUTE  # so long after a run its figures may come into sight
 
 
 def judged_by_runs(
@@ -21,17 +22,23 @@ def judged_by_runs(
     runs: Iterable[JobRun],
     now: datetime,
     is_scheduled: bool = True,
+    broken: Collection[str] = (),
 ) -> Judged:
     """Rules over runs at `now` (UTC); figures tell only what a record of a run cannot.
 
-    Where nothing starts the jobs by itself (`is_scheduled` is false), a job that was not started
-    and a run that was killed are nobody's fault.
+    `broken` are the ids of rules over figures that are broken now: a run that failed by what one
+    of them tells is no second alert. Where nothing starts the jobs by itself (`is_scheduled` is
+    false), a job that was not started and a run that was killed are nobody's fault.
     """
     known = list(runs)
     newest, ended = newest_of_each_job(known), last_ended_of_each_job(known)
     claimed = frozenset(error for rule in rules.failures for error in rule.errors)
+
+    def is_told(run: JobRun) -> bool:
+        return run.error in claimed or _is_told_by_figures(run, rules, broken, now)
+
     found = judged(
-        [(rule, _failed(rule, newest, ended, claimed, figures, now)) for rule in rules.failures]
+        [(rule, _failed(rule, newest, ended, is_told, figures, now)) for rule in rules.failures]
     )
     gone = judged([(rule, _silent(rule, newest, figures, now)) for rule in rules.silent])
     if is_scheduled:
@@ -54,20 +61,35 @@ def _failed(
     rule: FailureRule,
     newest: Mapping[str, JobRun],
     ended: Mapping[str, JobRun],
-    claimed: frozenset[str],
+    is_told: Callable[[JobRun], bool],
     figures: Figures,
     now: datetime,
 ) -> Iterator[Breach]:
-    """By the last run that ended: that the next one has begun does not say that it goes well."""
+    """By the last run that ended: that the next one has begun does not say that it goes well.
+
+    A rule that names no faults leaves out runs of which another one tells (`is_told`).
+    """
     begun_again = {job for job, run in newest.items() if run.outcome == "running"}
     # first those that nobody need be asked of: figures may not answer
     for job, run in sorted(ended.items(), key=lambda each: (each[0] in begun_again, each[0])):
         if run.outcome != "failed" or (rule.jobs and job not in rule.jobs):
             continue
         error = run.error or "an unknown fault"
-        is_named = error in rule.errors if rule.errors else error not in claimed
+        is_named = error in rule.errors if rule.errors else not is_told(run)
         if is_named and not (job in begun_again and _goes_well(run, figures, now)):
             yield breach_of(rule, job, f"run {run.run_id} ended with {error}")
+
+
+def _is_told_by_figures(
+    run: JobRun, rules: AlertRules, broken: Collection[str], now: datetime
+) -> bool:
+    """Whether a rule over a figure speaks for the fault of a run: it is broken, or soon will be.
+
+    A figure that never came is no reason to tell nobody.
+    """
+    speaking = {rule.id for rule in rules.thresholds if run.error in rule.errors}
+    is_fresh = run.ended_at is not None and now - run.ended_at < _UNDER_WAY
+    return bool(speaking) and (is_fresh or not speaking.isdisjoint(broken))
 
 
 def _goes_well(failed: JobRun, figures: Figures, now: datetime) -> bool:

@@ -12,14 +12,21 @@ from typing import Annotated, Any
 
 import typer
 
-from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, TransactionId, some_uuid
+from lakehouse.cli.options import (
+    DEFAULT_CONFIG,
+    MOMENT_HELP,
+    AsJson,
+    ConfigPath,
+    TransactionId,
+    some_uuid,
+)
 from lakehouse.cli.options import SomeUserId as User
 from lakehouse.cli.terminal import step
 from lakehouse.config import Config
 
 app = typer.Typer(no_args_is_help=True)
 
-_MOMENT = "A version of Gold, an instant, or a day (UTC)."
+_MOMENT = f"As of {MOMENT_HELP}"
 Moment = Annotated[str, typer.Argument(metavar="TIME|VERSION", help=_MOMENT)]
 Transactions = Annotated[
     list[str] | None,
@@ -97,7 +104,7 @@ def decision(
     transaction_id: TransactionId,
     as_of: Annotated[
         str | None,
-        typer.Option(metavar="TIME|VERSION", help="Only what had been decided by then."),
+        typer.Option(metavar="TIME|VERSION", help=f"Only what had been decided by {MOMENT_HELP}"),
     ] = None,
     config: ConfigPath = DEFAULT_CONFIG,
     as_json: AsJson = False,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, TransactionId
@@ -18,8 +19,10 @@ from lakehouse.errors import (
 )
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from lakehouse.cli.lineage import Lineage, Sighting
-    from lakehouse.cli.links import Served
+    from lakehouse.cli.links import Look, Served
 
 
 def explain(
@@ -30,22 +33,17 @@ def explain(
     """Show a transaction from Kafka and files to DynamoDB; fail where a link is missing."""
     settings = Config.load(config)
     # Spark takes a second to import
-    from lakehouse.cli.lineage import served, traced
-    from lakehouse.cli.links import Progress, broken_links
-    from lakehouse.cli.streams import versions_behind
+    from lakehouse.cli.lineage import served
+    from lakehouse.cli.links import missing_twice
     from lakehouse.session import open_session
 
     with step("reading every layer"):
         spark = open_session(settings, "explain")
-        with ThreadPoolExecutor(2) as pool:
-            behind = pool.submit(versions_behind, spark, settings)
-            store = pool.submit(_asked, settings, transaction_id).result()
-            found = traced(spark, settings, transaction_id)
-        progress = Progress(behind.result())
-    sightings = [*found.sightings, *served(store.item)]
+        look = missing_twice(partial(_look, spark, settings, transaction_id))
+    found, missing, waiting = look.found, look.missing, look.waiting
+    sightings = [*found.sightings, *served(look.store.item)]
     if not sightings:
         raise TransactionNotFoundError(transaction_id, "any layer")
-    missing, waiting = broken_links(found, progress, store, datetime.now(UTC))
     if as_json:
         show_json({
             "transaction_id": transaction_id,
@@ -91,7 +89,25 @@ def _show_gold(found: Lineage) -> None:
         )
 
 
-def _asked(settings: Config, transaction_id: str) -> Served:
+def _look(spark: SparkSession, settings: Config, transaction_id: str, is_second: bool) -> Look:
+    """All layers and the store, at once; before them, in a second look, how far the jobs are."""
+    from lakehouse.cli.lineage import traced
+    from lakehouse.cli.links import Look, Progress, broken_links
+    from lakehouse.cli.streams import versions_behind
+
+    with ThreadPoolExecutor(2) as pool:
+        behind = pool.submit(versions_behind, spark, settings)
+        if is_second:
+            wait([behind])
+        store = pool.submit(_asked, settings, transaction_id, is_second)
+        found = traced(spark, settings, transaction_id)
+    missing, waiting = broken_links(
+        found, Progress(behind.result()), store.result(), datetime.now(UTC)
+    )
+    return Look(found, store.result(), missing, waiting)
+
+
+def _asked(settings: Config, transaction_id: str, is_second: bool) -> Served:
     from lakehouse.cli.links import Served
     from lakehouse.serving import lookup
 
@@ -103,5 +119,6 @@ def _asked(settings: Config, transaction_id: str) -> Served:
         return Served(None, True, retention)
     except ServiceError as fault:
         # the tables answer without it, and what it serves is a missing link
-        note(f"DynamoDB is left out: {fault}")
+        if not is_second:
+            note(f"DynamoDB is left out: {fault}")
         return Served(None, False, retention)

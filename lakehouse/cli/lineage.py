@@ -18,6 +18,7 @@ from lakehouse.delta import exists, path_of
 from lakehouse.fold.precedence import load_precedence
 from lakehouse.fold.transitions import load_transitions
 from lakehouse.fold.wins import Win, wins_of
+from lakehouse.hot import hot_until
 from lakehouse.quality.batches import Content, Ledger, batch_of
 from lakehouse.records.codes import Verdict
 from lakehouse.records.gold import Contribution
@@ -72,7 +73,7 @@ class Lineage:
     sightings: list[Sighting]
     states: list[GoldState]  # by history, oldest first
     gold: list[list[Contribution]]  # of each of its rows in Gold: there should be one row
-    timestamp: datetime | None  # of the payment, as Gold has it
+    hot_until: datetime | None  # UTC; until then DynamoDB serves what Gold says; null: never
     wins: list[Win]
     # why rows of files are set aside, by coordinates: a text where that may end
     set_aside: Mapping[str, str | None] = field(default_factory=dict)
@@ -93,7 +94,7 @@ def traced(spark: SparkSession, config: Config, transaction_id: str) -> Lineage:
         sightings,
         states,
         gold,
-        rows[0]["timestamp"] if rows else None,
+        rows[0]["hot_until"] if rows else None,
         wins_of(transaction_id, known, precedence, transitions),
         set_aside(spark, config, sightings),
     )
@@ -193,7 +194,8 @@ def _gold_rows(spark: SparkSession, config: Config, transaction_id: str) -> list
     if not exists(spark, path_of(config, GOLD_TRANSACTIONS)):
         return []
     rows = _read(spark, config, GOLD_TRANSACTIONS).where(F.col("transaction_id") == transaction_id)
-    return records_of(rows.select("timestamp", "contributions"))
+    until = hot_until(config.dynamodb.hot).alias("hot_until")
+    return records_of(rows.select(until, "contributions"))
 
 
 def _states(spark: SparkSession, config: Config, transaction_id: str) -> list[GoldState]:

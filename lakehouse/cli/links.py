@@ -5,8 +5,8 @@ What a job has not read yet is no missing link: it waits, and is told as a note.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -43,7 +43,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Served:
-    """What DynamoDB has; `is_known` is false where it did not answer: nobody knows what it has."""
+    """What DynamoDB has; `is_known` is false where it did not answer: nobody knows what it has.
+
+    `retention` is how long after the event the group `live` stays.
+    """
 
     item: Mapping[str, Any] | None
     is_known: bool
@@ -56,6 +59,30 @@ class Broken:
 
     what: str
     waits: str | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found at one time: by every layer, by the store, and which links are not there."""
+
+    found: Lineage
+    store: Served
+    missing: list[str]
+    waiting: list[str]
+
+
+def missing_twice(look: Callable[[bool], Look]) -> Look:
+    """What a look finds; where it misses a link, what a second look finds and misses as well.
+
+    The first reads its tables while jobs go on, one sooner than the other. The second (`look` is
+    told true) is to ask how far the jobs have come before it reads: what was written before the
+    first, and a job says it has read by then, has to be there.
+    """
+    first = look(False)
+    if not first.missing:
+        return first
+    second = look(True)
+    return replace(second, missing=[each for each in second.missing if each in first.missing])
 
 
 def broken_links(
@@ -207,15 +234,19 @@ def _gold_without_history(found: Lineage, progress: Progress) -> Iterator[Broken
 def _not_served(
     found: Lineage, progress: Progress, served: Served, now: datetime
 ) -> Iterator[Broken]:
-    """What is missing of the item, as long as the store keeps the payment."""
+    """What is missing of the item: of `live` while it stays, of `gold` while the payment is hot.
+
+    Of a payment that cooled down a tombstone is left, or nothing: it may never have been told.
+    """
     if not served.is_known:
         yield Broken("DynamoDB was not asked: it does not answer")
         return
     item = served.item or {}
     live = [s.at for s in tables_of(found.sightings, "silver.live_transactions") if s.at]
     if live and max(live) + served.retention > now and not item.get("live"):
-        yield Broken("DynamoDB has no group `live` of it, though Silver decided it")
-    if found.timestamp is None or found.timestamp + served.retention <= now:
+        waits = progress.waits_for("enrich_live")
+        yield Broken("DynamoDB has no group `live` of it, though Silver decided it", waits)
+    if found.hot_until is None or found.hot_until <= now:
         return
     waits = progress.waits_for("sync_dynamodb")
     if not item.get("gold"):
@@ -226,3 +257,6 @@ def _not_served(
             f"{found.states[-1].version} changed it",
             waits,
         )
+    elif item["gold"].get("cooled"):
+        until = f"{found.hot_until:%Y-%m-%d %H:%M} UTC"
+        yield Broken(f"DynamoDB has a tombstone of it, though it is hot until {until}", waits)

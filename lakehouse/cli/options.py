@@ -52,6 +52,7 @@ def some_text(text: str) -> str:
     return text.strip()
 
 
+MOMENT_HELP = "a version of Gold, an instant, or a day: its beginning, 00:00 UTC."
 ConfigPath = Annotated[Path, typer.Option("--config", help="The one config file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 TransactionId = Annotated[
@@ -65,7 +66,11 @@ SomeUserId = Annotated[
 ]
 Since = Annotated[
     datetime | None,
-    typer.Option(parser=_instant, metavar="TIME", help="From this instant or day (UTC) on."),
+    typer.Option(
+        parser=_instant,
+        metavar="TIME",
+        help="From this instant on, or the beginning of this day, 00:00 UTC.",
+    ),
 ]
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.options import DEFAULT_CONFIG, ConfigPath, some_moment
+from lakehouse.cli.options import DEFAULT_CONFIG, MOMENT_HELP, ConfigPath, some_moment
 from lakehouse.cli.terminal import say, step
 from lakehouse.config import Config
 
@@ -21,7 +21,7 @@ def report(
         typer.Option(
             parser=some_moment,
             metavar="TIME|VERSION",
-            help="Gold as it stood: a version, an instant, or a day (UTC).",
+            help=f"Gold as it stood at {MOMENT_HELP}",
         ),
     ] = None,
     out: Annotated[

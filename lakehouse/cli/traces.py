@@ -74,11 +74,14 @@ def _bronze(of_topic: Column, of_file: Column) -> Mapping[str, Trace]:
             content=_content() if is_told_apart else _none(),
         )
 
-    told_of_score = ("$.model_version", "$.inference_time")
+    model, inferred_at = (
+        F.get_json_object(value, f"$.{name}") for name in ("model_version", "inference_time")
+    )
     return {
         "bronze.transactions": from_kafka(F.lower(F.get_json_object(value, "$.event_id"))),
         "bronze.fraud_scores": from_kafka(
-            F.concat_ws("@", *[F.get_json_object(value, name) for name in told_of_score])
+            # Silver knows a score by its instant, and by the text of its model
+            F.concat_ws("@", model, _one_way(inferred_at))
         ),
         **{table.name: from_file(kind) for kind, table in DROPS.items()},
     }

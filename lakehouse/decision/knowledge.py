@@ -44,13 +44,22 @@ class Known:
     scores: DataFrame
 
 
-def known_by_then(sides: DataFrame, payments: DataFrame, scores: DataFrame, window: int) -> Known:
+def known_by_then(
+    sides: DataFrame,
+    payments: DataFrame,
+    scores: DataFrame,
+    window: int,
+    *,
+    in_doubt: bool = False,
+) -> Known:
     """What live knew when it decided each of its sides; one side is one transaction.
 
     Payments decided before it or with it (`decided_at`), and the scores that were committed before
-    it was (`committed_at`, null: before all sides). A micro-batch looks for scores of at most
-    `window` days around its own days. The score that the side used is among what it knew if its
-    table has it; where nothing tells when the side was committed, no other is.
+    it was: at `committed_at`, of which null says no more than at `committed_by` or earlier. Where
+    nothing tells when the side was committed, those of before it was decided are known. A
+    micro-batch looks for scores of at most `window` days around its own days. The score that the
+    side used is among what it knew unless it came later. So are others that nothing proves to have
+    come later, where those `in_doubt` are asked for.
     """
     moments = sides.select(
         F.col("user_id").alias("_user"), F.col("known_from").alias("_then")
@@ -64,21 +73,20 @@ def known_by_then(sides: DataFrame, payments: DataFrame, scores: DataFrame, wind
         F.col("score_id").alias("_used"),
         F.array("event_date", F.to_date("known_from")).alias("_days"),
         F.col("known_until").alias("_until"),
+        F.coalesce("known_until", "known_from").alias("_surely_until"),
     )
     day = F.col("event_date")
     is_near = F.exists("_days", lambda own: F.abs(F.datediff(day, own)) <= window)
-    was_there = F.coalesce(F.col("committed_at") <= F.col("_until"), F.col("_until").isNotNull())
-    is_used = F.col("identity") == F.col("_used")
-    is_used_in_time = is_used & F.coalesce(
-        F.col("committed_at") <= F.col("_until"), F.col("committed_at").isNull()
-    )
+    may_have_been = F.coalesce(F.col("committed_at") <= F.col("_until"), F.lit(True))
+    was_there = may_have_been if in_doubt else F.col("committed_by") <= F.col("_surely_until")
+    is_used = F.coalesce(F.col("identity") == F.col("_used"), F.lit(False))
     is_of = F.col("transaction_id") == F.col("_of")
     return Known(
         sides.withColumn("user_id", _as_of(F.col("user_id"), F.col("known_from"))),
         seen.select(*COUNTED),
         scores.join(decision, is_of)
-        .where(F.coalesce(is_used_in_time, F.lit(False)) | (is_near & was_there))
-        .drop("_of", "_used", "_days", "_until"),
+        .where((is_used & may_have_been) | (is_near & was_there))
+        .drop("_of", "_used", "_days", "_until", "_surely_until"),
     )
 
 

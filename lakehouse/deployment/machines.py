@@ -19,7 +19,7 @@ DAY = (
     "sync_dynamodb", "compare_serving", "maintain", "prove_history",
 )  # fmt: skip
 """The order of the day; build_batch judges quality. Maintenance comes when all writers are done."""
-MAY_FAIL = frozenset({"compare_paths", "compare_serving", "maintain", "prove_history"})
+MAY_FAIL = frozenset({"compare_paths", "reconcile", "compare_serving", "maintain", "prove_history"})
 """Their failure is told, and the day goes on: nothing behind them reads what they write."""
 
 _RETRY = [

@@ -20,6 +20,9 @@ _OPTIONS = {
     # another sample each day: to scan all items costs more than to write them did. What drifts is
     # told by its figure; failed, the run would be tried again, and a luckier sample would hide it
     "compare_serving": ("--sample", "100000", "--only-report"),
+    # what does not close is told by its figure too, and ends nothing: the same account would come
+    # of each further try
+    "reconcile": ("--only-report",),
 }
 
 

@@ -8,15 +8,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
 )
 
-from lakehouse.config import problems_of, read_yaml
+from lakehouse.config import Settings, problems_of, read_yaml
 from lakehouse.errors import ContractError
 from lakehouse.fold.rules import COMPUTED, SUMS
 from lakehouse.records.codes import Source, TransactionStatus
@@ -49,11 +47,7 @@ def _named(known: Iterable[str], what: str) -> AfterValidator:
 GoldField = Annotated[str, _named(_DERIVED, "field")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Key(_Strict):
+class Key(Settings):
     """One step of an order: which value of a contribution's field wins."""
 
     field: Annotated[str, _named(_KEYS, "key")]
@@ -67,7 +61,7 @@ def _key_of_pair(value: Any) -> Any:
     return value
 
 
-class Group(_Strict):
+class Group(Settings):
     """Columns that are decided by one order of the contributions; see the YAML for each key."""
 
     fields: Annotated[tuple[GoldField, ...], Field(min_length=1)]
@@ -105,7 +99,7 @@ class Group(_Strict):
         return self
 
 
-class Precedence(_Strict):
+class Precedence(Settings):
     """The whole file: each derived column of Gold stands in exactly one group."""
 
     payment_facts: Group

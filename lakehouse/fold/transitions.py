@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from lakehouse.config import problems_of, read_yaml
+from lakehouse.config import Settings, problems_of, read_yaml
 from lakehouse.errors import ContractError
 from lakehouse.fold.rules import ExceptionRule
 from lakehouse.records.codes import MoneyEventType, TransactionStatus
@@ -17,18 +17,14 @@ Sentence = Annotated[str, Field(min_length=1)]
 Pair = tuple[TransactionStatus, TransactionStatus]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AnswerRules(_Strict):
+class AnswerRules(Settings):
     """What breaking each section of `answers` is called."""
 
     follow: ExceptionRule
     apart: ExceptionRule
 
 
-class Answers(_Strict):
+class Answers(Settings):
     """Which answer may follow which, and which exclude each other."""
 
     follow: Mapping[TransactionStatus, tuple[TransactionStatus, ...]]
@@ -49,14 +45,14 @@ class Answers(_Strict):
         return self
 
 
-class MoneyRules(_Strict):
+class MoneyRules(Settings):
     """What breaking each section of `money` is called."""
 
     legal_on: ExceptionRule
     currency: ExceptionRule
 
 
-class Money(_Strict):
+class Money(Settings):
     """Which money events may happen to a payment of each status."""
 
     legal_on: Mapping[TransactionStatus, tuple[MoneyEventType, ...]]
@@ -78,7 +74,7 @@ class Money(_Strict):
         return self
 
 
-class Limit(_Strict):
+class Limit(Settings):
     """Of money events `of`, less those taken back, there may be as much as `up_to`."""
 
     of: MoneyEventType
@@ -93,7 +89,7 @@ class Limit(_Strict):
         return self
 
 
-class Transitions(_Strict):
+class Transitions(Settings):
     """The whole file; no two parts of it have the same rule."""
 
     answers: Answers

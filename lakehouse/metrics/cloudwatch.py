@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -13,7 +13,7 @@ from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lakehouse.config import FiguresInCloudWatch
-from lakehouse.errors import FiguresError
+from lakehouse.errors import FiguresError, FiguresLeftError
 from lakehouse.metrics.points import HIGH, UNITS, Metric, Point, Stat
 
 if TYPE_CHECKING:
@@ -69,15 +69,29 @@ class CloudWatchFigures:
         Those are older or further ahead than CloudWatch takes, or it refuses them by themselves.
 
         Raises:
-            FiguresError: CloudWatch does not answer, or refuses whoever asks.
+            FiguresLeftError: CloudWatch does not answer, or refuses whoever asks; what is left. A
+                request that got no answer is among that: it may count twice.
         """
         now = datetime.now(UTC)
         taken = [each for each in points if now - _OLDEST < each.at < now + _FURTHEST_AHEAD]
         lost = len(points) - len(taken)
-        data = (datum for each in taken for datum in self._data(each))
-        with self._named():
-            while batch := list(islice(data, _MOST_DATA)):
-                lost += self._put(batch)
+        parts = [part for each in taken for part in _parts(each)]
+        # requests still to be sent, the next one last
+        waiting = [parts[at : at + _MOST_DATA] for at in reversed(range(0, len(parts), _MOST_DATA))]
+        while waiting:
+            request = waiting.pop()
+            try:
+                with self._named():
+                    is_refused = not self._put(request)
+            except FiguresError as fault:
+                left = [*request, *(part for later in reversed(waiting) for part in later)]
+                raise FiguresLeftError(fault.place, fault.why, left, lost) from fault
+            half = len(request) // 2
+            if is_refused and half:
+                # halved until what is refused stands alone
+                waiting += [request[half:], request[:half]]
+            elif is_refused:
+                lost += 1
         return lost
 
     def subjects(self, metric: Metric) -> list[str]:
@@ -135,32 +149,28 @@ class CloudWatchFigures:
             if count
         ]
 
-    def _put(self, data: Sequence[MetricDatumTypeDef]) -> int:
-        """Put data, halved until what is refused stands alone; how many that were."""
+    def _put(self, points: Sequence[Point]) -> bool:
+        """Put points in one request; whether it was taken, or refused for what it carries."""
+        data = [self._datum(each) for each in points]
         try:
             self._client.put_metric_data(Namespace=self._namespace, MetricData=data)
         except ClientError as fault:
             # newer models of the service name faults with this ending
             if fault.response["Error"]["Code"].removesuffix("Exception") not in _REFUSALS:
                 raise
-            if len(data) == 1:
-                return 1
-            half = len(data) // 2
-            return self._put(data[:half]) + self._put(data[half:])
-        return 0
+            return False
+        return True
 
-    def _data(self, point: Point) -> Iterator[MetricDatumTypeDef]:
+    def _datum(self, point: Point) -> MetricDatumTypeDef:
         unit: Any = UNITS.get(point.metric, "Count")
-        values = iter(sorted(point.values.items()))
-        while some := list(islice(values, _MOST_VALUES)):
-            yield {
-                "MetricName": str(point.metric),
-                "Dimensions": self._dimensions(point.subject),
-                "Timestamp": point.at,
-                "Values": [value for value, _ in some],
-                "Counts": [float(times) for _, times in some],
-                "Unit": unit,
-            }
+        return {
+            "MetricName": str(point.metric),
+            "Dimensions": self._dimensions(point.subject),
+            "Timestamp": point.at,
+            "Values": [*point.values],
+            "Counts": [float(times) for times in point.values.values()],
+            "Unit": unit,
+        }
 
     def _metric(self, metric: Metric, subject: str) -> Any:
         return {
@@ -178,3 +188,10 @@ class CloudWatchFigures:
             yield
         except (BotoCoreError, ClientError) as fault:
             raise FiguresError(f"CloudWatch ({self._namespace})", type(fault).__name__) from fault
+
+
+def _parts(point: Point) -> Iterator[Point]:
+    """The same values, as few to a point as one datum takes."""
+    values = sorted(point.values.items())
+    for at in range(0, len(values), _MOST_VALUES):
+        yield replace(point, values=dict(values[at : at + _MOST_VALUES]))

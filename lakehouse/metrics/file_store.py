@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS points (
     PRIMARY KEY (metric, subject, minute)
 ) WITHOUT ROWID
 """
+_METRICS = frozenset(map(str, Metric))
 _KEPT_LONGER = (str(Metric.FRAUD_SCORE), str(Metric.SUSPICIOUS_SCORES))
 
 
@@ -93,7 +94,9 @@ class FileOfFigures:
             "GROUP BY metric, subject ORDER BY subject, metric", _seconds(since),
         )  # fmt: skip
         found = []
-        for metric, subject, minute, value in rows:
+        # the file may hold metrics that another release has sent
+        known = (row for row in rows if row[0] in _METRICS)
+        for metric, subject, minute, value in known:
             at = datetime.fromtimestamp(minute, UTC)
             found.append((Metric(metric), subject, at, Stat.of(at, _values(value))))
         return found

@@ -15,6 +15,7 @@ HELD = "held "
 
 _STANDINGS: Mapping[str, tuple[Metric, ...]] = {
     "NEW": (Metric.DELIVERED, Metric.DECIDED),
+    "ACCEPTED": (Metric.DELIVERED,),
     "UNSCORED": (Metric.UNSCORED,),
     "DUPLICATE": (Metric.DELIVERED, Metric.DUPLICATES),
     "REFUSED": (Metric.DELIVERED, Metric.QUARANTINED),
@@ -47,11 +48,16 @@ def _nothing(_: Mapping[str, Any]) -> _Figures:
 
 
 def _enriched(fields: Mapping[str, Any]) -> _Figures:
+    return [*_delivered(fields), *_pushed(fields)]
+
+
+def _delivered(fields: Mapping[str, Any]) -> _Figures:
+    """What became of deliveries: counts whose names are a table and a standing."""
     found: _Figures = []
     for name, count in fields["counts"].items():
         table, _, standing = name.rpartition(" ")
         found += [(metric, table, count) for metric in _STANDINGS.get(standing, ())]
-    return [*found, *_pushed(fields)]
+    return found
 
 
 def _pushed(fields: Mapping[str, Any]) -> _Figures:
@@ -91,6 +97,8 @@ def _compared(fields: Mapping[str, Any]) -> _Figures:
 
 _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], _Figures]] = {
     "enriched": _enriched,
+    "drops": _delivered,
+    "built": _delivered,
     "pushed": _pushed,
     "reconciled": _reconciled,
     "compared": _compared,

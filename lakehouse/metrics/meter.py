@@ -52,6 +52,7 @@ class Meter:
         self._bounds: list[Progress] = []  # the first micro-batch, and the last
         self._starting: dict[str, Mapping[int, int]] = {}
         self._begun: dict[str, int | None] = {}  # of a table's path: its next version then
+        self._is_endless = False
         self._written: dict[str, str] = {}  # paths of tables, by name
         self._seen: dict[str, tuple[int, datetime | None]] = {}  # last version, and when
         self._looked = -_LOOK_SECONDS
@@ -66,8 +67,13 @@ class Meter:
         if self._take:
             self._take(points)
 
-    def follow(self, spark: SparkSession) -> None:
-        """Hear of each micro-batch of the query that the job starts now."""
+    def follow(self, spark: SparkSession, is_endless: bool) -> None:
+        """Hear of each micro-batch of the query that the job starts now.
+
+        Versions behind are told only of one that is `is_endless`: another one reads what there is,
+        and ends; what comes meanwhile is for the next run.
+        """
+        self._is_endless = is_endless
         if not self._take:
             return
         with suppress(Exception):
@@ -82,6 +88,11 @@ class Meter:
         """The stream that the job starts now reads the table at this path."""
         self._spark = spark
         self._begun[path] = None
+
+    def stands_at(self, spark: SparkSession, path: str, version: int) -> None:
+        """The job, which goes on step by step, has read the table at this path up to a version."""
+        self._spark, self._is_endless = spark, True
+        self._begun[path] = version + 1
 
     def writes(self, spark: SparkSession, table: str, path: str) -> None:
         """The job is about to commit to a table."""
@@ -99,7 +110,7 @@ class Meter:
                 # of one table nothing may be known; the others are told of
                 with suppress(Exception):
                     found += self._committed(self._spark, table, path)
-            if is_due:
+            if is_due and self._is_endless:
                 with suppress(Exception):
                     found += self._behind(self._spark)
         if is_due:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -51,19 +52,28 @@ def figures_in_file(config: Config, settings: FiguresInFile) -> FileOfFigures:
 
 
 @contextmanager
-def metered(config: Config, job: str, run_id: str = "") -> Iterator[Meter]:
+def metered(
+    config: Config,
+    job: str,
+    run_id: str = "",
+    opened: Callable[[Config], Figures] = figures_of,
+) -> Iterator[Meter]:
     """While the block runs, send the figures of what a job logs and meters, and that it is alive.
 
-    At its end, how long that took and whether it failed.
+    At its end, how long that took and whether it failed. Their place is `opened` once.
     """
     # a job's own, with Spark: who only reads figures starts where there is none
     from lakehouse.metrics.meter import Meter
 
     settings = config.metrics
 
+    @cache
+    def place() -> Figures:
+        return opened(config)
+
     def send(points: Sequence[Point]) -> int:
-        # made in the sender's thread: a job does not wait for a client, nor fail by one
-        return figures_of(config).send(points)
+        # opened in the sender's thread: a job does not wait for a client, nor fail by one
+        return place().send(points)
 
     sender = Sender(job, send, settings.flush_seconds, settings.queue_points)
 

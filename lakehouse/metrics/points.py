@@ -24,7 +24,7 @@ class Metric(StrEnum):
     ALIVE = "Alive"  # job: a run of it is under way
     RUNS_FAILED = "RunsFailed"  # job
     CONSUMER_LAG = "ConsumerLag"  # job/partition: end offset at the broker minus processed
-    VERSIONS_BEHIND = "VersionsBehind"  # job: Delta versions that it has not read
+    VERSIONS_BEHIND = "VersionsBehind"  # job that goes on and on: Delta versions not read
     FRESHNESS_SECONDS = "FreshnessSeconds"  # table: from the event until it can be looked up
     LATE_EVENTS = "LateEvents"  # table: decided more than a day behind their event, not in it
     DELIVERED = "Delivered"  # table that records go to

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
+from lakehouse.errors import FiguresLeftError
 from lakehouse.metrics.points import Metric, Point, merged, point
 
 _LAST_SECONDS = 10.0  # the end of a run waits no longer for its last figures
 
 Send = Callable[[Sequence[Point]], int]
-"""Sends points, and says how many of them are lost for good; or raises, and none was sent."""
+"""Sends points, and says how many of them are lost for good; or raises, and none was sent, unless
+it says by `FiguresLeftError` which are left."""
 Take = Callable[[Sequence[Point]], None]
 Tick = Callable[[], Sequence[Point]]
 
@@ -78,9 +80,17 @@ class Sender:
         self._waiting = []
         try:
             self._dropped += self._send(packed)
+        except FiguresLeftError as fault:
+            # what was sent would count twice
+            self._dropped += fault.lost
+            self._keep(fault.left)
         except Exception:
-            self._dropped += max(0, len(packed) - self._most)
-            self._waiting = packed[-self._most :]
+            self._keep(packed)
+
+    def _keep(self, left: Sequence[Point]) -> None:
+        """Have points wait for the next time, the newest of them as far as the queue is long."""
+        self._dropped += max(0, len(left) - self._most)
+        self._waiting = [*left[-self._most :]]
 
     def _taken(self) -> Iterator[Point]:
         while True:

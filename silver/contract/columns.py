@@ -28,8 +28,10 @@ _AMOUNT = r"^[+-]?[0-9]{1,40}([.][0-9]{1,18})?([eE][+]?[0-9]{1,3})?$"
 _INTEGER = r"^-?[0-9]{1,18}([.]0+)?$"
 _AMOUNT_LIMIT = 10**13
 EARLIEST = "2000-01-01 00:00:00Z"
+EARLIEST_DAY = "1999-01-01"
+"""The first rates of the euro are of 1999; a payment is never older."""
 LATEST = "_latest"
-"""A row's newest plausible event time: no instant may be behind it."""
+"""A row's newest plausible event time: no instant and no day may be behind it."""
 
 
 @dataclass(frozen=True)
@@ -220,15 +222,26 @@ def instant(name: str, *, bounded: bool = True, or_day: bool = False) -> Parsed:
 
 
 def day(name: str, *, required: bool) -> Parsed:
-    """An ISO-8601 date; `_missing`, `_malformed`."""
+    """An ISO-8601 date; `_missing`, `_malformed`.
+
+    `_absurd`: before the year 1999, or behind the day of the row's LATEST.
+    """
     found, read = _found(name), F.col(f"_{name}")
+    absurd = (read < F.lit(EARLIEST_DAY).cast("date")) | (read > F.to_date(LATEST))
     malformed = RowRule(
         f"{name}_malformed",
         f"{name} is not an ISO-8601 date",
         found.isNotNull() & read.isNull(),
     )
     days = F.when(found.rlike(_DATE), _try_cast(name, "DATE"))
-    return _parsed(name, read, malformed, required=required, prepared=[{f"_{name}": days}])
+    return _parsed(
+        name,
+        F.when(~F.coalesce(absurd, F.lit(False)), read),
+        malformed,
+        RowRule(f"{name}_absurd", f"{name} is before 1999 or too far ahead", absurd),
+        required=required,
+        prepared=[{f"_{name}": days}],
+    )
 
 
 def json_object(name: str, *, required: bool) -> Parsed:

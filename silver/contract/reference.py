@@ -25,9 +25,9 @@ def parsed_policies(rows: DataFrame) -> DataFrame:
     return assembled(rows, _policy_contract())
 
 
-def parsed_fx_rates(rows: DataFrame) -> DataFrame:
+def parsed_fx_rates(rows: DataFrame, *, latest: Column) -> DataFrame:
     """One row per row of `rows`: units of `currency` per unit of `base` on one day."""
-    return assembled(rows, _rate_contract())
+    return assembled(rows, _rate_contract(), latest)
 
 
 @cache

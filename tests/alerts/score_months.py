@@ -50,28 +50,28 @@ class Outcome:
     false: Sequence[int]
 
 
-def a_month(seed: int) -> Month:
+def a_month(seed: int, days: int = DAYS, planted: int = SPIKES) -> Month:
     """Thirty days whose share above the threshold differs by hour, weekend and day.
 
     Twelve times, from the ninth day on, it doubles for ten minutes.
     """
-    chance, minutes = np.random.default_rng(seed), np.arange(DAYS * DAY)
+    chance, minutes = np.random.default_rng(seed), np.arange(days * DAY)
     hour, is_weekend = (minutes % DAY) / 60, (minutes // DAY) % 7 >= 5
     day_and_night = 1 + (1 - NIGHT) / (1 + NIGHT) * np.sin((hour - 9) / 24 * 2 * np.pi)
     rate = day_and_night * np.where(is_weekend, WEEKEND, 1.0)
     rate *= RATE / rate.mean()
     share = SHARE * (1 + 0.2 * np.cos((hour - 3) / 24 * 2 * np.pi))
     share *= np.where(is_weekend, 1.15, 1.0)
-    share *= np.repeat(chance.lognormal(0, 0.05, DAYS), DAY)
+    share *= np.repeat(chance.lognormal(0, 0.05, days), DAY)
     spikes: list[int] = []
-    while len(spikes) < SPIKES:
-        at = int(chance.integers(8 * DAY, DAYS * DAY - 30))
+    while len(spikes) < planted:
+        at = int(chance.integers(8 * DAY, days * DAY - 30))
         if all(abs(at - other) > 180 for other in spikes):
             spikes.append(at)
             share[at : at + SPIKE_MINUTES] *= 2
     counts = chance.poisson(rate)
     above = chance.binomial(counts, share)
-    scores = np.zeros((DAYS * DAY, 101), int)
+    scores = np.zeros((days * DAY, 101), int)
     for many, drawn in (
         (above, 0.6 + 0.4 * chance.beta(2, 2, above.sum())),
         (counts - above, 0.6 * chance.beta(1.2, 4, (counts - above).sum())),

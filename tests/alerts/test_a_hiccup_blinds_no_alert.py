@@ -99,6 +99,21 @@ def test_figures_are_judged_where_runs_do_not_answer(
     assert figures.subjects(Metric.ALERTS_CHECKED) == []
 
 
+def test_a_run_that_failed_for_what_a_figure_tells_is_no_second_alert(
+    rules: AlertRules, figures: FileOfFigures, runs: FolderOfRuns
+) -> None:
+    begun = NOON - timedelta(hours=2)
+    failed = {"error": "NotAccountedForError", "started_at": begun, "ended_at": begun}
+    runs.put(FAILED.model_copy(update=failed))
+    assert ids(judge(rules, figures, runs, NOON, is_scheduled=False)) == {
+        "consumer_lag", "job_failed",
+    }  # fmt: skip
+    figures.send([point(Metric.UNEXPLAINED_ROWS, "all steps", begun, 1)])
+    assert ids(judge(rules, figures, runs, NOON, is_scheduled=False)) == {
+        "consumer_lag", "reconciliation_break",
+    }  # fmt: skip
+
+
 def test_a_round_that_saw_all_says_so(
     rules: AlertRules, figures: FileOfFigures, runs: FolderOfRuns
 ) -> None:

@@ -27,9 +27,9 @@ def a_figure(metric: Metric, value: float, ago: float = 1, of: str = TABLE) -> T
     return metric, of, ago, {value: 1}
 
 
-def refused(count: float, of: float = 1000) -> list[Told]:
-    """A minute ago, so many records delivered and so many of them refused."""
-    return [a_figure(Metric.DELIVERED, of), a_figure(Metric.QUARANTINED, count)]
+def refused(count: float, of: float = 1000, ago: float = 1) -> list[Told]:
+    """So many minutes ago, so many records delivered and so many of them refused."""
+    return [a_figure(Metric.DELIVERED, of, ago), a_figure(Metric.QUARANTINED, count, ago)]
 
 
 def figures_over_days(refused: float, days: int = 7) -> list[Told]:
@@ -98,9 +98,9 @@ def broken(
             for metric, of, ago, values in told
         ]
     )
-    found = judged_by_figures(rules, figures, NOON).and_then(
-        judged_by_runs(rules, figures, runs, NOON, is_scheduled)
-    )
+    found = judged_by_figures(rules, figures, NOON)
+    ids = {each.rule for each in found.breaches}
+    found = found.and_then(judged_by_runs(rules, figures, runs, NOON, is_scheduled, ids))
     assert not found.faults
     return [
         (each.rule, each.subject) for each in found.breaches if "no run of it" not in each.detail
@@ -113,6 +113,7 @@ FIGURES = [
     param("freshness", [(Metric.FRESHNESS_SECONDS, TABLE, 3, SLOW)], [TABLE], id="late events"),
     param("freshness", [(Metric.FRESHNESS_SECONDS, TABLE, 3, HARDLY_SLOW)], [], id="one in twenty"),
     param("freshness", [(Metric.FRESHNESS_SECONDS, TABLE, 9, SLOW)], [], id="late events, earlier"),
+    param("freshness", [(Metric.FRESHNESS_SECONDS, TABLE, 3, {40.0: 19})], [], id="of too few"),
     param("consumer_lag",
           [a_figure(Metric.CONSUMER_LAG, 60_001, of="ingest_transactions/0"),
            a_figure(Metric.CONSUMER_LAG, 60_000, of="ingest_transactions/1")],
@@ -171,6 +172,15 @@ FIGURES = [
           [*figures_over_days(10, days=2),
            *refused(500)],
           [], id="too few days to compare with"),
+    param("quarantine_spike",
+          [*figures_over_days(10), *refused(40, ago=6 * 60)],
+          [TABLE], id="what a build of the night refused"),
+    param("quarantine_spike",
+          [*figures_over_days(10), *refused(40, ago=6 * 60), *refused(10, ago=30)],
+          [], id="the build after it is as ever"),
+    param("quarantine_spike",
+          [*figures_over_days(10), *refused(40, ago=DAY + 60)],
+          [], id="nothing has come for a day"),
     param("abnormal_fraud_scores", [*scores_over_days(), *scores(200, 3)], [TABLE], id="doubled"),
     param("abnormal_fraud_scores", [*scores_over_days(), *scores(115, 3)], [], id="hardly more"),
     param("abnormal_fraud_scores", [*scores_over_days(), *scores(200, 9)], [], id="minutes ago"),
@@ -265,6 +275,30 @@ def test_a_stream_that_began_before_all_known_runs_is_known_by_its_figures(
     silent = [each.subject for each in found if each.rule == "job_silent"]
     missed = [each.subject for each in found if each.rule == "job_not_started"]
     assert (silent, [job for job in missed if job == "enrich_live"]) == (told, told)
+
+
+ONE_BREAK = [
+    param("reconciliation_break", "NotAccountedForError", Metric.UNEXPLAINED_ROWS, id="account"),
+    param("dynamodb_drift", "ServingDriftError", Metric.DRIFTED_ITEMS, id="drift"),
+]
+
+
+@pytest.mark.parametrize("rule, error, metric", ONE_BREAK)
+def test_what_a_figure_tells_and_a_run_failed_for_is_one_alert(
+    rules: AlertRules, figures: FileOfFigures, rule: str, error: str, metric: Metric
+) -> None:
+    hour_ago = a_run(ago=90, ended=60, error=error)
+    told = [a_figure(metric, 3, 60, "all steps")]
+    assert broken(rules, figures, told, hour_ago) == [(rule, "all steps")]
+
+
+@pytest.mark.parametrize("rule, error, metric", ONE_BREAK)
+def test_a_fault_whose_figure_did_not_come_is_told_as_a_failure(
+    rules: AlertRules, figures: FileOfFigures, rule: str, error: str, metric: Metric
+) -> None:
+    just_now, since = a_run(ended=14, error=error), a_run(ended=16, error=error)
+    assert broken(rules, figures, [], just_now) == []
+    assert broken(rules, figures, [], since) == [("job_failed", JOB)]
 
 
 def test_a_run_of_long_ago_that_ended_is_not_silent(

@@ -46,7 +46,9 @@ def test_each_named_fault_is_one_that_a_job_can_end_with(rules: AlertRules) -> N
         for name in _raised_in(source)
     }
     named = {error for rule in rules.failures for error in rule.errors}
-    assert named
+    of_figures = {error for rule in rules.thresholds for error in rule.errors}
+    assert named and of_figures
+    named |= of_figures
     assert named - raised == set()
 
 

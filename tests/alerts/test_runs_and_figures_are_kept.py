@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from lakehouse.cli import app
-from lakehouse.config import Config
-from lakehouse.metrics.places import figures_of, metered
+from lakehouse.config import Config, FiguresInFile
+from lakehouse.metrics.places import figures_in_file, figures_of, metered
 from lakehouse.metrics.points import Metric, Point
 from lakehouse.monitoring import configure_logging, log
 from lakehouse.runs import JobRun, recorded, run_store_of
@@ -68,6 +71,17 @@ def test_a_stream_of_weeks_that_failed_is_read_by_the_day_of_its_end(config: Con
     assert runs.since(today - 9 * DAY, today) == [again, failed]
     # read in both of its days: one run, as it ended
     assert runs.since(today - 30 * DAY, today) == [again, failed]
+
+
+def test_a_metric_of_another_release_hides_none_of_this_one(config: Config) -> None:
+    assert isinstance(config.metrics.to, FiguresInFile)
+    figures = figures_in_file(config, config.metrics.to)
+    figures.send([Point(Metric.ALIVE, "enrich_live", NOW, {1.0: 1})])
+    file = Path(config.lake.operations) / "metrics.sqlite"
+    with closing(sqlite3.connect(file)) as store, store:
+        store.execute("INSERT INTO points SELECT 'OnceThere', subject, minute, value FROM points")
+    told = figures.newest(NOW - DAY)
+    assert [(metric, subject) for metric, subject, *_ in told] == [(Metric.ALIVE, "enrich_live")]
 
 
 def test_a_score_of_next_year_takes_no_figure_with_it(config: Config) -> None:

@@ -171,7 +171,7 @@ def test_what_a_header_needs_is_what_silver_refuses_a_row_for(spark: SparkSessio
         "money_events": partial(parsed_money_events, latest=latest),
         "policies": parsed_policies,
         "fraud_scores": partial(parsed_scores, latest=latest, score_source=ScoreSource.OFFLINE),
-        "fx_rates": parsed_fx_rates,
+        "fx_rates": partial(parsed_fx_rates, latest=latest),
     }
     nothing = spark.range(1).select(F.create_map().cast("map<string,string>").alias("fields"))
     for kind, required in REQUIRED.items():

@@ -67,6 +67,21 @@ def test_a_score_is_named_by_its_instant_however_it_is_written(spark: SparkSessi
     assert len(identities) == 1
 
 
+def test_a_score_of_a_topic_too(spark: SparkSession) -> None:
+    trace = traces_at([])["bronze.fraud_scores"]
+    delivered = [
+        ("1.0", '"2026-03-09T10:00:00Z"'), ("1.0", '"2026-03-09T12:00:00.000+02:00"'),
+        ("1.0", "1773050400000"), ("1", '"2026-03-09T10:00:00Z"'),
+    ]  # fmt: skip
+    rows = spark.createDataFrame(
+        [(f'{{"model_version": "{model}", "inference_time": {at}}}',) for model, at in delivered],
+        "value string",
+    ).selectExpr("CAST(value AS binary) AS value")
+    identities = [row[0] for row in rows.select(trace.identity).collect()]
+    assert len(set(identities[:3])) == 1
+    assert identities[3] != identities[0]
+
+
 def test_rows_of_a_replaced_file_and_of_a_held_one_are_set_aside(
     lake_for: Callable[[str], Lakehouse],
 ) -> None:

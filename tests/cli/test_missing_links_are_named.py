@@ -10,7 +10,7 @@ import pytest
 from pytest import param
 
 from lakehouse.cli.lineage import GoldState, Lineage, Sighting
-from lakehouse.cli.links import Progress, Served, broken_links
+from lakehouse.cli.links import Look, Progress, Served, broken_links, missing_twice
 from tests.fold.contributions import NINE, a_live_event, a_score, money
 
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
@@ -38,7 +38,8 @@ SIGHTINGS = [
          score_id="score"),
     seen("silver.money_events", FILE, identity="settled", revision=0, source="MONEY_EVENT"),
 ]  # fmt: skip
-WHOLE = Lineage(SIGHTINGS, [GoldState(3, NINE, [], [], KNOWN)], [KNOWN], NINE, [])
+HOT_UNTIL = NINE + timedelta(days=30)
+WHOLE = Lineage(SIGHTINGS, [GoldState(3, NINE, [], [], KNOWN)], [KNOWN], HOT_UNTIL, [])
 ITEM = {"live": {"as_of": "x"}, "gold": {"as_of": "x"}, "gold_version": 3}
 SERVED = Served(ITEM, True, timedelta(days=30))
 
@@ -96,7 +97,7 @@ def test_a_whole_lineage_lacks_nothing() -> None:
               id="no history"),
         param(lambda found: replace(found, states=[GoldState(3, NINE, [], [], KNOWN[:1])]),
               "other contributions than Gold", "record_history", id="another history"),
-        param(lambda found: replace(found, gold=[], timestamp=None),
+        param(lambda found: replace(found, gold=[], hot_until=None),
               "gold.transactions has no row", None, id="no Gold row that history knows"),
     ],
 )  # fmt: skip
@@ -119,16 +120,69 @@ def test_a_link_that_is_not_there_is_named_and_waits_only_for_a_job_that_is_behi
         (ITEM | {"gold": None}, ["no group `gold`"]),
         (ITEM | {"live": None}, ["no group `live`"]),
         (ITEM | {"gold_version": 2}, ["as of Gold version 2, and version 3 changed it"]),
+        (ITEM | {"gold": {"cooled": True}}, ["a tombstone of it, though it is hot until 2026-04-"]),
     ],
 )
-def test_a_payment_that_the_store_keeps_is_in_dynamodb(
+def test_a_payment_that_is_hot_is_in_dynamodb(
     item: dict[str, object] | None, told: list[str]
 ) -> None:
     found = missing(WHOLE, replace(SERVED, item=item))
     assert len(found) == len(told)
     assert all(part in each for part, each in zip(told, found, strict=True))
-    # one that cooled down is not looked for
-    assert missing(WHOLE, Served(item, True, timedelta(hours=1))) == []
+
+
+@pytest.mark.parametrize("hot_until", [NOW, NINE - timedelta(days=1), None])
+@pytest.mark.parametrize("gold", [None, {"cooled": True}, ITEM["gold"]], ids=str)
+@pytest.mark.parametrize("version", [3, 2])
+def test_of_a_payment_that_cooled_down_or_never_was_hot_nothing_is_asked(
+    hot_until: datetime | None, gold: dict[str, object] | None, version: int
+) -> None:
+    # of aws.yaml: hot for 120 days, and the group `live` stays for 400
+    cold = replace(WHOLE, hot_until=hot_until)
+    served = replace(SERVED, item=ITEM | {"gold": gold, "gold_version": version})
+    assert missing(cold, served) == []
+    of_live = replace(served, item=ITEM | {"live": None, "gold": gold})
+    assert ["no group `live`" in each for each in missing(cold, of_live)] == [True]
+    assert missing(cold, Served(None, True, timedelta(hours=1))) == []
+
+
+def test_the_live_group_waits_for_the_job_that_writes_it() -> None:
+    lacking = replace(SERVED, item=ITEM | {"live": None})
+    still, waiting = broken_links(WHOLE, Progress({"enrich_live": 1}), lacking, NOW)
+    assert still == []
+    assert ["`live`" in each and "enrich_live has 1 versions" in each for each in waiting] == [True]
+
+
+def looks(*each: list[str]) -> tuple[list[bool], Callable[[bool], Look]]:
+    """What successive looks miss, and how each was asked for."""
+    asked: list[bool] = []
+
+    def look(is_second: bool) -> Look:
+        asked.append(is_second)
+        return Look(WHOLE, SERVED, each[len(asked) - 1], [f"look {len(asked)}"])
+
+    return asked, look
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        param(["a", "b"], ["b", "c"], ["b"], id="what both miss"),
+        param(["a"], [], [], id="what was written meanwhile"),
+    ],
+)
+def test_a_link_is_missing_if_it_is_at_a_second_look(
+    first: list[str], second: list[str], told: list[str]
+) -> None:
+    asked, look = looks(first, second)
+    assert missing_twice(look) == Look(WHOLE, SERVED, told, ["look 2"])
+    assert asked == [False, True]
+
+
+def test_where_nothing_is_missing_one_look_is_enough() -> None:
+    asked, look = looks([])
+    assert missing_twice(look).waiting == ["look 1"]
+    assert asked == [False]
 
 
 @pytest.mark.parametrize("job", [None, "sync_dynamodb"])

@@ -8,6 +8,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import botocore.session
@@ -61,18 +62,25 @@ def test_a_request_runs_its_job_by_its_role_with_what_lies_in_the_archive(job: s
     assert (request["mode"] == "STREAMING") == (job in STREAMS) == (arguments[4] == "continuous")
 
 
-def test_settings_of_spark_survive_the_shell_and_each_has_its_reason() -> None:
+def test_settings_of_spark_survive_the_shell() -> None:
     words = shlex.split(
         REQUESTS["consolidate"]["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
     )
     settings = dict(each.split("=", 1) for each in words[1::2])
     assert set(words[::2]) == {"--conf"}
     assert settings["spark.hadoop.fs.s3a.directory.marker.retention"] == "keep"
+
+
+def test_each_setting_of_spark_has_a_sentence_of_its_own() -> None:
     text = AWS.read_text()
-    lines = text[text.index("  spark:\n    # lets Delta") :].splitlines()[1:]
-    assert lines[0].strip().startswith("#")
-    named = {line.split(":")[0].strip() for line in lines if not line.strip().startswith("#")}
-    assert named - {""} == set(yaml.safe_load(text)["deploy"]["spark"])
+    section = text[text.index("\n  spark:\n    #") :].splitlines()[2:]
+    lines = [line.strip() for line in section if line.startswith("    ")]
+    reasons = {
+        line.split(": ")[0]: above for above, line in pairwise(lines) if not line.startswith("#")
+    }
+    assert set(reasons) == set(yaml.safe_load(text)["deploy"]["spark"])
+    assert [name for name, above in reasons.items() if not above.startswith("# ")] == []
+    assert len(set(reasons.values())) == len(reasons)
 
 
 def test_the_locked_jars_are_the_ones_that_are_asked_for() -> None:
@@ -152,6 +160,14 @@ def test_a_day_ends_where_the_rest_would_build_on_a_failure() -> None:
     states = MACHINES["day"]["States"]
     after = {job: states[f"tell_{job}"].get("Next") for job in DAY}
     assert after["build_batch"] == "failed" and after["compare_paths"] == "consolidate"
+    # nothing reads the account: a fault of it is told, and the store gets what Gold has
+    assert after["reconcile"] == "sync_dynamodb"
+
+
+def test_an_account_that_does_not_close_ends_no_day_and_is_tried_no_second_time() -> None:
+    """It is told by its figure: failed, the run would be tried twice more, and end as before."""
+    arguments = REQUESTS["reconcile"]["jobDriver"]["sparkSubmit"]["entryPointArguments"]
+    assert "--only-report" in arguments
 
 
 def test_what_is_served_is_compared_behind_each_push_and_a_drift_ends_no_day() -> None:

@@ -1,8 +1,8 @@
 """A job as a process of its own that is killed, with all of its process group, at one moment.
 
 `python -m tests.faults.dying_job JOB before|amid|behind TABLE NTH`: at the n-th append to the
-table, or where it is opened for a MERGE: then `amid` is once Delta has begun to write data files,
-and `behind` once the micro-batch is done, and its checkpoint not.
+table, or where it is opened for a MERGE. `amid` is once Delta has begun to write data files; behind
+a MERGE is once the micro-batch is done, and its checkpoint not.
 """
 
 from __future__ import annotations
@@ -44,9 +44,7 @@ class Dying(Lakehouse):
             if Dying.left == 0 and Dying.moment == "before":
                 _die()
             if Dying.left == 0 and Dying.moment == "amid":
-                folder = Path(delta.path_of(self.config, table))
-                known = (folder, _files(folder))
-                Thread(target=_die_of_a_new_file, args=known, daemon=True).start()
+                self._die_of_a_new_file(table)
         return opened
 
     def each_batch(
@@ -61,16 +59,25 @@ class Dying(Lakehouse):
 
         return super().each_batch(rows, mortal)
 
-    def append(self, rows: DataFrame, to: Table, batch: Batch | None = None) -> None:
-        """Append, and die before it or behind it."""
+    def append(
+        self, rows: DataFrame, to: Table, batch: Batch | None = None, behind: int | None = None
+    ) -> None:
+        """Append, and die before, amid or behind it."""
         if to.name == Dying.table:
             Dying.left -= 1
         is_due = to.name == Dying.table and Dying.left == 0
         if is_due and Dying.moment == "before":
             _die()
-        super().append(rows, to, batch)
-        if is_due:
+        if is_due and Dying.moment == "amid":
+            self._die_of_a_new_file(to)
+        super().append(rows, to, batch, behind)
+        if is_due and Dying.moment == "behind":
             _die()
+
+    def _die_of_a_new_file(self, table: Table) -> None:
+        folder = Path(delta.path_of(self.config, table))
+        known = (folder, _files(folder))
+        Thread(target=_die_of_a_new_file, args=known, daemon=True).start()
 
 
 def _files(folder: Path) -> set[Path]:

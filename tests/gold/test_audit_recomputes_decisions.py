@@ -13,7 +13,7 @@ import typer
 from gold.audit import audit
 from gold.questions import AsOfReport, DecisionsReport, RowsReport
 from lakehouse.context import Lakehouse
-from lakehouse.delta import commit_times, path_of
+from lakehouse.delta import commit_times, log_begins_at, path_of
 from lakehouse.errors import (
     DecisionsDifferError,
     FutureTimeError,
@@ -23,7 +23,7 @@ from lakehouse.errors import (
     VersionNotFoundError,
 )
 from lakehouse.tables import GOLD_TRANSACTIONS, SILVER_LIVE_TRANSACTIONS, SILVER_POLICIES
-from tests.gold.horizon import shortened
+from tests.gold.horizon import shortened, vacuumed
 from tests.gold.rows import MORNING, a_gold_row, append, merge_gold
 
 Opener = Callable[[str], Lakehouse]
@@ -119,7 +119,11 @@ def test_a_version_that_is_kept_no_longer_is_told_from_one_that_never_was(
     append(silver, SILVER_POLICIES, GEO_BLOCK | {"version": 2})
     append(gold, GOLD_TRANSACTIONS, a_gold_row("t-1"))
     merge_gold(gold, a_gold_row("t-1", amount="5"))
+    path = path_of(lake.config, SILVER_POLICIES)
+    times = commit_times(lake.spark, path)
+    assert log_begins_at(lake.spark, path) == times[0]
     shortened(lake, SILVER_POLICIES, through=1)
+    assert log_begins_at(lake.spark, path) == times[2]
     shortened(lake, GOLD_TRANSACTIONS, through=1)
 
     with pytest.raises(VersionGoneError, match="no history is kept"):
@@ -151,6 +155,41 @@ def test_a_time_that_has_not_come_is_refused(lake_for: Opener) -> None:
     then = audit(lake, as_of=committed.isoformat())
     assert isinstance(then, AsOfReport)
     assert then.standing.version == 1
+
+
+def test_every_decimal_is_a_text_for_programs(
+    lake_for: Opener, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gold, lake = lake_for("consolidate"), lake_for("audit")
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("t-1", amount_base="1300", sequence=3))
+    merge_gold(gold, a_gold_row("t-1", amount_base="1400", sequence=3))
+
+    def shown(**question: Any) -> Any:
+        audit(lake, as_json=True, **question)
+        return json.loads(capsys.readouterr().out)["shown"]
+
+    for [row] in (shown(as_of="1"), shown(table="gold.transactions", version=1)):
+        assert (row["amount"], row["amount_base"]) == ("1200.00", "1300")
+        assert (row["sequence"], row["contributions"][0]["version"]) == (3, 1)
+        assert row["timestamp"] == "2026-03-08T09:00:00.000000Z"
+    [changed] = shown(diff_from="1", diff_to="2")
+    [base] = [each for each in changed["fields"] if each["field"] == "amount_base"]
+    assert (base["before"], base["after"]) == ("1300", "1400")
+
+
+def test_who_asks_only_how_many_gets_no_row_and_hears_of_files_that_are_gone(
+    lake_for: Opener,
+) -> None:
+    gold, lake = lake_for("consolidate"), lake_for("audit")
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("t-1"), a_gold_row("t-2"))
+    report = audit(lake, as_of="1", limit=0)
+    assert isinstance(report, AsOfReport)
+    assert (report.transactions, report.shown) == (2, [])
+    merge_gold(gold, a_gold_row("t-1", amount="5"), a_gold_row("t-2", amount="5"))
+    vacuumed(lake, GOLD_TRANSACTIONS)
+    # only history would answer
+    with pytest.raises(VersionGoneError):
+        audit(lake, as_of="1", limit=0)
 
 
 def test_a_version_without_a_table_is_refused(lake_for: Opener) -> None:

@@ -12,9 +12,16 @@ import pytest
 from pyspark.sql import SparkSession
 from pytest import param
 
-from gold.control import Control, LandedFile, control_items, delivered_controls
+from gold.control import (
+    Control,
+    LandedFile,
+    control_items,
+    control_of,
+    delivered_controls,
+    found_totals,
+)
 from lakehouse.context import Lakehouse
-from lakehouse.tables import BRONZE_DROP_FILES
+from lakehouse.tables import BRONZE_DROP_FILES, DROPS
 from tests.bronze.landing_folder import deliver
 from tests.conftest import NOON
 from tests.gold.rows import Row, frame
@@ -109,3 +116,31 @@ def test_totals_are_read_beside_the_files_that_lie_there(lake_for: Any) -> None:
     deliver(landing, "_CONTROL.json", '{"rows": 2}', kind="unknown")
     lies = LandedFile(PATH, 1, file.stat().st_mtime_ns // 1_000_000)
     assert delivered_controls(lake) == [Control("money_events", DAY, 2, None, (lies,), False)]
+
+
+def test_what_two_readers_take_for_totals_fits_the_account(spark: SparkSession) -> None:
+    greatest = '{"rows": 999999999999, "amount": {"EUR": "99999999999999999999.99", "JPY": -1}}'
+    control = control_of("money_events", "2026-03-08", greatest)
+    assert control is not None and control.amount is not None
+    nothing = spark.createDataFrame([], TOTALS)
+    files = frame(spark, BRONZE_DROP_FILES, [])
+    several = [replace(control, day=DAY - timedelta(days=days)) for days in range(100)]
+    found = control_items(spark, several, nothing, files)
+    sums = found.groupBy().agg({"gap": "sum", "cases": "sum"}).collect()
+    assert [tuple(sum_ is not None for sum_ in row) for row in sums] == [(True, True)]
+
+
+def test_rows_that_add_up_to_more_than_anything_holds_are_no_total(spark: SparkSession) -> None:
+    header = "amount,currency"
+    rows = [
+        {
+            "delivery_date": DAY, "path": PATH, "file_sha256": "s", "file_revision": 0,
+            "row_number": number, "format": "csv", "header": header, "raw": f"{'9' * 20},EUR",
+            "redactions": 0,
+        }
+        for number in range(2000)
+    ]  # fmt: skip
+    drops = frame(spark, DROPS["money_events"], rows)
+    files = frame(spark, BRONZE_DROP_FILES, [a_judgement("LOADED")])
+    found = found_totals(drops, files, "money_events").collect()
+    assert [(row["rows"], row["amount"]) for row in found] == [(2000, None)]

@@ -22,11 +22,23 @@ def test_money_waits_for_a_payment_that_no_row_has(spark: SparkSession) -> None:
         settled,
     ]  # fmt: skip
     found = total_items(frame(spark, GOLD_TRANSACTIONS, rows)).collect()
-    assert sorted((item["name"], item["bucket"], item["kind"]) for item in found) == [
+    told = [(item["name"], item["bucket"], item["kind"]) for item in found]
+    assert sorted(each for each in told if each[2] != "DOUBLED") == [
         ("apart", None, "MISSING"),
         ("early", "held", "WAITING"),
         ("settled", "accepted", None),
     ]
+
+
+def test_a_payment_of_several_rows_is_doubled_about_all_but_one(spark: SparkSession) -> None:
+    rows = [
+        a_gold_row("once"),
+        a_gold_row("far apart"), a_gold_row("far apart", event_date=date(2026, 3, 30), amount="7"),
+        waiting("money apart"), a_gold_row("money apart"),
+    ]  # fmt: skip
+    found = total_items(frame(spark, GOLD_TRANSACTIONS, rows)).where("kind = 'DOUBLED'").collect()
+    told = [(item["name"], item["rows"], item["cases"], item["gap"]) for item in found]
+    assert sorted(told) == [("far apart", 0, 1, 7), ("money apart", 0, 1, 0)]
 
 
 def waiting(transaction_id: str) -> dict[str, Any]:

@@ -33,6 +33,11 @@ Opener = Callable[[str], Lakehouse]
 Row = dict[str, Any]
 
 DAY = date(2026, 3, 8)
+DECIDED: Row = {
+    "decided_at": MORNING, "score_source": "NONE", "extra": {}, "policy_flags": [], "policies": [],
+    "velocity": [], "recommended_action": "ALLOW", "transaction_status": "AUTHORIZED",
+    "policy_flag": "NONE",
+}  # fmt: skip
 FACTS = "EUR,SETTLED,2026-03-08T09:00:00Z"
 LIVE = "bronze.transactions -> silver.live_transactions"
 SCORES = "bronze.fraud_scores -> silver.fraud_scores"
@@ -134,16 +139,78 @@ def test_each_count_is_made_for_itself_and_what_is_nowhere_is_unexplained(
     assert sorted(row["n"] for row in again.collect()) == [4, 5]
 
 
+def test_breaks_of_topics_are_named_down_to_their_transactions(lake_for: Opener) -> None:
+    lake = lake_for("reconcile")
+    twice, other, nobody, once = (f"{number:08}-1111-4111-8111-111111111111" for number in range(4))
+    append(
+        lake, BRONZE_TRANSACTIONS,
+        a_message(0, a_payment(twice)), a_message(1, a_payment(other)),
+        a_message(2, a_payment(once)),
+    )  # fmt: skip
+    append(
+        lake, SILVER_LIVE_TRANSACTIONS,
+        decided(twice, 0), decided(twice, 0), decided(other, 1) | {"amount": "7"},
+        decided(once, 2), decided(nobody, 3),
+    )  # fmt: skip
+    append(
+        lake, BRONZE_FRAUD_SCORES, a_message(0, a_score(twice), "scores"),
+        a_message(1, a_score(once), "scores"),
+    )  # fmt: skip
+    append(
+        lake, SILVER_FRAUD_SCORES,
+        scored(twice, 0), scored(twice, 0), scored(once, 1), scored(nobody, 2),
+    )  # fmt: skip
+
+    lines = reconcile(lake, only_report=True)
+
+    assert _told(lines, LIVE) == {
+        ("ALTERED", 1, 2, (other,)), ("DOUBLED", 1, 5, (twice,)),
+        ("UNDELIVERED", 1, 5, (nobody,)),
+    }  # fmt: skip
+    assert _told(lines, SCORES) == {
+        ("DOUBLED", 1, None, (twice,)), ("UNDELIVERED", 1, None, (nobody,)),
+    }  # fmt: skip
+    assert _counts(lines, LIVE) == (3, 3, 0, 0, 0, 3)
+    assert _counts(lines, SCORES) == (2, 2, 0, 0, 0, 2)
+
+
+def a_payment(transaction_id: str) -> str:
+    return (
+        f'{{"event_id": "{transaction_id}", "transaction_id": "{transaction_id}", "amount": "5", '
+        '"currency": "EUR", "timestamp": "2026-03-08T09:00:00Z"}'
+    )
+
+
+def a_score(transaction_id: str) -> str:
+    return (
+        f'{{"transaction_id": "{transaction_id}", "model_version": "m1", '
+        '"inference_time": "2026-03-08T09:00:00Z"}'
+    )
+
+
+def decided(transaction_id: str, offset: int) -> Row:
+    place = f"kafka:payments.transactions/0/{offset}@id"
+    return in_silver(transaction_id, place) | DECIDED | {
+        "event_id": transaction_id, "transaction_id": transaction_id, "amount": "5",
+        "currency": "EUR", "timestamp": MORNING,
+    }  # fmt: skip
+
+
+def scored(transaction_id: str, offset: int) -> Row:
+    return in_silver(f"score of {transaction_id}", f"kafka:scores/0/{offset}@id") | {
+        "transaction_id": transaction_id, "model_version": "m1", "inference_time": MORNING,
+        "score_source": "TOPIC", "fraud_score": "0.5", "fraud_reason_code": "NONE",
+    }  # fmt: skip
+
+
 def _transactions(lake: Lakehouse) -> None:
     append(
         lake, BRONZE_TRANSACTIONS,
         a_message(0, '{"event_id": "e-1", "amount": "1"}'), a_message(1, '{"event_id": "E-1"}'),
         a_message(2, "garbage"), a_message(3, '{"event_id": "e-2"}'),
     )  # fmt: skip
-    accepted = in_silver("e-1", "kafka:payments.transactions/0/0@id") | {
-        "event_id": "e-1", "decided_at": MORNING, "score_source": "NONE", "extra": {},
-        "policy_flags": [], "policies": [], "velocity": [], "recommended_action": "ALLOW",
-        "amount": "1", "transaction_status": "AUTHORIZED", "policy_flag": "NONE",
+    accepted = in_silver("e-1", "kafka:payments.transactions/0/0@id") | DECIDED | {
+        "event_id": "e-1", "amount": "1",
     }  # fmt: skip
     append(lake, SILVER_LIVE_TRANSACTIONS, accepted)
     append(
@@ -214,3 +281,13 @@ def _counts(lines: list[Reconciliation], step: str) -> tuple[int, ...]:
     names = ("delivered", "accepted", "duplicates", "quarantined", "held", "unexplained")
     own = [line for line in lines if line.step == step]
     return tuple(sum(getattr(line, name) for line in own) for name in names)
+
+
+def _told(lines: list[Reconciliation], step: str) -> set[tuple[Any, ...]]:
+    """Differences of a step: kind, records, smallest units, names."""
+    return {
+        (each.kind, each.records, each.amount, tuple(each.names))
+        for line in lines
+        if line.step == step
+        for each in line.differences
+    }

@@ -11,16 +11,20 @@ import pytest
 from pyspark.sql import SparkSession
 
 from gold.following import Span, changes_in, gold_table_id
-from gold.hot import is_hot
 from gold.position import move_position, position_of
 from gold.serving import finality, latest_rows, pushed_items
 from gold.sync_dynamodb import sync_dynamodb
+from lakehouse.cli.lineage import traced
+from lakehouse.cli.links import Progress, Served, broken_links
 from lakehouse.config import DynamoDbSettings, GoldSettings, HotSettings
 from lakehouse.context import Lakehouse
 from lakehouse.dynamodb import ensure_table, lookup, push
 from lakehouse.errors import DynamoDbError, FollowerAheadError
+from lakehouse.hot import is_hot
+from lakehouse.serving import client
 from lakehouse.tables import GOLD_TRANSACTIONS, WAITING_DAY
 from tests.faulty_dynamodb import Fault, in_front_of
+from tests.gold.horizon import shortened
 from tests.gold.rows import (
     MORNING,
     Row,
@@ -127,6 +131,38 @@ def test_a_payment_is_hot_by_its_age_its_score_or_an_open_dispute(spark: SparkSe
     assert found == {name: expected for name, (_, expected) in cases.items()}
 
 
+def test_explain_asks_for_an_item_as_long_as_it_is_pushed(
+    lake_for: Opener, dynamodb: DynamoDbSettings
+) -> None:
+    gold = lake_for("consolidate")
+    # as on AWS: Gold serves for a shorter time than live does
+    cool = dynamodb.hot.model_copy(update={"days": 120})
+    settings = dynamodb.model_copy(update={"hot": cool, "retention_days": 400})
+    lake = _serving_from(lake_for("sync_dynamodb"), settings)
+    late, lately = (NOW - timedelta(days=days) for days in (200, 20))
+    append(
+        gold,
+        GOLD_TRANSACTIONS,
+        a_gold_row("loaded late", timestamp=late, event_date=late.date()),
+        a_gold_row("loaded", timestamp=lately, event_date=lately.date()),
+    )
+    sync_dynamodb(lake)
+
+    def not_served(name: str) -> list[str]:
+        found = traced(lake.spark, lake.config, name)
+        store = Served(lookup(settings, name), True, timedelta(days=settings.retention_days))
+        missing, _ = broken_links(found, Progress({}), store, NOW)
+        return [each for each in missing if "DynamoDB" in each]
+
+    assert lookup(settings, "loaded late") is None
+    assert not_served("loaded late") == []
+    assert not_served("loaded") == []
+    client(settings, 1).delete_item(
+        TableName=settings.table, Key={"transaction_id": {"S": "loaded"}}
+    )
+    assert ["no group `gold`" in each for each in not_served("loaded")] == [True]
+
+
 def test_what_cools_down_leaves_a_tombstone_that_no_replay_gets_past(
     lake_for: Opener, dynamodb: DynamoDbSettings
 ) -> None:
@@ -137,7 +173,11 @@ def test_what_cools_down_leaves_a_tombstone_that_no_replay_gets_past(
     )
     long_ago, lately = NOW - timedelta(days=60), NOW - timedelta(days=20)
     old = {"timestamp": long_ago, "event_date": long_ago.date()}
-    ancient = {"timestamp": NOW - timedelta(days=200), "event_date": date(2025, 8, 21)}
+    half_a_year_ago = NOW - timedelta(days=200)
+    ancient = {
+        "timestamp": half_a_year_ago, "event_date": date(2025, 8, 21),
+        "contributions": [a_contribution(event_time=half_a_year_ago)],
+    }  # fmt: skip
     disputed = {"settlement_status": "CHARGEBACK", "chargeback_amount": "1200",
                 "settled_amount": "1200", "last_money_at": lately}  # fmt: skip
     append(
@@ -264,6 +304,63 @@ def test_an_item_that_live_keeps_longer_costs_one_request(
     assert expiry == {
         "live and gold": kept_by_live, "live is late": kept_by_gold, "log alone": kept_by_gold,
     }  # fmt: skip
+
+
+def test_what_live_keeps_longer_than_gold_is_hot_does_not_stay_as_it_was(
+    lake_for: Opener, dynamodb: DynamoDbSettings, spark: SparkSession
+) -> None:
+    """Of conf/aws.yaml, ten times as long: refunded when Gold's own items would be gone."""
+    hot = HotSettings(days=1200, score_from=Decimal("0.8"), scored_days=4000, disputed_days=4000)
+    aws = dynamodb.model_copy(update={"hot": hot, "retention_days": 4000})
+    gold, opened = lake_for("consolidate"), _serving_from(lake_for("sync_dynamodb"), aws)
+    ensure_table(dynamodb)
+    kept_by_live = int((MORNING + timedelta(days=4000)).timestamp())
+    pushed(spark, dynamodb, an_item("live and gold", expires_at=kept_by_live))
+    of_log = [a_contribution(source="BATCH_LOG")]
+    log_alone = a_gold_row("log alone", contributions=of_log, **SETTLED)
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("live and gold", **SETTLED), log_alone)
+    sync_dynamodb(opened)
+
+    refunded = {"settlement_status": "REFUNDED", "refunded_amount": "1200"}
+    merge_gold(gold, *[
+        row | refunded for row in (a_gold_row("live and gold", **SETTLED), log_alone)
+    ])  # fmt: skip
+    late = replace(opened, clock=lambda: MORNING + timedelta(days=2500))
+    sync_dynamodb(late)
+    item, of_gold = lookup(dynamodb, "live and gold"), lookup(dynamodb, "log alone")
+    assert item is not None and of_gold is not None
+    assert (item["gold"], item["gold_version"]) == ({"cooled": True}, 2)
+    assert item["expires_at"] == kept_by_live
+    assert of_gold["gold_version"] == 1, "such an item is gone by then: it needs no tombstone"
+
+
+def test_a_position_that_was_lost_behind_a_shortened_log_is_found_by_pushing_all(
+    lake_for: Opener, dynamodb: DynamoDbSettings
+) -> None:
+    gold = lake_for("consolidate")
+    lake = _serving_from(lake_for("sync_dynamodb"), dynamodb)
+    a_month_ago = NOW - timedelta(days=30)
+    old = a_gold_row("old", timestamp=a_month_ago, event_date=a_month_ago.date())
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("a"), a_gold_row("b"), old)
+    sync_dynamodb(lake)
+    merge_gold(gold, a_gold_row("a", **SETTLED))
+    merge_gold(gold, a_gold_row("c"))
+    lake.checkpoint.delete()
+    shortened(lake, GOLD_TRANSACTIONS, through=1)
+
+    cool = dynamodb.model_copy(update={"hot": dynamodb.hot.model_copy(update={"days": 10})})
+    lake = _serving_from(lake, cool)
+    sync_dynamodb(lake)
+    items = {each: lookup(dynamodb, each) or {} for each in ("a", "b", "c", "old")}
+    assert {item["gold_version"] for item in items.values()} == {3}
+    assert items["a"]["gold"]["settlement_status"] == "SETTLED"
+    assert items["old"]["gold"] == {"cooled": True}
+    assert position_of(lake, gold_table_id(lake)) == 3
+
+    merge_gold(gold, a_gold_row("b", **SETTLED))
+    sync_dynamodb(lake)
+    item = lookup(dynamodb, "b")
+    assert item is not None and item["gold_version"] == 4
 
 
 def test_a_push_that_fails_is_taken_up_again_from_the_same_position(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse import delta
+from lakehouse.cli.page.sections import SECTIONS
 from lakehouse.cli.questions import answered
 from lakehouse.config import Config
 from lakehouse.context import Lakehouse
@@ -59,9 +61,31 @@ def asked(
     return answer
 
 
-def test_the_label_is_as_old_as_the_dispute_horizon() -> None:
-    outcomes = load_views(Config.load(LOCAL).rules.views)["gold.outcomes"]
-    assert f"date_add('day', -{HORIZON.days}, current_date)" in outcomes.athena
+@pytest.mark.parametrize("name", ["local.yaml", "aws.yaml"])
+def test_the_label_is_as_old_as_the_dispute_horizon(name: str) -> None:
+    config = Config.load(LOCAL.parent / name)
+    assert config.gold.dispute_horizon_days == HORIZON.days
+    outcomes = load_views(config.rules.views)["gold.outcomes"]
+    ages = re.findall(r"date_add\('day', -(\d+), current_date\)", outcomes.athena)
+    assert ages == [str(HORIZON.days)] * 2
+    told = [outcomes.about, *[each.about for each in SECTIONS if "horizon" in each.about]]
+    days = [re.findall(r"horizon (?:of |\()(\d+) days", text) for text in told]
+    assert days == [[str(HORIZON.days)]] * len(told)
+    assert len(told) == 4  # the view, fraud, reasons, flags
+
+
+def test_a_current_transaction_is_the_row_of_gold(asked) -> None:  # type: ignore[no-untyped-def]
+    found = {row["transaction_id"]: row for row in asked("SELECT * FROM gold.current_transactions")}
+    stored = {row["transaction_id"]: row for row in asked("SELECT * FROM gold.transactions")}
+    columns = {*GOLD_TRANSACTIONS.columns} - {"contributions", "winners"}
+    assert found == {
+        key: {name: row[name] for name in columns}
+        for key, row in stored.items() if key != "waiting"
+    }  # fmt: skip
+    # parts of a decision go by their place: each says something else here
+    decision = next(row["decision"] for row in found.values() if row["decision"])
+    assert len({str(value) for value in decision.values()}) == len(decision) == 10
+    assert all(value is not None for value in decision.values())
 
 
 def test_what_waits_for_its_payment_is_no_transaction(asked, rows) -> None:  # type: ignore[no-untyped-def]
@@ -285,7 +309,8 @@ def test_what_was_known_at_a_time_is_one_row_of_each(
     ]
     without = ("user_id",)
     append(lake, GOLD_TRANSACTION_HISTORY, *[
-        {key: value for key, value in a_gold_row(id_, transaction_status=status).items()
+        {key: value for key, value in a_gold_row(id_, transaction_status=status,
+                                                 decision=a_decision(**OF_DECISION)).items()
          if key not in without}
         | {"gold_version": version, "known_from": at, "known_date": at.date(),
            "changed_groups": [], "contributions": []}
@@ -301,10 +326,40 @@ def test_what_was_known_at_a_time_is_one_row_of_each(
         )
         return {row[0]: row[1] for row in answered(lake.spark, lake.config, sql).collect()}
 
+    def in_days(moment: str) -> dict[str, str]:
+        # the cheap form at the head of the view
+        lines = load_views(lake.config.rules.views)["gold.known_transactions"].athena.splitlines()
+        start = next(n for n, line in enumerate(lines) if "max_by(transaction_status" in line)
+        sql = " ".join(line.removeprefix("--") for line in lines[start : start + 5])
+        asked = sql.replace("2026-03-08 14:03:00", moment)
+        assert asked.count(moment) == 1
+        return {row[0]: row[1] for row in answered(lake.spark, lake.config, asked).collect()}
+
+    for moment in ("2026-03-08 08:59:59", "2026-03-08 09:00:00", "2026-03-08 14:59:59"):
+        assert in_days(moment) == as_of(moment)
     assert as_of("2026-03-08 08:59:59") == {}
     assert as_of("2026-03-08 09:00:00") == {"a": "PENDING", "d": "PENDING"}
     assert as_of("2026-03-08 14:59:59") == {"a": "PENDING", "b": "DECLINED"}
     assert as_of("2026-03-08 15:00:00") == {"a": "AUTHORIZED", "b": "DECLINED", "c": "AUTHORIZED"}
+
+    def rows(name: str) -> dict[tuple[str, int], Row]:
+        found = answered(lake.spark, lake.config, f"SELECT * FROM {name}").collect()
+        return {(row.transaction_id, row.gold_version): row.asDict(True) for row in found}
+
+    known, kept = rows("gold.known_transactions"), rows(GOLD_TRANSACTION_HISTORY.name)
+    ends = {("a", 1): 3, ("d", 1): 2}
+    assert known == {
+        key: {name: row[name] for name in known["a", 1] if name != "known_until"}
+        | {"known_until": kept[key[0], ends[key]]["known_from"] if key in ends else None}
+        for key, row in kept.items() if row["event_date"] != WAITING_DAY
+    }  # fmt: skip
+    assert known["a", 1]["decision"]["model_version"] == "a model"
+
+
+OF_DECISION = {
+    "event_id": "an event", "fraud_score": "0.5", "score_source": "TOPIC", "score_id": "a score",
+    "model_version": "a model", "policy_flag": "GEO_BLOCK",
+}  # fmt: skip
 
 
 def _row(number: int, chance: random.Random) -> Row:
@@ -320,6 +375,7 @@ def _row(number: int, chance: random.Random) -> Row:
     ]  # fmt: skip
     flags = chance.choice([[], ["GEO_BLOCK"], ["GEO_BLOCK", "AMOUNT_LIMIT"]])
     decision = a_decision(
+        **OF_DECISION,
         policy_flags=flags,
         fraud_reason_code=chance.choice(["NONE", "HIGH_SCORE"]),
         recommended_action=chance.choice(["ALLOW", "REVIEW", "BLOCK"]),

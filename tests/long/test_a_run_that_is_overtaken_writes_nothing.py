@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import pytest
-from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -21,29 +19,15 @@ from lakehouse.tables import (
     GOLD_TRANSACTIONS,
     SILVER_LIVE_TRANSACTIONS,
     SILVER_MONEY_EVENTS,
-    Table,
 )
 from tests.gold.rows import frame
+from tests.gold.stalled import begun, stalled
 from tests.long.test_consolidate_folds_silver_into_gold import (
     a_live_event,
     a_settlement,
     rows_of,
     version_of,
 )
-
-
-@dataclass(frozen=True)
-class StalledLakehouse(Lakehouse):
-    """A lakehouse in which others do something between the check of the lease and the commit."""
-
-    meanwhile: list[Callable[[], None]] = field(default_factory=list)
-
-    def writable(self, table: Table, behind: int | None = None) -> DeltaTable:
-        """Open a table; then the run stalls."""
-        opened = super().writable(table, behind)
-        while self.meanwhile:
-            self.meanwhile.pop()()
-        return opened
 
 
 @pytest.fixture
@@ -87,23 +71,30 @@ def test_healing_is_overtaken_and_compaction_overtakes_nobody(
         heal_gold(stalled(lake, lambda: fold_into_gold(lake, money, derived)), derived)
 
     fold_into_gold(lake, payments(lake, "t-3"), derived)  # a second file of that day
-
-    def compact() -> None:
-        before = version_of(lake)
-        lake.writable(GOLD_TRANSACTIONS).optimize().executeCompaction()
-        assert version_of(lake) > before
-
-    heal_gold(stalled(lake, compact), derived)
+    heal_gold(stalled(lake, lambda: compact(lake)), derived)
     healed = rows_of(lake)
     assert {row.amount for row in healed.values()} == {1000}
     assert healed["t-1"].settled_amount == 1000
 
 
-def stalled(lake: Lakehouse, meanwhile: Callable[[], None]) -> StalledLakehouse:
-    return StalledLakehouse(
-        lake.config, lake.spark, lake.job, lake.trigger, lake.lease, lake.clock,
-        meanwhile=[meanwhile],
-    )  # fmt: skip
+def test_of_two_runs_on_either_side_of_a_compaction_one_commits(
+    lake: Lakehouse, derived: Derivation
+) -> None:
+    fold_into_gold(lake, payments(lake, "t-1"), derived)
+    fold_into_gold(lake, payments(lake, "t-2"), derived)  # a second file of that day
+    paid = payments(lake, "t-3")
+    with begun(lambda first: fold_into_gold(first, paid, derived), lake) as finish_the_first:
+        compact(lake)
+        # the later run has read a greater version, and neither has read what the other commits
+        with pytest.raises(OvertakenError):
+            fold_into_gold(stalled(lake, finish_the_first), paid, derived)
+    assert rows_of(lake).keys() == {"t-1", "t-2", "t-3"}, "no row is there twice"
+
+
+def compact(lake: Lakehouse) -> None:
+    before = version_of(lake)
+    lake.writable(GOLD_TRANSACTIONS).optimize().executeCompaction()
+    assert version_of(lake) > before
 
 
 def payments(lake: Lakehouse, *ids: str) -> DataFrame:

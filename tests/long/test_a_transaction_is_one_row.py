@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
+from gold.consolidate import consolidate
+from gold.money import total_items
 from lakehouse.context import Lakehouse
 from lakehouse.delta import path_of
 from lakehouse.tables import (
@@ -119,23 +121,46 @@ def test_only_what_is_new_in_silver_is_read(lake_for: Opener) -> None:
 
 def test_what_is_wrong_of_its_day_or_far_from_it_finds_its_payment(lake_for: Opener) -> None:
     lake = lake_for("consolidate")
-    payments = ["dated wrongly", "disputed late", "scored late", "untouched"]
+    absurd = {"dated at the end of time": date.max, "dated long ago": date(1600, 1, 1)}
+    payments = ["dated wrongly", *absurd, "disputed late", "scored late", "untouched"]
     append(lake, SILVER_LIVE_TRANSACTIONS, *[a_live_event(each) for each in payments])
     consolidated(lake)
     version, late = version_of(lake), MIDNIGHT + timedelta(days=200)
     wrong_day = (MIDNIGHT + timedelta(days=30)).date()
     settled = a_settlement("dated wrongly", transaction_date=wrong_day)
     disputed = a_settlement("disputed late", event_type="CHARGEBACK", timestamp=late)
-    append(lake, SILVER_MONEY_EVENTS, settled, disputed, a_settlement("nobody knows it"))
+    # Silver may hold such rows since before the contract refused them
+    at_no_time = [a_settlement(each, transaction_date=day) for each, day in absurd.items()]
+    append(
+        lake, SILVER_MONEY_EVENTS, settled, disputed, *at_no_time, a_settlement("nobody knows it")
+    )
     append(lake, SILVER_FRAUD_SCORES, a_score("scored late", "TOPIC", inference_time=late))
     consolidated(lake)
     gold = rows_of(lake)
 
     assert gold.keys() == {*payments, "nobody knows it"}
-    assert gold["dated wrongly"].settlement_status == "SETTLED"
+    assert {gold[each].settlement_status for each in ("dated wrongly", *absurd)} == {"SETTLED"}
     assert gold["disputed late"].settlement_status == "CHARGEBACK"
     assert gold["scored late"].score_source == "TOPIC"
     assert changed_after(lake, version) == gold.keys() - {"untouched"}
+
+
+def test_live_and_batch_dated_far_apart_are_told_until_they_are_healed(lake_for: Opener) -> None:
+    lake = lake_for("consolidate")
+    append(lake, SILVER_LIVE_TRANSACTIONS, a_live_event("far apart"), a_live_event("once"))
+    consolidated(lake)
+    a_month_later = MIDNIGHT + timedelta(days=30)
+    append(lake, SILVER_BATCH_TRANSACTIONS, a_batch_row("far apart", **_at(a_month_later)))
+    consolidated(lake)
+
+    def told() -> list[tuple[Any, ...]]:
+        found = total_items(lake.read(GOLD_TRANSACTIONS)).where("kind IS NOT NULL")
+        return [tuple(each) for each in found.select("name", "kind", "cases", "gap").collect()]
+
+    assert told() == [("far apart", "DOUBLED", 1, 1000)]
+    consolidate(lake, heal=True)
+    assert told() == []
+    assert rows_of(lake).keys() == {"far apart", "once"}
 
 
 def files_by_day(lake: Lakehouse) -> dict[Any, set[str]]:

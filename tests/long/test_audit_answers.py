@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from typer.testing import CliRunner
 
 from gold.audit import audit
@@ -20,7 +21,7 @@ from gold.questions import AsOfReport, DifferenceReport
 from lakehouse.cli import app
 from lakehouse.config import Config
 from lakehouse.context import Lakehouse
-from lakehouse.delta import path_of
+from lakehouse.delta import commit_times, path_of
 from lakehouse.errors import (
     BeforeFirstVersionError,
     BeyondKnownHistoryError,
@@ -272,7 +273,7 @@ def test_a_decision_of_before_the_policies_left_is_not_called_wrong(
         audit(lake, decision=PLAIN)
     assert told.value.exit_code == 3
     shown = capsys.readouterr().out
-    assert "CANNOT BE TOLD policy_flag: recorded NONE, the oldest policies left give" in shown
+    assert "CANNOT BE TOLD policy_flag: recorded NONE, what may have been known gives" in shown
     assert "is beyond time travel" in shown
     assert "DIFFERS" not in shown
     # of what does not depend on policies it can be told
@@ -280,6 +281,55 @@ def test_a_decision_of_before_the_policies_left_is_not_called_wrong(
     with pytest.raises(DecisionsDifferError):
         audit(lake, decision=PLAIN)
     assert "DIFFERS fraud_score" in capsys.readouterr().out
+
+
+def cut_off(lake: Lakehouse, table: Table) -> None:
+    """Let the log of a table begin behind all that was written to it."""
+    path = path_of(lake.config, table)
+    newest = max(commit_times(lake.spark, path))
+    lake.spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('cut' = 'off')")
+    shortened(lake, table, through=newest)
+
+
+BY_BACKDATED = {
+    "policies": "concat(array(named_struct('policy_id', 'backdated', 'version', 1, "
+    "'flag', 'GEO_BLOCK', 'fired', true)), policies)",
+    "policy_flags": "array('GEO_BLOCK')", "policy_flag": "'GEO_BLOCK'",
+    "recommended_action": "'BLOCK'",
+}  # fmt: skip
+
+
+def test_policies_of_later_do_not_prove_a_decision_whose_commit_is_cut_off(
+    past: Audited, tmp_path: Path
+) -> None:
+    lake = past.copied(tmp_path)
+    replace(past, gold=lake).forge(SILVER_LIVE_TRANSACTIONS, "plain", **BY_BACKDATED)
+    cut_off(lake, SILVER_LIVE_TRANSACTIONS)
+    [honest] = decisions(lake, "blocked").decisions
+    assert (honest.outcome, honest.told["committed_at"]) == ("EQUAL", None)
+    assert "does not reach back to its commit" in honest.notes[0]
+    decided_at = decisions(past.gold, "plain").decisions[0].told["decided_at"]
+    with pytest.raises(DecisionsNotToldError):
+        # of before Gold took it
+        audit(lake, decision=PLAIN, as_of=decided_at.isoformat(), quiet=True)
+
+
+def test_a_score_of_later_whose_commit_is_cut_off_does_not_make_a_decision_wrong(
+    past: Audited, tmp_path: Path
+) -> None:
+    lake = past.copied(tmp_path)
+    path = path_of(lake.config, SILVER_FRAUD_SCORES)
+    scores = lake.read(SILVER_FRAUD_SCORES).where(F.col("transaction_id") == PLAIN)
+    newer = scores.withColumns({
+        "identity": F.lit("newer"),
+        "inference_time": F.col("inference_time") + F.expr("INTERVAL 1 MINUTE"),
+        "fraud_score": F.lit("0.95").cast("decimal(7,6)"),
+    })  # fmt: skip
+    newer.write.format("delta").mode("append").save(path)
+    assert decisions(lake, "plain").is_equal
+    cut_off(lake, SILVER_FRAUD_SCORES)
+    with pytest.raises(DecisionsNotToldError):
+        audit(lake, decision=PLAIN, quiet=True)
 
 
 def test_what_the_gateway_saw_goes_by_when_it_was_decided(past: Audited) -> None:

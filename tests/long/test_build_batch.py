@@ -62,11 +62,13 @@ class MortalLakehouse(Lakehouse):
 
     dies_before: list[Table] = field(default_factory=list)
 
-    def append(self, rows: DataFrame, to: Table, batch: Batch | None = None) -> None:
+    def append(
+        self, rows: DataFrame, to: Table, batch: Batch | None = None, behind: int | None = None
+    ) -> None:
         """Append, unless this is where the run dies."""
         if to in self.dies_before:
             raise KilledError
-        super().append(rows, to, batch)
+        super().append(rows, to, batch, behind)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from lakehouse.errors import NotSyncedError, ServingDriftError
 from lakehouse.lease import held_lease
 from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.conftest import LOCAL, NOON, override
-from tests.gold.rows import MORNING, a_gold_row, append, merge_gold
+from tests.gold.horizon import shortened
+from tests.gold.rows import MORNING, a_contribution, a_gold_row, append, merge_gold
 
 Opener = Callable[[str], Lakehouse]
 
@@ -91,7 +92,9 @@ def test_an_item_that_a_smaller_hot_left_behind_is_found_and_becomes_a_tombstone
 ) -> None:
     # years, for the store deletes what expired by its own clock
     gold, long_ago = lake_for("consolidate"), MORNING - timedelta(days=1500)
-    old = {"timestamp": long_ago, "event_date": long_ago.date()}
+    # of a payment with a live event, the sync knows that live keeps its item
+    of_log = a_contribution(source="BATCH_LOG", event_time=long_ago)
+    old = {"timestamp": long_ago, "event_date": long_ago.date(), "contributions": [of_log]}
     append(gold, GOLD_TRANSACTIONS, a_gold_row("old", **old))
     generous, strict = (
         dynamodb.model_copy(update={"hot": dynamodb.hot.model_copy(update={"days": days})})
@@ -106,6 +109,31 @@ def test_an_item_that_a_smaller_hot_left_behind_is_found_and_becomes_a_tombstone
     assert compare_serving(lake, repair=True).drift == NOTHING
     item = lookup(dynamodb, "old")
     assert item is not None and item["gold"] == {"cooled": True}
+
+
+def test_an_item_from_before_golds_change_feed_is_named_without_it_and_mended(
+    lake_for: Opener, dynamodb: DynamoDbSettings
+) -> None:
+    gold = lake_for("consolidate")
+    syncing, lake = (
+        _serving_from(lake_for(job), dynamodb) for job in ("sync_dynamodb", "compare_serving")
+    )
+    append(gold, GOLD_TRANSACTIONS, *[a_gold_row(each) for each in ("content", "early", "late")])
+    sync_dynamodb(syncing)
+    before = [_raw(dynamodb, each) for each in ("early", "late")]
+    merge_gold(gold, a_gold_row("early", amount="7"))
+    merge_gold(gold, a_gold_row("late", amount="8"))
+    sync_dynamodb(syncing)
+    for item in before:
+        client(dynamodb, 1).put_item(TableName=dynamodb.table, Item=item)
+    _set(dynamodb, "content", "gold.am", {"N": "9"})
+    shortened(lake, GOLD_TRANSACTIONS, through=1)  # and version 2 cannot be put together any more
+
+    report = compare_serving(lake, only_report=True)
+    assert report.named == {"stale": ["late"], "differing": ["content", "early"]}
+    mended = compare_serving(lake, repair=True)
+    assert (mended.drift, mended.repaired) == (NOTHING, 3)
+    assert [_amount(dynamodb, each) for each in ("content", "early", "late")] == [1200, 7, 8]
 
 
 def test_a_sample_is_a_share_of_all_and_the_same_by_its_seed(

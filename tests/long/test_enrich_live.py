@@ -78,9 +78,11 @@ class Dying(Lakehouse):
 
     dies_behind: Table = SILVER_FRAUD_SCORES
 
-    def append(self, rows: DataFrame, to: Table, batch: Batch | None = None) -> None:
+    def append(
+        self, rows: DataFrame, to: Table, batch: Batch | None = None, behind: int | None = None
+    ) -> None:
         """Append, and die if it was that table."""
-        super().append(rows, to, batch)
+        super().append(rows, to, batch, behind)
         if to is self.dies_behind:
             raise Killed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -436,3 +436,32 @@ def test_what_was_refused_stays_so_when_its_rule_goes(
     deliver(lake, KIND, good(9), day=FOURTH, revision=1)
     build_batch(lenient)
     assert amounts(lake) == {1: [5, None], 2: [1000], 9: [1000]}
+
+
+def test_rows_that_go_through_are_counted_by_what_became_of_them(lake: MortalLakehouse) -> None:
+    built: list[dict[str, int]] = []
+
+    def hear(event: str, fields: Mapping[str, Any]) -> bool:
+        if event == "built":
+            built.append(fields["counts"])
+        return False
+
+    def counts(accepted: int, duplicates: int, refused: int) -> dict[str, int]:
+        of = f"bronze.drops_{KIND}"
+        return {
+            f"{of} ACCEPTED": accepted, f"{of} DUPLICATE": duplicates, f"{of} REFUSED": refused,
+        }  # fmt: skip
+
+    with heard_by(hear):
+        deliver(lake, KIND, [*good(1, 2), *bad(3)], day=THIRD)
+        deliver(lake, KIND, [*good(4), *bad(5, 6)], day=FOURTH)
+        build_batch(lake)
+        # what a gate holds has still to go through
+        assert built == [counts(accepted=2, duplicates=0, refused=1)]
+        deliver(lake, KIND, good(1, 2, 7), day=FIFTH)
+        build_batch(lake)
+        assert built[1:] == [counts(accepted=1, duplicates=2, refused=0)]
+        build_batch(lake)
+        assert len(built) == 2, "nothing came"
+        build_batch(lake, release=batch(FOURTH), reason="as agreed")
+    assert built[2:] == [counts(accepted=1, duplicates=0, refused=2)]

@@ -39,7 +39,8 @@ from lakehouse.tables import (
     SILVER_MONEY_EVENTS,
     Table,
 )
-from tests.gold.rows import a_gold_row, append, merge_gold
+from tests.gold.rows import a_gold_row, append, frame, merge_gold
+from tests.gold.stalled import Phases, stalled
 from tests.long.test_consolidate_folds_silver_into_gold import a_batch_row, a_settlement
 
 EIGHTH = date(2026, 3, 8)
@@ -152,6 +153,40 @@ def test_consolidate_and_maintain_at_once_lose_nothing(own: Config, spark: Spark
         operations = [one.operation for one in links_of(asked.read(GOLD_HISTORY_CHAIN))]
         assert prove_history(asked).breaks == []
     print(f"Gold's versions: {operations}")
+
+
+def test_a_compaction_that_meets_a_merge_leaves_its_table_to_the_next_run(
+    own: Config, spark: SparkSession
+) -> None:
+    """A writer that lost its lease commits once more, between the two ends of OPTIMIZE."""
+    with as_job(own, spark, "consolidate") as gold:
+        for number in range(3):
+            append(gold, GOLD_TRANSACTIONS, a_gold_row(f"t-{number}"))
+        opened = gold.writable(GOLD_TRANSACTIONS)
+    settled = frame(spark, GOLD_TRANSACTIONS, [a_gold_row("t-0", settlement_status="SETTLED")])
+    merge = opened.alias("old").merge(
+        settled.alias("new"), "old.transaction_id = new.transaction_id"
+    )
+    observed: list[Phases] = []
+
+    def maintained(lake: Lakehouse) -> None:
+        maintain(stalled(lake, lambda: observed.append(Phases.of_next_transaction(lake)),
+                         at=GOLD_TRANSACTIONS))  # fmt: skip
+
+    with as_job(own, spark, "maintain") as lake, ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(maintained, lake)
+        while not (observed and observed[0].stands_before_its_commit()):
+            assert not under_way.done(), under_way.exception()
+            time.sleep(0.05)
+        merge.whenMatchedUpdateAll().execute()
+        observed[0].goes_on()
+        with pytest.raises(TablesNotMaintainedError, match="another writer changed it") as told:
+            under_way.result()
+    assert list(told.value.reasons) == [GOLD_TRANSACTIONS.name]
+    assert [row.settlement_status for row in rows_of(spark, own, GOLD_TRANSACTIONS)] == [
+        "SETTLED", None, None,
+    ]  # fmt: skip
+    assert by_table(execute(maintain, own))[GOLD_TRANSACTIONS.name].files_after == 1
 
 
 def test_vacuum_spares_the_horizon_and_what_a_follower_has_still_to_read(

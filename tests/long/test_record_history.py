@@ -14,7 +14,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from gold.chain import links_of, verify
-from gold.following import Span, follow, gold_table_id
+from gold.following import Span, follow
 from gold.history import field_groups, history_rows
 from gold.prove_history import prove_history
 from gold.record_history import (
@@ -23,17 +23,25 @@ from gold.record_history import (
     gold_as_of,
     record_history,
 )
-from lakehouse.config import Config, read_yaml
-from lakehouse.context import Batch, Lakehouse, Trigger
+from lakehouse.config import Config
+from lakehouse.context import Lakehouse, Trigger
 from lakehouse.delta import latest_version, path_of
-from lakehouse.errors import BeyondKnownHistoryError, FollowerAheadError, HistoryBrokenError
+from lakehouse.errors import (
+    BeyondKnownHistoryError,
+    FollowerAheadError,
+    HistoryBrokenError,
+    OvertakenError,
+)
+from lakehouse.fold.precedence import load_precedence
 from lakehouse.tables import (
     GOLD_HISTORY_CHAIN,
     GOLD_TRANSACTION_HISTORY,
     GOLD_TRANSACTIONS,
+    Table,
 )
 from tests.gold.as_of import remembered, travelled
 from tests.gold.rows import MORNING, a_contribution, a_gold_row, append, frame, merge_gold
+from tests.gold.stalled import begun, stalled
 
 Opener = Callable[[str], Lakehouse]
 
@@ -109,7 +117,7 @@ def test_a_history_row_names_the_field_groups_that_changed(
             "_commit_timestamp": F.lit(MORNING),
         }
     )
-    groups = field_groups(read_yaml(config.rules.precedence))
+    groups = field_groups(load_precedence(config.rules.precedence))
     found = changes.transform(history_rows(groups)).orderBy("gold_version").collect()
     assert [row.changed_groups for row in found] == [
         ["money", "payment_facts", "score", "transaction_status"],  # those that have a value
@@ -126,8 +134,7 @@ def test_a_crash_between_history_and_chain_doubles_nothing_and_another_gold_is_r
     gold, history = lake_for("consolidate"), lake_for("record_history")
     append(gold, GOLD_TRANSACTIONS, a_gold_row("a"))
     span = Span(after=-1, upto=1)
-    batch = Batch(gold_table_id(history), span.upto)
-    _append_history(history, span, batch)  # ... and the process died
+    _append_history(history, span, behind=-1)  # ... and the process died
     assert complete_through(history) == -1
     merge_gold(gold, a_gold_row("a", **SETTLED))
 
@@ -147,6 +154,26 @@ def test_a_crash_between_history_and_chain_doubles_nothing_and_another_gold_is_r
     append(elsewhere, GOLD_TRANSACTIONS, a_gold_row("b"))
     with pytest.raises(FollowerAheadError, match="the table was replaced"):
         record_history(elsewhere)
+
+
+@pytest.mark.parametrize(
+    "table", [GOLD_TRANSACTION_HISTORY, GOLD_HISTORY_CHAIN], ids=lambda table: table.name
+)
+def test_of_two_runs_that_read_up_to_different_versions_one_appends(
+    lake_for: Opener, table: Table
+) -> None:
+    gold, history = lake_for("consolidate"), lake_for("record_history")
+    append(gold, GOLD_TRANSACTIONS, a_gold_row("a"))
+    with begun(record_history, history, at=table) as finish_the_first:
+        append(gold, GOLD_TRANSACTIONS, a_gold_row("b"))
+        with pytest.raises(OvertakenError, match=table.name):
+            record_history(stalled(history, finish_the_first, at=table))
+    assert complete_through(history) == 1
+
+    record_history(history)
+    rows = history.read(GOLD_TRANSACTION_HISTORY).orderBy("gold_version").collect()
+    assert [row.gold_version for row in rows] == [1, 2]
+    assert prove_history(history).breaks == []
 
 
 @pytest.mark.parametrize(

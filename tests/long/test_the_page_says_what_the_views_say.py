@@ -31,6 +31,8 @@ from lakehouse.tables import (
 )
 from tests.cli.browser import Seen, chromium, opened
 from tests.conftest import LOCAL, in_folder, override
+from tests.gold.as_of import by_view, travelled
+from tests.gold.horizon import vacuumed
 from tests.gold.rows import Row, a_decision, a_gold_row, append, merge_gold
 
 NOW = datetime.now(UTC)
@@ -160,9 +162,16 @@ def test_a_label_is_as_old_as_it_was_then(lake: Lakehouse) -> None:
     assert labelled == [0, 2]
 
 
-def test_history_answers_as_time_travel_does(lake: Lakehouse) -> None:
+@pytest.fixture(scope="module")
+def remembered(lake: Lakehouse) -> Lakehouse:
+    """The same, with history: behind those that count how far it is behind."""
     with held_lease(lake.config, "record_history") as lease:
         record_history(replace(lake, job="record_history", lease=lease))
+    return lake
+
+
+def test_history_answers_as_time_travel_does(remembered: Lakehouse) -> None:
+    lake = remembered
     for version in (1, 2):
         rows = [
             rows_then(lake.spark, lake.config, version, by).select(*COLUMNS).collect()
@@ -170,6 +179,36 @@ def test_history_answers_as_time_travel_does(lake: Lakehouse) -> None:
         ]
         assert sorted(map(str, rows[0])) == sorted(map(str, rows[1]))
         assert {row.user_id for row in rows[0]} == {None}
+
+
+def test_the_view_of_history_is_gold_at_each_of_its_versions(remembered: Lakehouse) -> None:
+    found, columns = by_view(remembered, (1, 2))
+    # what waits for its payment is none of the view, and none is here
+    assert found == travelled(remembered, (1, 2), columns)
+    assert len(found) == len(FIRST) + len(FIRST) + 1
+    assert {"amount", "decision", "settlement_status", "exceptions"} <= set(columns)
+
+
+def test_beyond_the_horizon_the_page_is_answered_from_history(
+    remembered: Lakehouse, browser: Browser, tmp_path: Path
+) -> None:
+    lake = remembered
+    by_travel = numbers_of(lake.spark, lake.config, "1", NOW)
+    vacuumed(lake, GOLD_TRANSACTIONS)
+    by_history = numbers_of(lake.spark, lake.config, "1", NOW)
+    assert by_travel.standing and by_history.standing
+    assert (by_travel.standing.answered_by, by_travel.standing.notes) == ("time travel", ())
+    assert by_history.standing.answered_by == GOLD_TRANSACTION_HISTORY.name
+    assert "beyond time travel" in by_history.standing.notes[0]
+    of_gold = (*GOLD_VIEWS, *COUNT_VIEWS, "gold.exceptions")
+    assert [by_history.answers[name] for name in of_gold] == [
+        by_travel.answers[name] for name in of_gold
+    ]
+    with _shown(lake, browser, tmp_path, "1") as seen:
+        assert "beyond time travel" in seen.ask("document.body.innerText")
+        assert {row[0] for row in seen.table("gold.fraud_by_day")} == {
+            OLD.date().isoformat(), NEW.date().isoformat(),
+        }  # fmt: skip
 
 
 def _counted(version: int, rows: int) -> Row:

@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event, Semaphore, Thread, current_thread
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 
 from lakehouse.config import Config, FiguresInCloudWatch
-from lakehouse.errors import FiguresError
+from lakehouse.errors import FiguresError, FiguresLeftError
 from lakehouse.local.ports import free_ports
 from lakehouse.metrics.cloudwatch import CloudWatchFigures
 from lakehouse.metrics.places import metered
@@ -98,6 +99,91 @@ def test_a_refused_request_is_split_until_the_bad_point_stands_alone(cloudwatch:
     assert figures.send(told) == 1
     found = figures.subjects(Metric.CONSUMER_LAG)
     assert sorted(found) == sorted(f"job/{n}" for n in range(20) if n != 7)
+
+
+def failing_at(figures: CloudWatchFigures, call: int) -> list[int]:
+    """Let one request get no answer; the sizes of all requests, as they are made."""
+    sizes: list[int] = []
+
+    def look(params: dict[str, Any], **_: Any) -> None:
+        sizes.append(len(params["MetricData"]))
+        if len(sizes) == call:
+            raise EndpointConnectionError(endpoint_url="http://127.0.0.1")
+
+    figures._client.meta.events.register("provide-client-params.cloudwatch.PutMetricData", look)
+    return sizes
+
+
+def test_what_was_taken_before_a_request_failed_is_left_out_of_what_is_left(
+    cloudwatch: str,
+) -> None:
+    at = minute_of(datetime.now(UTC))
+    figures = CloudWatchFigures(settings(cloudwatch))
+    sizes = failing_at(figures, call=2)
+    many = Point(Metric.FRESHNESS_SECONDS, "t", at, {float(n): 1 for n in range(200)})
+    points = [*(point(Metric.CONSUMER_LAG, f"job/{n}", at, n) for n in range(999)), many]
+    with pytest.raises(FiguresLeftError) as failed:
+        figures.send(points)
+    # a datum takes 150 values: those of the last point stand in two requests
+    (left,) = failed.value.left
+    assert (left.subject, sorted(left.values)) == ("t", [float(n) for n in range(150, 200)])
+    assert (failed.value.lost, figures.send(failed.value.left)) == (0, 0)
+    assert sizes == [1000, 1, 1]
+
+
+def test_points_that_are_lost_before_a_request_failed_are_counted(cloudwatch: str) -> None:
+    at = minute_of(datetime.now(UTC))
+    figures = CloudWatchFigures(settings(cloudwatch))
+    # both are refused, then the first alone; the second gets no answer
+    failing_at(figures, call=3)
+    with pytest.raises(FiguresLeftError) as failed:
+        figures.send([point(Metric.CONSUMER_LAG, name, at, value)
+                      for name, value in (("bad", float("nan")), ("good", 1.0))])  # fmt: skip
+    assert ([each.subject for each in failed.value.left], failed.value.lost) == (["good"], 1)
+
+
+def test_a_sender_sends_what_is_left_and_no_more() -> None:
+    asked: list[list[str]] = []
+    twice = Event()
+
+    def send(points: Sequence[Point]) -> int:
+        asked.append([each.subject for each in points if each.metric == Metric.RECORDS_IN])
+        if len(asked) == 1:
+            raise FiguresLeftError("CloudWatch", "no answer", points[1:], 0)
+        twice.set()
+        return 0
+
+    sender = Sender("job", send, seconds=0.01, queue_points=50)
+    sender.take([point(Metric.RECORDS_IN, name, NOON, 1) for name in ("taken", "left")])
+    with sender.running():
+        assert twice.wait(60)
+    assert asked[:2] == [["taken", "left"], ["left"]]
+
+
+def test_the_place_of_figures_is_opened_once_and_by_the_senders_thread(config: Config) -> None:
+    opened: list[str] = []
+    sent = Semaphore(0)
+
+    class Place:
+        def send(self, points: Sequence[Point]) -> int:
+            sent.release()
+            return 0
+
+        def subjects(self, metric: Metric) -> Sequence[str]:
+            return []
+
+        def stats(self, *_: Any) -> Sequence[Stat]:
+            return []
+
+    def open_it(_: Config) -> Place:
+        opened.append(current_thread().name)
+        return Place()
+
+    metrics = config.metrics.model_copy(update={"flush_seconds": 0.01})
+    often = config.model_copy(update={"metrics": metrics})
+    with metered(often, "job", opened=open_it):
+        assert all(sent.acquire(timeout=60) for _ in range(3))
+    assert opened == ["metrics-job"]
 
 
 def test_points_that_nobody_can_take_are_counted() -> None:

@@ -54,11 +54,13 @@ class MortalLakehouse(Lakehouse):
         self.reads[table.name] += 1
         return super().read(table, version)
 
-    def append(self, rows: Any, to: Table, batch: Batch | None = None) -> None:
+    def append(
+        self, rows: Any, to: Table, batch: Batch | None = None, behind: int | None = None
+    ) -> None:
         """Append, unless this is where the run dies."""
         if to in self.dies_before:
             raise KilledError
-        super().append(rows, to, batch)
+        super().append(rows, to, batch, behind)
 
 
 class Clock:

@@ -286,6 +286,11 @@ def test_a_money_event_is_read_or_refused(spark: SparkSession) -> None:
         ({}, []),
         ({"transaction_date": ABSENT, "dispute_id": "d-1"}, []),
         ({"transaction_date": "2026-13-01"}, ["transaction_date_malformed"]),
+        ({"transaction_date": "2026-03-10"}, []),
+        *[
+            ({"transaction_date": absurd}, ["transaction_date_absurd"])
+            for absurd in ("0000-01-01", "0001-01-01", "1998-12-31", "2026-03-11", "9999-12-31")
+        ],
         ({"event_type": "PAID"}, ["event_type_unknown"]),
         ({"event_id": "1"}, ["event_id_malformed"]),
     ]
@@ -363,8 +368,15 @@ def test_a_rate_is_read_or_refused(spark: SparkSession) -> None:
         ({"rate": "9" * 30}, ["rate_overflow"]),
         ({"rate": "NaN"}, ["rate_malformed"]),
         ({"rate_date": "09.03.2026", "base": "XXQ"}, ["rate_date_malformed", "base_unknown"]),
+        ({"rate_date": "1999-01-04"}, []),
+        ({"rate_date": "0001-01-01"}, ["rate_date_absurd"]),
+        ({"rate_date": "9999-12-31"}, ["rate_date_absurd"]),
     ]
-    rows = parsed(spark, [text_of(RATE, **changes) for changes, _ in cases], parsed_fx_rates)
+    rows = parsed(
+        spark,
+        [text_of(RATE, **changes) for changes, _ in cases],
+        lambda frame: parsed_fx_rates(frame, latest=F.lit(LATEST)),
+    )
     assert [rules_of(row) for row in rows] == [rules for _, rules in cases]
     assert rows[0].rate == Decimal("1.10000000")
 

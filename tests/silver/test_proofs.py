@@ -90,41 +90,64 @@ def test_a_book_of_another_time_matches_and_does_not_prove(spark: SparkSession) 
     assert found is not None and (found["books"], found["matching"]) == ([], [0])
 
 
-SCORES = "transaction_id string, identity string, event_date date, committed_at timestamp"
+SCORES = (
+    "transaction_id string, identity string, event_date date, committed_at timestamp, "
+    "committed_by timestamp"
+)
 TODAY = NOON.date()
 
 
+def at(seconds: float) -> tuple[datetime | None, datetime]:
+    """Committed at this time, as the log of the scores says."""
+    return after(seconds), after(seconds)
+
+
+def by(seconds: float) -> tuple[datetime | None, datetime]:
+    """Committed before the log of the scores begins."""
+    return None, after(seconds)
+
+
 @pytest.mark.parametrize(
-    "day, committed_at, until, is_used, is_known",
+    "day, committed_at, until, is_used, is_known, may_have_been",
     [
-        pytest.param(TODAY, after(1), after(10), False, True, id="committed before the payment"),
-        pytest.param(TODAY, after(11), after(10), False, False, id="committed behind it"),
-        pytest.param(TODAY, None, after(10), False, True, id="committed long before"),
-        pytest.param(TODAY, after(11), after(10), True, False, id="used, and committed behind it"),
-        pytest.param(date(2026, 3, 1), after(1), after(10), False, False, id="not looked for"),
-        pytest.param(date(2026, 3, 1), after(1), after(10), True, True, id="far, and used"),
-        pytest.param(date(2026, 3, 2), after(1), after(10), False, True, id="last day looked at"),
-        pytest.param(TODAY, None, None, False, False, id="no time: no other than used"),
-        pytest.param(TODAY, None, None, True, True, id="no time: the one used"),
+        pytest.param(TODAY, at(1), after(10), False, True, True, id="committed before the payment"),
+        pytest.param(TODAY, at(11), after(10), False, False, False, id="committed behind it"),
+        pytest.param(TODAY, by(10), after(10), False, True, True, id="cut off: committed before"),
+        pytest.param(TODAY, by(11), after(10), False, False, True, id="cut off: before, or not"),
+        pytest.param(TODAY, by(11), after(10), True, True, True, id="cut off, and used"),
+        pytest.param(TODAY, at(11), after(10), True, False, False, id="used, committed behind it"),
+        pytest.param(date(2026, 3, 1), at(1), after(10), False, False, False, id="not looked for"),
+        pytest.param(date(2026, 3, 1), at(1), after(10), True, True, True, id="far, and used"),
+        pytest.param(date(2026, 3, 2), at(1), after(10), False, True, True, id="the last day"),
+        pytest.param(TODAY, at(0), None, False, True, True, id="no time: before the decision"),
+        pytest.param(TODAY, at(1), None, False, False, True, id="no time: behind the decision"),
+        pytest.param(TODAY, by(0), None, False, True, True, id="no times: before the decision"),
+        pytest.param(TODAY, by(1), None, False, False, True, id="no times: before it, or not"),
+        pytest.param(TODAY, by(1), None, True, True, True, id="no times: the one used"),
+        pytest.param(TODAY, at(1), None, True, True, True, id="no time: the one used"),
     ],
 )  # fmt: skip
 def test_a_score_was_known_if_it_was_committed_before(
     spark: SparkSession,
     day: date,
-    committed_at: datetime | None,
+    committed_at: tuple[datetime | None, datetime],
     until: datetime | None,
     is_used: bool,
     is_known: bool,
+    may_have_been: bool,
 ) -> None:
     side = spark.createDataFrame(
         [("t", "u", "s" if is_used else "other", TODAY, NOON, until)],
         "transaction_id string, user_id string, score_id string, event_date date, "
         "known_from timestamp, known_until timestamp",
     )
-    scores = spark.createDataFrame([("t", "s", day, committed_at)], SCORES)
+    scores = spark.createDataFrame([("t", "s", day, *committed_at)], SCORES)
     payments = spark.createDataFrame([], counted_kind())
-    known = known_by_then(side, payments, scores, WINDOW)
-    assert known.scores.count() == is_known
+    found = [
+        known_by_then(side, payments, scores, WINDOW, in_doubt=in_doubt).scores.count()
+        for in_doubt in (False, True)
+    ]
+    assert found == [is_known, may_have_been]
 
 
 def test_payments_of_the_user_count_up_to_the_decision_and_for_it_alone(

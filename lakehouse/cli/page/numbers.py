@@ -22,6 +22,7 @@ from lakehouse.cli.rows import rows_of
 from lakehouse.cli.streams import StreamStatus, stream_statuses
 from lakehouse.config import Config
 from lakehouse.frames import keeping
+from lakehouse.history import GOLD_WITHOUT_PAYER, history_as_of
 from lakehouse.job import execute, job_named
 from lakehouse.tables import (
     GOLD_RECONCILIATION,
@@ -42,6 +43,7 @@ GOLD_VIEWS = (
 COUNT_VIEWS = ("gold.reconciled", "gold.reconciled_money")
 """Views over gold.reconciliation whose every row is shown."""
 
+_UNREAD = ("contributions", "winners")
 _STAND_INS = {GOLD_TRANSACTIONS.name: "gold_then", GOLD_RECONCILIATION.name: "counts_then"}
 
 
@@ -155,14 +157,12 @@ def rows_then(spark: SparkSession, config: Config, version: int, answered_by: st
     """Gold at a version, one row per transaction: no view that is asked reads contributions."""
     if answered_by == GOLD_TRANSACTION_HISTORY.name:
         history = _read(spark, config, GOLD_TRANSACTION_HISTORY)
-        columns = [name for name in history.columns if name in GOLD_TRANSACTIONS.columns]
-        latest = F.max_by(F.struct(*columns), "gold_version").alias("latest")
-        known = history.where(F.col("gold_version") <= version)
-        rows = known.groupBy("transaction_id").agg(latest).select("latest.*")
+        columns = [name for name in GOLD_WITHOUT_PAYER if name not in _UNREAD]
+        rows = history_as_of(history, version, columns)
     else:
         path = delta.path_of(config, GOLD_TRANSACTIONS)
         rows = spark.read.format("delta").option("versionAsOf", version).load(path)
-    return rows.drop("contributions", "winners").withColumn("user_id", F.lit(None).cast("string"))
+    return rows.drop(*_UNREAD).withColumn("user_id", F.lit(None).cast("string"))
 
 
 def _then(spark: SparkSession, config: Config, today: date) -> dict[str, Answer]:

@@ -21,6 +21,8 @@ _DAY = {"type": "date", "tickformat": "%d %b", "hoverformat": "%Y-%m-%d"}
 _FEW = 5
 FATES = ("accepted", "duplicates", "quarantined", "held", "unexplained")
 """What becomes of what a step was delivered."""
+FROM_NOTHING = "from nothing delivered"
+"""What a step has that nothing was delivered for."""
 # ticks of its own: those of the counts would be odd rates
 _ON_THE_RIGHT = {"overlaying": "y", "side": "right", "showgrid": False, "tickmode": "auto"}
 _PERCENT = {"ticksuffix": " %", "rangemode": "tozero", "title": {"text": "%"}}
@@ -198,18 +200,19 @@ def _two_lines(row: dict[str, Any]) -> str:
 
 def _fates(answer: Answer, suffix: str, label: Callable[[dict[str, Any]], str]) -> go.Figure | None:
     rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-    steps = [row for row in rows if row[f"delivered{suffix}"]]
+    steps = [row for row in rows if any(row[f"{fate}{suffix}"] for fate in ("delivered", *FATES))]
     if not steps:
         return None
 
     def share(row: dict[str, Any], fate: str) -> float:
-        return float(100 * (row[f"{fate}{suffix}"] or 0) / row[f"delivered{suffix}"])
+        delivered = row[f"delivered{suffix}"]
+        if not delivered:
+            # of nothing there are no shares: all of it should not be there
+            return 100.0 if fate == FROM_NOTHING else 0.0
+        return float(100 * (row.get(f"{fate}{suffix}") or 0) / delivered)
 
-    shares = {
-        fate: [share(row, fate) for row in steps]
-        for fate in FATES
-        if any(row[f"{fate}{suffix}"] for row in steps)
-    }
+    shares = {fate: [share(row, fate) for row in steps] for fate in (*FATES, FROM_NOTHING)}
+    shares = {fate: values for fate, values in shares.items() if any(values)}
     labels = _labels(map(label, steps))
     figure = _lying(labels, shares, "% of delivered", True, ordered=False)
     return figure.update_traces(hovertemplate="%{x:.2f} %")

@@ -1,4 +1,7 @@
-"""How long a payment is hot, and how long the store has to remember that it was; pure."""
+"""How long the store serves a Gold row, and remembers that it did; pure.
+
+By one rule: for the job that tells the store, and for who asks what it should have been told.
+"""
 
 from __future__ import annotations
 
