@@ -4,8 +4,10 @@
 itself, so an item never goes backwards, whatever is replayed and in whatever order. The key of the
 index by user is the live group's user and time, and Gold's as long as there is no live group: a
 function of the two groups, so it goes backwards no more than they do. An item that is said to be
-new is inserted, many in one request; where it stands already, it is updated as all others are. What
-an item is, and how it is read, is in `lakehouse.serving_item` and `lakehouse.serving`.
+new is inserted, many in one request; where it stands already, it is updated as all others are. Who
+makes items from a part of what there is says which days were read: where an item stands that more
+went into, it is left, and reported. What an item is, and how it is read, is in
+`lakehouse.serving_item` and `lakehouse.serving`.
 """
 
 from __future__ import annotations
@@ -18,13 +20,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from functools import partial
+from functools import partial, reduce
 from itertools import chain, islice
+from operator import add
 from time import sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from boto3.dynamodb.types import TypeSerializer
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
@@ -34,13 +38,21 @@ from lakehouse.config import DynamoDbSettings
 from lakehouse.errors import DynamoDbError
 from lakehouse.serving import client, combined, lookup
 from lakehouse.serving_item import (
+    AS_OF,
     EXPIRY,
+    FIRST_DAY,
     GROUP_BYTES,
     INDEX_KEY,
     KEY,
     OUTLIVED,
+    READ_FROM,
+    READ_TO,
     STORED_NAMES,
     Group,
+    day_number,
+    day_of,
+    instant_of,
+    micros_of,
     size_of_value,
     stored,
 )
@@ -50,7 +62,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import BatchStatementRequestTypeDef
 
-__all__ = ["PushReport", "client", "combined", "ensure_table", "lookup", "push"]
+__all__ = ["Met", "PushReport", "client", "combined", "ensure_table", "lookup", "push"]
 
 T = TypeVar("T")
 
@@ -60,7 +72,7 @@ _WINDOW = 1_000  # items of one partition in memory
 _STATEMENTS = 25  # of one BatchExecuteStatement, by DynamoDB's limit
 NEW = "is_new"
 """The column that says which items are likely not there yet."""
-_NO_ATTRIBUTES = (KEY, "version", EXPIRY, NEW, OUTLIVED)
+_NO_ATTRIBUTES = (KEY, "version", EXPIRY, NEW, OUTLIVED, READ_FROM, READ_TO)
 # codes of a statement, of many in one request
 _STANDS, _UNSURE = "DuplicateItem", "InternalServerError"
 _BUSY = (
@@ -76,8 +88,20 @@ _SERVICE_FAULT = re.compile(r"An error occurred \((\w+)\)")
 
 
 @dataclass(frozen=True)
+class Met:
+    """An item that was left as it stands, because days are behind it that nobody read.
+
+    Between `first_day` and `last_day` lies all that is behind it, and behind the pushed one.
+    """
+
+    transaction_id: str
+    first_day: date
+    last_day: date
+
+
+@dataclass(frozen=True)
 class PushReport:
-    """What became of the pushed items; `written + refused` is their number.
+    """What became of the pushed items; `written + refused + len(met)` is their number.
 
     An item counts as refused where an equal or newer version stood already. A task that Spark
     repeats meets its own writes, so `refused` may then count items that this push wrote; a request
@@ -93,6 +117,18 @@ class PushReport:
     oversized: int = 0
     turned_down: Counter[str] = field(default_factory=Counter)
     throttled: int = 0
+    met: tuple[Met, ...] = ()
+
+    def __add__(self, other: PushReport) -> PushReport:
+        """What became of the items of two pushes."""
+        return PushReport(
+            self.written + other.written,
+            self.refused + other.refused,
+            self.oversized + other.oversized,
+            self.turned_down + other.turned_down,
+            self.throttled + other.throttled,
+            self.met + other.met,
+        )
 
 
 def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushReport:
@@ -105,7 +141,9 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
     its user or time changes. Items of which the optional column `is_new` is true go 25 to a
     request; one of these that stands already costs a write unit more. So does an item whose expiry
     is not, beside the one that stands, as the optional column `is_outlived` says: without it,
-    one whose other group is kept longer.
+    one whose other group is kept longer. Between the optional columns `read_from` and `read_to`
+    (days, both included) all there is went into an item: where the group stands with something of
+    before or after them, it is left, and told in `met`.
 
     Raises:
         DynamoDbError: an item could not be written in `push_attempts`, or in fewer where most
@@ -120,6 +158,10 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
         "version",
         EXPIRY,
         *[F.col(name) if name in items.columns else F.lit(False) for name in (NEW, OUTLIVED)],
+        *[
+            F.col(name) if name in items.columns else F.lit(None).cast("date")
+            for name in (READ_FROM, READ_TO)
+        ],
         F.to_json(F.struct(*attributes), _INSTANTS).alias("body"),
     )
     write = partial(_write_partition, group=group, settings=settings)
@@ -129,17 +171,11 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
         code = _SERVICE_FAULT.search(str(fault))
         told = "not every item was written" + (f" ({code[1]})" if code else "")
         raise DynamoDbError(settings.table, told) from fault
-    return PushReport(
-        written=sum(report.written for report in reports),
-        refused=sum(report.refused for report in reports),
-        oversized=sum(report.oversized for report in reports),
-        turned_down=sum((report.turned_down for report in reports), Counter()),
-        throttled=sum(report.throttled for report in reports),
-    )
+    return reduce(add, reports, PushReport(0, 0))
 
 
 def _write_partition(
-    items: Iterable[tuple[str, int, int | None, bool, bool, str]],
+    items: Iterable[tuple[str, int, int | None, bool, bool, date | None, date | None, str]],
     group: Group,
     settings: DynamoDbSettings,
 ) -> Iterator[PushReport]:
@@ -151,24 +187,22 @@ def _write_partition(
     ):
         # a bounded window: a partition may be larger than memory
         for window in _windows(items, _WINDOW):
-            pushed = [
-                _Pushed(
-                    transaction_id, version, expires_at, is_new, is_outlived, _attributes_of(body)
-                )
-                for transaction_id, version, expires_at, is_new, is_outlived, body in window
-            ]
+            pushed = [_Pushed(*row[:-1], _attributes_of(row[-1])) for row in window]
             insert = partial(_insert, store, settings.table, group)
             new = [each for each in pushed if each.is_new]
             inserted = list(pool.map(insert, _windows(new, _STATEMENTS)))
             left = list(chain.from_iterable(each.left for each in inserted))
             others = [each for each in pushed if not each.is_new] + left
             written = len(new) - len(left)
-            written += sum(pool.map(partial(_write, store, settings.table, group), others))
+            done = list(pool.map(partial(_write, store, settings.table, group), others))
+            written += done.count(True)
+            met = tuple(each for each in done if isinstance(each, Met))
             heavy = [each for each in pushed if size_of_value(each.attributes) > GROUP_BYTES[group]]
             turned_down = sum((each.turned_down for each in inserted), Counter[str]())
             throttled = len(throttles) + sum(each.busy for each in inserted)
             throttles.clear()
-            yield PushReport(written, len(pushed) - written, len(heavy), turned_down, throttled)
+            refused = len(pushed) - written - len(met)
+            yield PushReport(written, refused, len(heavy), turned_down, throttled, met)
 
 
 @contextmanager
@@ -206,6 +240,8 @@ class _Pushed:
     expires_at: int | None
     is_new: bool
     is_outlived: bool
+    read_from: date | None
+    read_to: date | None
     attributes: Mapping[str, Any]
     was_repeated: bool = False  # sent before, and no answer came
 
@@ -223,11 +259,13 @@ class _Inserted:
 class _Refusal:
     """Why nothing was changed: the version that stands, and whether the client had sent it twice.
 
-    A request whose answer was lost is sent again, and then meets what it wrote itself.
+    A request whose answer was lost is sent again, and then meets what it wrote itself. `days` are
+    the first and the last one of what is behind the group that stands, where it says so.
     """
 
     standing: int
     was_repeated: bool
+    days: tuple[date, date] | None
 
 
 def _attributes_of(body: str) -> Mapping[str, Any]:
@@ -282,8 +320,11 @@ def _statement(table: str, item: Mapping[str, Any]) -> BatchStatementRequestType
     }
 
 
-def _write(store: DynamoDBClient, table: str, group: Group, item: _Pushed) -> bool:
-    """Write one group over a smaller version of itself; False if an equal or newer one stands."""
+def _write(store: DynamoDBClient, table: str, group: Group, item: _Pushed) -> bool | Met:
+    """Write one group over a smaller version of itself; False if an equal or newer one stands.
+
+    Nor over one that has something behind it of days which the pushed one does not know.
+    """
     names = {"#group": group, "#version": f"{group}_version"}
     values = {":group": item.attributes, ":version": item.version}
     assignments = ["#group = :group", "#version = :version"]
@@ -295,6 +336,7 @@ def _write(store: DynamoDBClient, table: str, group: Group, item: _Pushed) -> bo
             assignments.append(f"#{key} = {_index_value(group, key, short)}")
             if group == "gold":
                 names |= {"#live": "live", f"#{short}": short}
+    read = _within_what_was_read(item)
     refusal = None
     for way in _ways_of_expiry(item):
         refusal = _update(
@@ -303,25 +345,71 @@ def _write(store: DynamoDBClient, table: str, group: Group, item: _Pushed) -> bo
             group,
             item,
             [*assignments, *way.assignments],
-            {**names, **way.names},
-            {**values, **way.values},
-            and_only_if=way.condition,
+            {**names, **read.names, **way.names},
+            {**values, **read.values, **way.values},
+            and_only_if=[read.condition, way.condition],
         )
-        # of a smaller version, only the expiry can be in the way
         if refusal is None or refusal.standing >= item.version:
             break
+        if (met := _met(item, refusal.days)) is not None:
+            return met
+        # of a smaller version that was read, only the expiry can be in the way
     was_repeated = item.was_repeated or (refusal is not None and refusal.was_repeated)
     return refusal is None or (was_repeated and refusal.standing == item.version)
 
 
 @dataclass(frozen=True)
 class _Way:
-    """What one request does about the expiry of an item, and when it may."""
+    """What one request does about one aspect of an item, and when it may."""
 
     assignments: Sequence[str] = ()
     condition: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _within_what_was_read(item: _Pushed) -> _Way:
+    """Only where nothing stands, or nothing that is behind it is of another day."""
+    if item.read_from is None or item.read_to is None:
+        return _Way()
+    newest, first = f"#group.#{AS_OF}", f"#group.#{FIRST_DAY}"
+    midnight = datetime.combine(item.read_from, time(), UTC)
+    behind = datetime.combine(item.read_to, time(), UTC) + timedelta(days=1)
+    # an item of before does not say where it begins
+    is_read = (
+        f"{newest} >= :read_from AND {newest} < :read_to"
+        f" AND (attribute_not_exists({first}) OR {first} >= :first_read)"
+    )
+    return _Way(
+        condition=f"(attribute_not_exists({newest}) OR ({is_read}))",
+        names={f"#{name}": STORED_NAMES[name] for name in (AS_OF, FIRST_DAY)},
+        values={
+            ":read_from": micros_of(midnight),
+            ":read_to": micros_of(behind),
+            ":first_read": day_number(item.read_from),
+        },
+    )
+
+
+def _met(item: _Pushed, standing: tuple[date, date] | None) -> Met | None:
+    """What stands, if days are behind it that were not read for the pushed item."""
+    if standing is None or item.read_from is None or item.read_to is None:
+        return None
+    first, last = standing
+    if item.read_from <= first and last <= item.read_to:
+        return None
+    own = _days_of(item.attributes) or standing
+    return Met(item.transaction_id, min(first, own[0]), max(last, own[1]))
+
+
+def _days_of(group: Mapping[str, Any]) -> tuple[date, date] | None:
+    """The first and the last day of what is behind a stored group; None if it does not say."""
+    newest = group.get(STORED_NAMES[AS_OF])
+    if newest is None:
+        return None
+    last = datetime.fromisoformat(instant_of(int(newest))).date()
+    first = group.get(STORED_NAMES[FIRST_DAY])
+    return (last if first is None else day_of(int(first))), last
 
 
 def _ways_of_expiry(item: _Pushed) -> Sequence[_Way]:
@@ -357,7 +445,7 @@ def _update(
     assignments: Iterable[str],
     names: Mapping[str, str],
     values: Mapping[str, Any],
-    and_only_if: str,
+    and_only_if: Sequence[str],
 ) -> _Refusal | None:
     """Update an item of a smaller version; else change nothing and say what stands."""
     condition = "(attribute_not_exists(#version) OR #version < :version)"
@@ -367,7 +455,7 @@ def _update(
             TableName=table,
             Key={KEY: {"S": item.transaction_id}},
             UpdateExpression=f"SET {', '.join(assignments)}",
-            ConditionExpression=" AND ".join(filter(None, (condition, and_only_if))),
+            ConditionExpression=" AND ".join(filter(None, (condition, *and_only_if))),
             ExpressionAttributeNames=names,
             ExpressionAttributeValues={
                 name: writer.serialize(value) for name, value in values.items()
@@ -377,7 +465,10 @@ def _update(
     except store.exceptions.ConditionalCheckFailedException as fault:
         # mypy_boto3 knows no `Item` in an error's response
         response: Mapping[str, Any] = fault.response
-        standing = response.get("Item", {}).get(f"{group}_version", {"N": "-1"})
+        item_as_it_stands = response.get("Item", {})
+        standing = item_as_it_stands.get(f"{group}_version", {"N": "-1"})
         attempts = response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
-        return _Refusal(int(standing["N"]), attempts > 0)
+        reader = TypeDeserializer()
+        stands = reader.deserialize(item_as_it_stands.get(group, {"M": {}}))
+        return _Refusal(int(standing["N"]), attempts > 0, _days_of(stands))
     return None

@@ -26,6 +26,7 @@ from lakehouse.config import DynamoDbSettings
 from lakehouse.errors import DynamoDbError, IndexNotFoundError, UserIndexNotFoundError
 from lakehouse.records.codes import Finality, ScoreSource
 from lakehouse.serving_item import (
+    AS_OF,
     EVENT_TIME,
     INDEX_KEY,
     KEY,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 BY_USER = "by-user-and-time"
 """The index of all items by user and event time; it holds keys only."""
-AS_OF = "as_of"
 EVENT_AS_OF = "event_as_of"
 
 _PAGE = 25

@@ -4,14 +4,15 @@ An item is `{transaction_id, live, live_version, gold, gold_version, expires_at}
 index by user, `{user_id, event_time}`. DynamoDB bills a write per 1,024 bytes begun of the *whole*
 item, names included, whichever group is written: below that, each write costs one unit. So the
 attributes of a group have names of two letters, an instant is the number of microseconds since
-1970 UTC, and a text that somebody else chooses has a greatest length. `lakehouse.serving` reads
-all of it back by the names of the contract; docs/decisions/0013 has the sums.
+1970 UTC, a day the number of days since then, and a text that somebody else chooses has a greatest
+length. `lakehouse.serving` reads all of it back by the names of the contract; docs/decisions/0013
+has the sums.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Literal
@@ -23,6 +24,10 @@ KEY = "transaction_id"
 EXPIRY = "expires_at"
 OUTLIVED = "is_outlived"
 """Column of pushed items: whether the other group likely keeps the item as long, or longer."""
+READ_FROM, READ_TO = "read_from", "read_to"
+"""Columns of pushed items: between these days, both included, all there is went into an item."""
+AS_OF, FIRST_DAY = "as_of", "first_day"
+"""Attributes between which all lies that is behind a group: its newest instant, its first day."""
 USER = "user_id"
 EVENT_TIME = "event_time"
 INDEX_KEY = {USER: "user_id", EVENT_TIME: "timestamp"}
@@ -46,6 +51,7 @@ STORED_NAMES = {
     "event_as_of": "ea",
     "final_from": "ff",
     "finality": "fi",
+    "first_day": "fd",
     "fraud_reason_code": "fr",
     "fraud_score": "fs",
     "merchant_id": "mi",
@@ -74,19 +80,19 @@ _MARK_DIGITS = 12
 
 
 def stored(group: Mapping[str, Any]) -> Item:
-    """The attributes of a group as they are written; instants come as ISO 8601."""
+    """The attributes of a group as they are written; instants and days come as ISO 8601."""
     return {STORED_NAMES[name]: _stored(name, value) for name, value in group.items()}
 
 
 def plain(group: Mapping[str, Any]) -> Item:
-    """The attributes of a group by the names of the contract, instants as ISO 8601 in UTC.
+    """The attributes of a group by the names of the contract, instants and days as ISO 8601, UTC.
 
     Numbers are int where they are whole, else Decimal. What an earlier version of this project
     wrote, under long names, is read as it is.
     """
     named = {_NAMES.get(name, name): _unwrapped(value) for name, value in group.items()}
     return {
-        name: instant_of(value) if name in _INSTANTS and isinstance(value, int) else value
+        name: _plain(name, value) if isinstance(value, int) else value
         for name, value in named.items()
     }
 
@@ -113,6 +119,16 @@ def instant_of(micros: int) -> str:
     """ISO 8601 in UTC, always of one width."""
     instant = _EPOCH + timedelta(microseconds=micros)
     return instant.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def day_number(day: date) -> int:
+    """Days since 1970."""
+    return (day - _EPOCH.date()).days
+
+
+def day_of(number: int) -> date:
+    """The day of that number."""
+    return _EPOCH.date() + timedelta(days=number)
 
 
 def size_of(item: Mapping[str, Any]) -> int:
@@ -152,7 +168,15 @@ def _size_of_number(number: Decimal) -> int:
 def _stored(name: str, value: Any) -> Any:
     if name in _INSTANTS:
         return micros_of(datetime.fromisoformat(value))
+    if name == FIRST_DAY:
+        return day_number(date.fromisoformat(value))
     return shortened(name, value) if name in MOST_BYTES else value
+
+
+def _plain(name: str, value: int) -> Any:
+    if name in _INSTANTS:
+        return instant_of(value)
+    return day_of(value).isoformat() if name == FIRST_DAY else value
 
 
 def _unwrapped(value: Any) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial, reduce
 
@@ -44,7 +45,7 @@ from lakehouse.tables import (
 )
 from silver import figures, live
 from silver.deliveries import PAYMENTS, SCORES, deliveries_of
-from silver.known import Known, Policies
+from silver.known import Known, Policies, read_again
 from silver.live import Standing
 from silver.scoring import score_missing
 from silver.seen import Past, Seen, Tally, Turn, seen_beside, tallied
@@ -94,13 +95,13 @@ def enrich(
         if decided is not None:
             items = _items_of_committed(turn, seen, known, decided)
         elif tally.event_days:
-            items = _items(turn, known)
+            items = _items(turn, seen, known)
         standings = seen.standings
         conflicts = standings[PAYMENTS, Standing.CONFLICT] + standings[SCORES, Standing.CONFLICT]
         if tally.refused or conflicts:
             refused = _refused(lake, tally, seen.judged)
             lake.append(refused, to=SILVER_QUARANTINE_LIVE, batch=batch)
-        pushed = _push(lake, items, publish) if tally.event_days else PushReport(0, 0)
+        pushed = _pushed(turn, seen, items, publish) if tally.event_days else PushReport(0, 0)
         # behind the push, so that no reader waits for it
         unscored = 0 if decided is None else _told_of(turn, decided)
     counts = counts_of(standings, pushed, unscored)
@@ -155,8 +156,8 @@ def _scored_and_decided(turn: Turn, seen: Seen) -> tuple[Known, DataFrame | None
 def _items_of_committed(turn: Turn, seen: Seen, known: Known, decided: DataFrame) -> DataFrame:
     """Commit decided payments, and make their items meanwhile."""
     committing = turn.start(partial(_commit, turn, decided, SILVER_LIVE_TRANSACTIONS))
-    items = _items(turn, known.with_payments(decided))
-    return items if committing() else _items(turn, seen.known_now())
+    items = _items(turn, seen, known.with_payments(decided))
+    return items if committing() else _items(turn, seen, seen.known_now())
 
 
 def _contributed(
@@ -164,11 +165,12 @@ def _contributed(
 ) -> DataFrame:
     """New rows of silver.fraud_scores: of the topic, and answers of the API.
 
-    The API is asked for new payments that have no score, committed or in this batch.
+    The API is asked for new payments that have no score: committed, used by a committed decision,
+    or in this batch.
     """
     reason = reason_code(F.col("fraud_score"), F.col("explanations"), turn.rules)
     found = []
-    scored = known.scores.select("transaction_id")
+    scored = known.all_scores().select("transaction_id")
     if scores is not None:
         found.append(scores)
         scored = scored.unionByName(scores.select("transaction_id"))
@@ -192,7 +194,7 @@ def _decided(
     decisions = decide(
         way.gathered(payments),
         earlier=way.gathered(past.earlier),
-        scores=way.gathered(known.scores),
+        scores=way.gathered(known.all_scores()),
         policies=past.policies,
         rules=turn.rules,
     )
@@ -213,19 +215,39 @@ def _refused(lake: Lakehouse, tally: Tally, judged: DataFrame) -> DataFrame:
     return found.join(held, place, "left_anti")
 
 
-def _items(turn: Turn, known: Known) -> DataFrame:
+def _items(turn: Turn, seen: Seen, known: Known) -> DataFrame:
     """What the Live Index is told: all transactions that the batch names, known ones included.
 
-    Of the tables it holds what lies within `gold.locate_window_days` of the batch's days: an
-    older event or a later score is not in it.
+    Of the tables it holds what lies within `gold.locate_window_days` of the batch's days, and says
+    so: an older event or a later score may not be in it.
     """
+    is_new = F.col("decided_at") == F.lit(turn.now)  # else something was decided before
+    items = live.with_days_read(_folded(turn, known), seen.days.spans())
+    return items.withColumn(NEW, is_new)
+
+
+def _folded(turn: Turn, known: Known) -> DataFrame:
+    """An item of each transaction from its rows at hand."""
     rows, now = known.gathered(turn.way), turn.now
     retention = timedelta(days=turn.lake.config.dynamodb.retention_days)
-    is_new = F.col("decided_at") == F.lit(now)  # else something was decided before
     items = turn.way.early(live.live_items(rows.payments, rows.scores, retention))
     # what has expired already would only be written to be deleted
     is_kept = F.col("expires_at") > F.lit(int(now.timestamp()))
-    return items.withColumn(NEW, is_new).where(is_kept)
+    return items.where(is_kept)
+
+
+def _pushed(turn: Turn, seen: Seen, items: DataFrame, publish: Publish) -> PushReport:
+    """Push items; those that stand with more than was read, made again from all there is of them.
+
+    A batch that is seen again meets the same items, whatever of them was pushed before.
+    """
+    pushed = _push(turn.lake, items, publish)
+    if not pushed.met:
+        return pushed
+    log("read again", job=turn.lake.job, batch=turn.batch.number, rows=len(pushed.met))
+    again = read_again(turn.lake, turn.way, pushed.met, seen.days)
+    whole = _push(turn.lake, _folded(turn, again), publish)
+    return replace(pushed, met=()) + whole
 
 
 def _push(lake: Lakehouse, items: DataFrame, publish: Publish) -> PushReport:

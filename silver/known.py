@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from typing import Self
 
@@ -12,6 +13,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.context import Lakehouse
 from lakehouse.decision import PolicyBook
+from lakehouse.dynamodb import Met
 from lakehouse.frames import Way
 from lakehouse.meanwhile import Start
 from lakehouse.tables import (
@@ -20,7 +22,13 @@ from lakehouse.tables import (
     SILVER_POLICIES,
     Table,
 )
-from silver.live import near
+from silver.live import Span, joined, near, within
+
+_OF_SCORE = (
+    "identity", "transaction_id", "score_source", "model_version", "inference_time",
+    "fraud_score", "explanations",
+)  # fmt: skip
+"""What a decision asks of a score."""
 
 
 class Policies:
@@ -48,10 +56,17 @@ class Days:
     own: frozenset[date]
     now: date  # API scores are of the day they were asked for, whatever the day of the payment
     window: int
+    farther: Sequence[Span] = ()  # where an item of the Live Index begins before them, or ends
+
+    def spans(self) -> list[Span]:
+        """All of them, in their order."""
+        around = timedelta(days=self.window)
+        spans = [(day - around, day + around) for day in self.own | {self.now}]
+        return joined([*spans, *self.farther])
 
     def covered(self) -> Column:
         """Whether a row is of one of them, or around."""
-        return near("event_date", self.own | {self.now}, self.window, self.window)
+        return within("event_date", self.spans())
 
     def are_own(self) -> Column:
         """Whether a row is of one of them."""
@@ -98,6 +113,15 @@ class Known:
         """The same rows; few of them in one partition."""
         return replace(self, payments=way.gathered(self.payments), scores=way.gathered(self.scores))
 
+    def all_scores(self) -> DataFrame:
+        """These scores, and those that a committed decision used, whose rows may be of other days.
+
+        As `decide` asks for them.
+        """
+        is_scored = F.col("score_id").isNotNull()
+        used = self.payments.where(is_scored).withColumn("identity", F.col("score_id"))
+        return self.scores.select(*_OF_SCORE).unionByName(used.select(*_OF_SCORE))
+
     def with_payments(self, payments: DataFrame) -> Self:
         """And these, which are committed now."""
         return replace(self, payments=self.payments.unionByName(payments))
@@ -105,6 +129,21 @@ class Known:
     def with_scores(self, scores: DataFrame) -> Self:
         """And these, which are committed now."""
         return replace(self, scores=self.scores.unionByName(scores))
+
+
+def read_again(lake: Lakehouse, way: Way, met: Sequence[Met], days: Days) -> Known:
+    """What Silver holds of payments whose items reach beyond the days of a micro-batch.
+
+    All between an item's first day and its last: as much as one payment's events lie apart.
+    """
+    farther = replace(days, farther=joined((each.first_day, each.last_day) for each in met))
+    ids = [(each.transaction_id,) for each in met]
+    named = F.broadcast(lake.spark.createDataFrame(ids, "transaction_id string"))
+    payments, scores = (
+        _read_named(lake, way, named, farther, table)
+        for table in (SILVER_LIVE_TRANSACTIONS, SILVER_FRAUD_SCORES)
+    )
+    return Known(payments, scores, same=payments.select("identity", "content_hash").limit(0))
 
 
 def _read_named(lake: Lakehouse, way: Way, named: DataFrame, days: Days, table: Table) -> DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 
@@ -11,7 +11,11 @@ from pyspark.sql import functions as F
 
 from lakehouse.quality import RowRule, is_accepted, with_violations
 from lakehouse.records.codes import Finality, ReasonCode, ScoreSource, TransactionStatus
+from lakehouse.serving_item import AS_OF, FIRST_DAY, READ_FROM, READ_TO
 from silver.contract import score_identity
+
+Span = tuple[date, date]
+"""A first and a last day."""
 
 _FACTS = (
     "user_id", "timestamp", "amount", "currency", "country", "region", "merchant_id",
@@ -134,7 +138,8 @@ def live_items(events: DataFrame, scores: DataFrame, retention: timedelta) -> Da
     `events` and `scores` are committed rows of Silver. Facts and status follow the precedence of
     conf/precedence.yaml for live events; action and flags are those of the earliest decision; the
     score is the best-known one, which a decision may not have seen yet. `as_of` is the newest
-    event time behind the item, `event_as_of` that of the payment events alone.
+    event time behind the item, `event_as_of` that of the payment events alone; `first_day` is the
+    day of the oldest one.
     """
     latest = F.struct("sequence", "timestamp", "identity")  # a null sequence is least
     is_settled = F.col("transaction_status") != str(TransactionStatus.PENDING)
@@ -149,10 +154,12 @@ def live_items(events: DataFrame, scores: DataFrame, retention: timedelta) -> Da
         F.max(F.when(F.col("score_id").isNotNull(), evidence)).alias("_used"),
         F.max("updated_at").alias("_updated_at"),
         F.max("timestamp").alias("event_as_of"),
+        F.min("timestamp").alias("_first_event"),
     )
     of_scores = scores.groupBy("transaction_id").agg(
         F.max(_ranked(F.col("inference_time"), F.col("identity"))).alias("_known"),
         F.max(_event_time_of_score()).alias("_scored_at"),
+        F.min(_event_time_of_score()).alias("_first_score"),
     )
     best = F.greatest("_known", "_used")  # passes over a null
     unknown = {"fraud_reason_code": ReasonCode.UNSCORED, "score_source": ScoreSource.NONE}
@@ -171,6 +178,7 @@ def live_items(events: DataFrame, scores: DataFrame, retention: timedelta) -> Da
         *[value.alias(name) for name, value in score.items()],
         F.greatest("_updated_at", "_scored_at").alias("as_of"),
         "event_as_of",
+        F.to_date(F.least("_first_event", "_first_score")).alias(FIRST_DAY),
         # live never knows whether an outcome is final
         F.lit(str(Finality.PROVISIONAL)).alias("finality"),
     )
@@ -199,14 +207,40 @@ def near(column: str, days: Iterable[date], before: int, after: int = 0) -> Colu
 
     Literals, so that Delta opens those partitions only; false for no days at all.
     """
-    spans: list[tuple[date, date]] = []
-    for day in sorted(set(days)):
-        start, end = day - timedelta(days=before), day + timedelta(days=after)
-        if spans and start <= spans[-1][1] + timedelta(days=1):
-            spans[-1] = (spans[-1][0], end)
-        else:
-            spans.append((start, end))
-    within = F.lit(False)
+    around = [(day - timedelta(days=before), day + timedelta(days=after)) for day in days]
+    return within(column, joined(around))
+
+
+def within(column: str, spans: Iterable[Span]) -> Column:
+    """Whether a date lies in one of the spans; literals, as in `near`."""
+    found = F.lit(False)
     for start, end in spans:
-        within = within | F.col(column).between(F.lit(start), F.lit(end))
-    return within
+        found = found | F.col(column).between(F.lit(start), F.lit(end))
+    return found
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """The same days, in the fewest spans, in their order."""
+    fewest: list[Span] = []
+    for start, end in sorted(spans):
+        if fewest and start <= fewest[-1][1] + timedelta(days=1):
+            fewest[-1] = (fewest[-1][0], max(end, fewest[-1][1]))
+        else:
+            fewest.append((start, end))
+    return fewest
+
+
+def with_days_read(items: DataFrame, spans: Sequence[Span]) -> DataFrame:
+    """Add to items of the Live Index between which days all there is went into each of them.
+
+    `spans` are the days that were read, joined. Of an item with rows in two of them, days between
+    were not read: its days are none, the first one being behind the last.
+    """
+    last = F.to_date(AS_OF)
+    # a score that a decision used may be of a day that was not read
+    start, end = last, F.col(FIRST_DAY)
+    for first_read, last_read in spans:
+        span = F.lit(first_read), F.lit(last_read)
+        start = F.when(last.between(*span), span[0]).otherwise(start)
+        end = F.when(F.col(FIRST_DAY).between(*span), span[1]).otherwise(end)
+    return items.withColumns({READ_FROM: start, READ_TO: end})

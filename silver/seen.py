@@ -65,6 +65,7 @@ class Seen:
     """A micro-batch beside what was committed before it, `known`; `known_now` reads that again."""
 
     judged: DataFrame
+    days: Days
     standings: Counter[tuple[str, ...]]
     known: Known
     known_now: Callable[[], Known]
@@ -103,7 +104,7 @@ def seen_beside(turn: Turn, delivered: DataFrame, tally: Tally, policies: Polici
     known = known_now()
     judged = way.keep(live.judged(delivered, known.same, _CONFLICT_RULES))
     standings = way.counted(judged.select("source_table", "standing"))
-    return Seen(judged, standings, known, known_now, looking_back())
+    return Seen(judged, days, standings, known, known_now, looking_back())
 
 
 def _past(turn: Turn, tally: Tally, payments: DataFrame, policies: Policies) -> Past:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import (
     ArrayType,
     BooleanType,
+    DateType,
     DecimalType,
     LongType,
     StringType,
@@ -38,6 +39,9 @@ COLUMNS = StructType(
         StructField("user_id", StringType()),
         StructField("timestamp", TimestampType()),
         StructField("is_new", BooleanType()),
+        StructField("first_day", DateType()),
+        StructField("read_from", DateType()),
+        StructField("read_to", DateType()),
     ]
 )
 
@@ -54,12 +58,14 @@ def an_item(
     user_id: str | None = None,
     timestamp: datetime | None = None,
     is_new: bool = False,
+    first_day: date | None = None,
+    read: tuple[date | None, date | None] = (None, None),
 ) -> tuple[Any, ...]:
     score = None if fraud_score is None else Decimal(fraud_score)
     flags = list(policy_flags)
     return (
         transaction_id, version, expires_at, as_of, Decimal(amount), score, flags, merchant_id,
-        user_id, timestamp, is_new,
+        user_id, timestamp, is_new, first_day, *read,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.dynamodb import (
+    Met,
     PushReport,
     _heard_throttles,
     _write_partition,
@@ -25,6 +27,8 @@ from lakehouse.errors import DynamoDbError
 from tests.conftest import NOON
 from tests.faulty_dynamodb import Fault, in_front_of
 from tests.index_items import an_item, found, frame_of, pushed
+
+MARCH_1, MARCH_2, MARCH_9 = (date(2026, 3, day) for day in (1, 2, 9))
 
 
 @pytest.fixture
@@ -133,7 +137,7 @@ def test_new_items_go_twenty_five_to_a_request(
 def test_inserts_that_the_store_turns_down_are_written_singly_and_told(
     settings: DynamoDbSettings,
 ) -> None:
-    items = [(f"t{number}", 1, None, True, False, "{}") for number in range(30)]
+    items = [(f"t{number}", 1, None, True, False, None, None, "{}") for number in range(30)]
 
     def denied(_: str, attempt: int) -> Fault:
         return Fault.DENIED if attempt == 0 else Fault.NONE
@@ -153,7 +157,7 @@ def test_writers_wait_when_single_items_of_a_request_are_throttled(
     def throttled(transaction_id: str, attempt: int) -> Fault:
         return Fault.SLOWED_DOWN if attempt == 0 and transaction_id != "t0" else Fault.NONE
 
-    items = [(f"t{number}", 1, None, True, False, "{}") for number in range(20)]
+    items = [(f"t{number}", 1, None, True, False, None, None, "{}") for number in range(20)]
     with in_front_of(settings, throttled) as (through, _):
         [report] = _write_partition(items, "live", through)
     assert report == PushReport(written=20, refused=0, throttled=19)
@@ -167,7 +171,7 @@ def test_a_throttled_update_is_counted_though_the_client_repeats_it_in_silence(
     def throttled(transaction_id: str, attempt: int) -> Fault:
         return Fault.THROTTLED if attempt == 0 and transaction_id == "t0" else Fault.NONE
 
-    items = [(f"t{number}", 1, None, False, False, "{}") for number in range(3)]
+    items = [(f"t{number}", 1, None, False, False, None, None, "{}") for number in range(3)]
     with in_front_of(settings, throttled) as (through, _):
         [report] = _write_partition(items, "live", through)
     assert report == PushReport(written=3, refused=0, throttled=1)
@@ -176,7 +180,7 @@ def test_a_throttled_update_is_counted_though_the_client_repeats_it_in_silence(
 def test_an_insert_that_failed_within_the_store_but_stands_counts_as_written(
     settings: DynamoDbSettings,
 ) -> None:
-    item = ("t1", 1, None, True, False, "{}")
+    item = ("t1", 1, None, True, False, None, None, "{}")
     list(_write_partition([item], "live", settings))
 
     def broken(_: str, attempt: int) -> Fault:
@@ -201,6 +205,45 @@ def test_what_stands_already_keeps_its_rules_whatever_is_said_of_it(
     item = found(settings)
     assert (item["live"]["amount"], item["live_version"], item["expires_at"]) == (200, 2, 2_000)
     assert (item["gold"]["amount"], item["gold_version"]) == (700, 7)
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+@pytest.mark.parametrize(
+    ("read", "first_day", "is_met"),
+    [
+        pytest.param((MARCH_2, MARCH_9), MARCH_2, False, id="of days that were read"),
+        pytest.param((MARCH_2, MARCH_9), MARCH_1, True, id="begins before"),
+        pytest.param((MARCH_1, MARCH_2), MARCH_1, True, id="has something newer"),
+        pytest.param((MARCH_2, MARCH_9), None, False, id="of before, and new enough"),
+        pytest.param((MARCH_1, MARCH_2), None, True, id="of before, and too new"),
+        pytest.param((MARCH_9, MARCH_2), MARCH_2, True, id="nothing is read of days between"),
+        pytest.param((None, None), MARCH_1, False, id="nothing is said of days"),
+    ],
+)
+def test_an_item_that_more_went_into_than_was_read_is_left_and_told(
+    spark: SparkSession,
+    settings: DynamoDbSettings,
+    read: tuple[date | None, date | None],
+    first_day: date | None,
+    is_met: bool,
+    is_new: bool,
+) -> None:
+    pushed(spark, settings, an_item(version=1, amount="100", first_day=first_day))
+    newer = an_item(version=2, amount="200", first_day=MARCH_2, read=read, is_new=is_new)
+    report = pushed(spark, settings, newer, an_item("t2", read=read, is_new=is_new))
+    first = first_day or MARCH_9  # of the newest event, where no first one is known
+    met = (Met("t1", min(first, MARCH_2), MARCH_9),) if is_met else ()
+    assert report == PushReport(written=2 - len(met), refused=0, met=met)
+    assert found(settings)["live"]["amount"] == (100 if is_met else 200)
+
+
+def test_where_only_the_other_group_stands_or_a_newer_version_days_do_not_matter(
+    spark: SparkSession, settings: DynamoDbSettings
+) -> None:
+    pushed(spark, settings, an_item("t1", first_day=MARCH_1), group="gold")
+    pushed(spark, settings, an_item("t2", version=3, first_day=MARCH_1))
+    ones = [an_item(each, version=2, read=(MARCH_9, MARCH_9), is_new=True) for each in ("t1", "t2")]
+    assert pushed(spark, settings, *ones) == PushReport(written=1, refused=1)
 
 
 def test_a_group_beyond_its_share_of_a_kilobyte_is_written_and_counted(

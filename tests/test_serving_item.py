@@ -61,7 +61,7 @@ LIVE_ATTRIBUTES = (
     "user_id", "timestamp", "amount", "currency", "country", "region", "merchant_id",
     "transaction_status", "recommended_action", "policy_flag", "policy_flags", "decided_at",
     "fraud_score", "fraud_reason_code", "score_source", "model_version", "as_of", "event_as_of",
-    "finality",
+    "first_day", "finality",
 )  # fmt: skip
 ATTRIBUTES: Mapping[Group, tuple[str, ...]] = {"live": LIVE_ATTRIBUTES, "gold": GOLD_ATTRIBUTES}
 
@@ -88,6 +88,7 @@ def heaviest(name: str) -> Any:
         "policy_flags": [str(flag) for flag in PolicyFlag if flag != PolicyFlag.NONE],
         "withdrawn": True,
         "cooled": True,
+        "first_day": "9999-12-31",
     }
     return others[name]
 

@@ -21,12 +21,8 @@ _DECISION = (
 
 def differences(platform: Platform, sheets: Sequence[Sheet]) -> list[str]:
     """Every cell in which the platform and plain Python disagree, as `id.column: is, must be`."""
-    decisions = {
-        row["event_id"]: row.asDict(recursive=True)
-        for row in platform.rows(SILVER_LIVE_TRANSACTIONS, *_DECISION)
-    }
     expected = expected_gold(
-        platform.world, sheets, decisions=decisions, api_scores=_api_scores(platform)
+        platform.world, sheets, decisions=decisions_of(platform), api_scores=api_scores_of(platform)
     )
     actual = {row["transaction_id"]: row for row in gold_rows(platform)}
     found = [f"{key}: not in Gold" for key in sorted(expected.keys() - actual.keys())]
@@ -38,6 +34,14 @@ def differences(platform: Platform, sheets: Sequence[Sheet]) -> list[str]:
             if actual[key][column] != value
         ]
     return found
+
+
+def decisions_of(platform: Platform) -> dict[str, dict[str, Any]]:
+    """What was decided of each event, as Silver has recorded it."""
+    return {
+        row["event_id"]: row.asDict(recursive=True)
+        for row in platform.rows(SILVER_LIVE_TRANSACTIONS, *_DECISION)
+    }
 
 
 def gold_rows(platform: Platform) -> list[dict[str, Any]]:
@@ -52,7 +56,8 @@ def gold_rows(platform: Platform) -> list[dict[str, Any]]:
     return rows
 
 
-def _api_scores(platform: Platform) -> list[Score]:
+def api_scores_of(platform: Platform) -> list[Score]:
+    """What the API has answered, as Silver has recorded it."""
     return [
         Score(
             row["transaction_id"],

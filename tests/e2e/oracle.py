@@ -1,4 +1,4 @@
-"""What Gold must be, in plain Python, straight from the generated input.
+"""What Gold and the Live Index must be, in plain Python, straight from the generated input.
 
 It shares no code with the platform: no parsing, no fold, no decision function. From the platform
 it takes only what cannot be computed: the recorded live decisions and the scores the API gave.
@@ -49,8 +49,8 @@ class Event:
     amount: int
     currency: str
     country: str
-    merchant_id: str
-    payment_token: str
+    merchant_id: str | None
+    payment_token: str | None
     status: str
     sequence: int | None
 
@@ -111,6 +111,43 @@ def expected_gold(
     }
 
 
+def expected_items(
+    world: GeneratedWorld,
+    *,
+    decisions: Mapping[str, Mapping[str, Any]],
+    api_scores: Iterable[Score],
+) -> dict[str, dict[str, Any]]:
+    """What the live group of an item says, by transaction id; `decisions` as above."""
+    known: dict[str, Known] = defaultdict(Known)
+    for event in _live_events(world):
+        known[event.transaction_id].events.append(event)
+    for score in (*_topic_scores(world), *api_scores):
+        known[score.transaction_id].scores.append(score)
+    return {
+        transaction_id: _live_group(facts, decisions)
+        for transaction_id, facts in known.items()
+        if facts.events  # a score waits for its payment
+    }
+
+
+def _live_group(known: Known, decisions: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    decision, score = _decision(known.events, decisions), _best_score(known)
+    return {
+        "timestamp": _fact(known.events, "at"),
+        "transaction_status": _outcome(known.events).status,
+        "amount": _fact(known.events, "amount"),
+        "currency": _fact(known.events, "currency"),
+        "merchant_id": _fact(known.events, "merchant_id"),
+        "fraud_score": score.value if score else None,
+        "score_source": score.source if score else "NONE",
+        "fraud_reason_code": reason_of(score),
+        "recommended_action": decision["recommended_action"],
+        "policy_flag": decision["policy_flag"],
+        "decided_at": decision["decided_at"],
+        "event_as_of": max(event.at for event in known.events),
+    }
+
+
 def _row(
     transaction_id: str,
     known: Known,
@@ -118,21 +155,12 @@ def _row(
     rates: _Rates,
     decisions: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    by_strength = sorted(known.events, key=_strength)
-    best = by_strength[-1] if by_strength else None
-    outcome = max(known.events, key=lambda e: (e.status != "PENDING", *_strength(e)), default=None)
+    best = max(known.events, key=_strength, default=None)
+    outcome = _outcome(known.events) if known.events else None
     logged = next((event for event in known.events if event.batch), None)
     live = [event for event in known.events if not event.batch]
-    decision = min(
-        (decisions[event.identity] for event in live),
-        key=lambda decided: (decided["decided_at"], decided["event_id"]),
-        default=None,
-    )
-    score = max(
-        known.scores,
-        key=lambda s: (SCORE_RANK[s.source], s.at, s.model_version),
-        default=None,
-    )
+    decision = _decision(live, decisions) if live else None
+    score = _best_score(known)
     if logged:
         policy_flag: str | None = policies.flag_of(logged)
     else:
@@ -152,8 +180,8 @@ def _row(
         "currency": best.currency if best else None,
         "country": best.country if best else None,
         "region": region_of(best.country) if best else "UNKNOWN",
-        "merchant_id": best.merchant_id if best else None,
-        "payment_token": best.payment_token if best else None,
+        "merchant_id": _fact(known.events, "merchant_id"),
+        "payment_token": _fact(known.events, "payment_token"),
         "transaction_status": outcome.status if outcome else None,
         "sequence": outcome.sequence if outcome else None,
         **rates.normalised(logged),
@@ -171,8 +199,36 @@ def _row(
 
 
 def _strength(event: Event) -> tuple[Any, ...]:
-    sequence = -1 if event.sequence is None else event.sequence
-    return (event.batch, sequence, event.at, event.identity)
+    is_numbered = event.sequence is not None
+    return (event.batch, is_numbered, event.sequence or 0, event.at, event.identity)
+
+
+def _fact(events: Iterable[Event], name: str) -> Any:
+    """What the strongest event says that says anything."""
+    said = [event for event in events if getattr(event, name) is not None]
+    return getattr(max(said, key=_strength), name) if said else None
+
+
+def _outcome(events: Iterable[Event]) -> Event:
+    return max(events, key=lambda event: (event.status != "PENDING", *_strength(event)))
+
+
+def _decision(
+    events: Iterable[Event], decisions: Mapping[str, Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """What was decided first."""
+    return min(
+        (decisions[event.identity] for event in events),
+        key=lambda decided: (decided["decided_at"], decided["event_id"]),
+    )
+
+
+def _best_score(known: Known) -> Score | None:
+    return max(
+        known.scores,
+        key=lambda score: (SCORE_RANK[score.source], score.at, score.model_version),
+        default=None,
+    )
 
 
 def _money(known: Known, best: Event | None, outcome: Event | None) -> dict[str, Any]:

@@ -52,10 +52,12 @@ def platform(
 def test_jobs_killed_at_any_instant_complete_themselves(platform: Platform) -> None:
     rng = random.Random(platform.world.settings.seed)
     send(platform.config, platform.world)
-    killed("ingest_transactions", "before", BRONZE_TRANSACTIONS, rng.randint(1, 3))
+    # records are read and on their way into files, and nothing is committed
+    killed("ingest_transactions", "amid", BRONZE_TRANSACTIONS, rng.randint(1, 3))
     killed("ingest_transactions", "behind", BRONZE_TRANSACTIONS, rng.randint(1, 2))
     killed("ingest_fraud_scores", "behind", BRONZE_FRAUD_SCORES, 1)
     # the stream of Silver meets rows of whole commits; the next run brings the others
+    killed("enrich_live", "amid", SILVER_LIVE_TRANSACTIONS, 1)
     killed("enrich_live", "behind", SILVER_LIVE_TRANSACTIONS, 1)
     platform.run("ingest_transactions", "ingest_fraud_scores")
     _killed_in_the_push(platform, rng.randint(2, 40))
@@ -64,6 +66,14 @@ def test_jobs_killed_at_any_instant_complete_themselves(platform: Platform) -> N
     platform.run("load_drops", "build_batch", "consolidate", "sync_dynamodb")
     problems = problems_of(platform)
     assert not problems, "\n".join(problems[:40])
+
+
+def test_a_moment_that_nobody_knows_is_not_taken_for_a_kill() -> None:
+    words = [sys.executable, "-m", "tests.faults.dying_job", "enrich_live", "amidst",
+             SILVER_LIVE_TRANSACTIONS.name, "1"]  # fmt: skip
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "before, amid, behind" in done.stderr
 
 
 def _killed_in_the_push(platform: Platform, nth: int) -> None:

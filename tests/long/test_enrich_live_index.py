@@ -63,6 +63,7 @@ def test_an_item_tells_the_payment_its_decision_and_how_far_it_is_known(
         "model_version": "m1",
         "as_of": "2026-03-09T08:00:01.000000Z",
         "event_as_of": "2026-03-09T08:00:00.000000Z",
+        "first_day": "2026-03-09",
         "finality": "PROVISIONAL",
     }
 

@@ -40,6 +40,11 @@ from tests.silver.live_records import (
     rows_of,
 )
 
+OF_SCORE = (
+    "score_id", "model_version", "inference_time", "fraud_score", "explanations",
+    "fraud_reason_code", "recommended_action",
+)  # fmt: skip
+
 
 @pytest.fixture
 def lake(lake_for: Callable[[str], Lakehouse], dynamodb: DynamoDbSettings) -> Lakehouse:
@@ -252,6 +257,28 @@ def test_only_payments_without_a_score_are_asked_for_and_each_once(
     assert sources == {(an_id("a"), "API"), (an_id("b"), "TOPIC")}
     api_score = lake.read(SILVER_FRAUD_SCORES).where("score_source = 'API'").collect()
     assert [row["inference_time"].astimezone(UTC) for row in api_score] == [NOON]
+
+
+@pytest.mark.usefixtures("either_way")
+def test_a_payment_whose_score_lies_on_days_that_are_not_read_keeps_it_and_is_not_asked_for(
+    lake: Lakehouse, spark: SparkSession, dynamodb: DynamoDbSettings
+) -> None:
+    with inference_api.running() as api:
+        asking = connected(lake, dynamodb, api.url)
+        # late, so that its score is of a day far from its own
+        late = replace(asking, clock=lambda: NOON + timedelta(days=11))
+        enriched(late, records_of(spark, a_payment(transaction_status="PENDING")))
+        later = replace(asking, clock=lambda: NOON + timedelta(days=32))
+        second = a_payment(event="2", timestamp="2026-03-10T08:00:00Z")
+        enriched(
+            later, records_of(spark, second, first_offset=1, delivered_at=later.clock()), number=1
+        )
+    assert api.asked_ids == [an_id("p1")]
+    rows = rows_of(lake.read(SILVER_LIVE_TRANSACTIONS))
+    assert [row["score_source"] for row in rows] == ["API", "API"]
+    first, second_row = ({name: row[name] for name in OF_SCORE} for row in rows)
+    assert first == second_row
+    assert lake.read(SILVER_FRAUD_SCORES).count() == 1
 
 
 def test_a_stream_puts_its_small_files_together(
