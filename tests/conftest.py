@@ -13,6 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 from xdist.scheduler import LoadScopeScheduling
 
+from lakehouse.cli.brief import BRIEF
 from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.context import Lakehouse, Trigger
 from lakehouse.lease import held_lease
@@ -24,7 +25,7 @@ from tests.topics import TestTopic
 ROOT = Path(__file__).parent.parent
 LOCAL = ROOT / "conf" / "local.yaml"
 # what lives for seconds does without Java's optimising compiler, which takes a core meanwhile
-SHORT_LIFE = {"SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1"}
+SHORT_LIFE = {"SPARK_SUBMIT_OPTS": BRIEF}
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 
 

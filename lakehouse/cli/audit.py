@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lakehouse.cli.brief import be_brief
 from lakehouse.cli.options import (
     DEFAULT_CONFIG,
     MOMENT_HELP,
@@ -137,5 +138,6 @@ def _ask(config: Path, as_json: bool, **question: Any) -> None:
     # Spark takes a second to import
     from lakehouse.job import execute, job_named
 
+    be_brief()
     with step("reading the tables as they stood"):
         execute(job_named("audit"), settings, trigger="once", as_json=as_json, **question)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.brief import be_brief
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, some_text
 from lakehouse.cli.terminal import say, show_grid, show_json, step
 from lakehouse.config import Config
@@ -37,6 +38,7 @@ def list_files(
     from lakehouse.cli.delivered import delivered_files
     from lakehouse.session import open_session
 
+    be_brief()
     with step("reading the manifest of files"):
         session = open_session(settings, "drops")
         day = date.date() if date else None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lakehouse.cli.brief import be_brief
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, TransactionId
 from lakehouse.cli.terminal import note, say, show_grid, show_json, step
 from lakehouse.config import Config
@@ -37,6 +38,7 @@ def explain(
     from lakehouse.cli.links import missing_twice
     from lakehouse.session import open_session
 
+    be_brief()
     with step("reading every layer"):
         spark = open_session(settings, "explain")
         look = missing_twice(partial(_look, spark, settings, transaction_id))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.brief import be_brief
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, some_text
 from lakehouse.cli.terminal import say, show_grid, show_json, step
 from lakehouse.config import Config
@@ -35,6 +36,7 @@ def show(
     from lakehouse.cli.judged import checks_of, judged_batches, skipped_checks
     from lakehouse.session import open_session
 
+    be_brief()
     with step("reading the verdicts"):
         session = open_session(settings, "quality")
         batches = judged_batches(session, settings, batch, held)[:limit]

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.brief import be_brief
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath, some_text
 from lakehouse.cli.terminal import say, show_grid, show_json, step
 from lakehouse.config import Config
@@ -24,6 +25,7 @@ def list_rules(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> 
     from lakehouse.cli.quarantined import broken_rules
     from lakehouse.session import open_session
 
+    be_brief()
     with step("reading the quarantine"):
         rules = [asdict(r) for r in broken_rules(open_session(settings, "quarantine"), settings)]
     if as_json:
@@ -46,6 +48,7 @@ def show(
     from lakehouse.cli.quarantined import quarantined_records
     from lakehouse.session import open_session
 
+    be_brief()
     with step("reading the quarantine"):
         session = open_session(settings, "quarantine")
         records = quarantined_records(session, settings, coordinates, rule, limit)

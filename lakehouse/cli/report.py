@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.brief import be_brief
 from lakehouse.cli.options import DEFAULT_CONFIG, MOMENT_HELP, ConfigPath, some_moment
 from lakehouse.cli.terminal import say, step
 from lakehouse.config import Config
@@ -38,6 +39,7 @@ def report(
     from lakehouse.cli.page.numbers import numbers_of
     from lakehouse.session import open_session
 
+    be_brief()
     with step("asking the views"):
         numbers = numbers_of(open_session(settings, "report"), settings, as_of, datetime.now(UTC))
     with step("drawing the page"):

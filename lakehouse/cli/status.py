@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.brief import be_brief
 from lakehouse.cli.options import DEFAULT_CONFIG, AsJson, ConfigPath
 from lakehouse.cli.terminal import show_grid, show_json, step
 from lakehouse.config import Config
@@ -39,6 +40,7 @@ def status(
     from lakehouse.cli.unknown_money import unknown_money
     from lakehouse.session import open_session
 
+    be_brief()
     with step("reading tables and checkpoints"):
         spark = open_session(settings, "status")
         tables = table_statuses(spark, settings)
