@@ -236,11 +236,20 @@ def with_days_read(items: DataFrame, spans: Sequence[Span]) -> DataFrame:
     `spans` are the days that were read, joined. Of an item with rows in two of them, days between
     were not read: its days are none, the first one being behind the last.
     """
-    last = F.to_date(AS_OF)
-    # a score that a decision used may be of a day that was not read
-    start, end = last, F.col(FIRST_DAY)
-    for first_read, last_read in spans:
-        span = F.lit(first_read), F.lit(last_read)
-        start = F.when(last.between(*span), span[0]).otherwise(start)
-        end = F.when(F.col(FIRST_DAY).between(*span), span[1]).otherwise(end)
-    return items.withColumns({READ_FROM: start, READ_TO: end})
+    starts = {span: span[0] for span in spans}
+    ends = {span: span[1] for span in spans}
+    return items.withColumns(
+        {READ_FROM: _of_span(F.to_date(AS_OF), starts), READ_TO: _of_span(F.col(FIRST_DAY), ends)}
+    )
+
+
+def _of_span(day: Column, days: Mapping[Span, date]) -> Column:
+    """What stands for the span in which a day lies; of none, the day itself.
+
+    A score that a decision used may be of a day that was not read.
+    """
+    # one CASE: nested ones would be as deep as there are spans
+    found = F.when(F.lit(False), day)
+    for (start, end), told in days.items():
+        found = found.when(day.between(F.lit(start), F.lit(end)), F.lit(told))
+    return found.otherwise(day)
