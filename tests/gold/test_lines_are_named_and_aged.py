@@ -77,7 +77,8 @@ def test_a_line_tells_what_is_unexplained_in_a_few_words_and_names_a_few() -> No
     [
         param('{"rows": 2, "amount": {"USD": "123400"}}', (2, {"USD": Decimal(123400)}), id="both"),
         param('{"rows": 2}', (2, None), id="rows alone"),
-        param('{"amount": {" EUR ": 5}}', (None, {"EUR": Decimal(5)}), id="a number"),
+        param('{"amount": {"EUR": 5}}', (None, {"EUR": Decimal(5)}), id="a number"),
+        param('{"amount": {" EUR ": "5"}}', (None, {" EUR ": Decimal(5)}), id="a code as written"),
         param("[]", None, id="no object"),
         param("{", None, id="no JSON"),
         param('{"amount": {"EUR": "five"}}', None, id="no number"),

@@ -136,10 +136,11 @@ def test_explain_asks_for_an_item_as_long_as_it_is_pushed(
 ) -> None:
     gold = lake_for("consolidate")
     # as on AWS: Gold serves for a shorter time than live does
-    cool = dynamodb.hot.model_copy(update={"days": 120})
-    settings = dynamodb.model_copy(update={"hot": cool, "retention_days": 400})
+    # DynamoDB Local deletes by the clock of this machine, so all of it lasts for years
+    cool = dynamodb.hot.model_copy(update={"days": 1_200})
+    settings = dynamodb.model_copy(update={"hot": cool, "retention_days": 4_000})
     lake = _serving_from(lake_for("sync_dynamodb"), settings)
-    late, lately = (NOW - timedelta(days=days) for days in (200, 20))
+    late, lately = (NOW - timedelta(days=days) for days in (2_000, 20))
     append(
         gold,
         GOLD_TRANSACTIONS,
@@ -171,12 +172,15 @@ def test_what_cools_down_leaves_a_tombstone_that_no_replay_gets_past(
     lake = _serving_from(
         lake_for("sync_dynamodb"), dynamodb.model_copy(update={"hot": cool, "retention_days": 10})
     )
+    # DynamoDB Local deletes by the clock of this machine
+    audit = lake.config.audit.model_copy(update={"horizon_days": 3_650})
+    lake = replace(lake, config=lake.config.model_copy(update={"audit": audit}))
     long_ago, lately = NOW - timedelta(days=60), NOW - timedelta(days=20)
     old = {"timestamp": long_ago, "event_date": long_ago.date()}
-    half_a_year_ago = NOW - timedelta(days=200)
+    ages_ago = NOW - timedelta(days=4_000)
     ancient = {
-        "timestamp": half_a_year_ago, "event_date": date(2025, 8, 21),
-        "contributions": [a_contribution(event_time=half_a_year_ago)],
+        "timestamp": ages_ago, "event_date": ages_ago.date(),
+        "contributions": [a_contribution(event_time=ages_ago)],
     }  # fmt: skip
     disputed = {"settlement_status": "CHARGEBACK", "chargeback_amount": "1200",
                 "settled_amount": "1200", "last_money_at": lately}  # fmt: skip

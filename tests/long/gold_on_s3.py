@@ -16,6 +16,7 @@ from gold.consolidate import consolidate
 from gold.maintain import maintain
 from gold.prove_history import prove_history
 from gold.record_history import complete_through, record_history
+from lakehouse.cli.lineage import traced
 from lakehouse.config import Config
 from lakehouse.context import Lakehouse, Trigger
 from lakehouse.delta import path_of
@@ -83,6 +84,16 @@ def ran(config: Config) -> dict[str, Any]:
     found["decisions"] = [decisions.decisions, decisions.equal]
     before = execute(audit, config, trigger="once", table="gold.transactions", version=1)
     found["rows_at_version_1"] = before.rows
+    stood = execute(audit, config, trigger="once", as_of="1", quiet=True)
+    found["known_at_version_1"] = stood.transactions
+    changed = execute(
+        audit, config, trigger="once", diff_from="1", diff_to=str(version), quiet=True
+    )
+    found["changed_since"] = [each.transaction_id for each in changed.shown]
+    lineage = traced(spark, config, "t-1")
+    found["seen"] = sorted({each.table for each in lineage.sightings})
+    found["version_before_maintenance"] = version
+    found["states"] = [state.version for state in lineage.states]
     kept = execute(maintain, config, trigger="once")
     found["maintained"] = {one.table: [one.partitions, one.vacuumed] for one in kept}
     execute(record_history, config, trigger="once")

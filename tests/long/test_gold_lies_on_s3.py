@@ -46,6 +46,11 @@ def test_gold_is_made_followed_audited_and_maintained_on_s3(
     assert found["commits_of_nothing_new"] == 0
     assert found["decisions"] == [2, 2]
     assert found["rows_at_version_1"] == 3
+    assert found["known_at_version_1"] == 2  # `early` waits for its payment
+    assert found["changed_since"] == ["early", "t-1"]
+    assert found["seen"] == ["gold.transactions", "silver.batch_transactions",
+                             "silver.live_transactions"]  # fmt: skip
+    assert found["states"] == [1, found["version_before_maintenance"]]
     assert {"gold.transactions", "gold.transaction_history"} <= set(found["maintained"])
     # nothing is older than the audit horizon, so nothing is deleted
     assert found["maintained"]["gold.transactions"][1] is False
