@@ -108,7 +108,7 @@ def _resolved(use: str, wanted: dict[str, list[str]], java: Java) -> list[Jar]:
     with tempfile.TemporaryDirectory() as folder:
         module = Path(folder) / "ivy.xml"
         module.write_text(
-            '<ivy-module version="2.0" xmlns:m="http://ant.apache.org/ivy/maven">'
+            '<ivy-module version="2.0" xmlns:m="maven">'
             f'<info organisation="lakehouse" module="{use}"/>'
             '<configurations><conf name="default"/></configurations>'
             f"<dependencies>{dependencies}</dependencies></ivy-module>",

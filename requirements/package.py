@@ -118,7 +118,7 @@ def archive_environment(target: Path, wheel: Path) -> Path:
 
 def main() -> int:
     """Make the folder."""
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--to", type=Path, default=ROOT / "dist")
     arguments.add_argument("--environment", action="store_true", help="no jars: only these two")
     chosen = arguments.parse_args()

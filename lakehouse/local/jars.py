@@ -40,7 +40,7 @@ _SETTINGS = """\
 </ivysettings>
 """
 _MODULE = """\
-<ivy-module version="2.0" xmlns:m="http://ant.apache.org/ivy/maven">
+<ivy-module version="2.0" xmlns:m="maven">
   <info organisation="lakehouse" module="jars"/>
   <configurations><conf name="default"/></configurations>
   <dependencies>
