@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -509,6 +509,9 @@ class DeploySettings(Settings):
     ]
 
 
+StoreOf = TypeVar("StoreOf", MetricsSettings, AlertSettings)
+
+
 class Config(BaseSettings):
     """All settings of a run."""
 
@@ -540,6 +543,18 @@ class Config(BaseSettings):
     rules: RuleFiles
     services: Services | None
     deploy: DeploySettings | None
+
+    @field_validator("metrics", "alerts")
+    @classmethod
+    def _has_a_folder_for_files(cls, value: StoreOf, info: ValidationInfo) -> StoreOf:
+        lake: LakeSettings | None = info.data.get("lake")
+        store = value.to.store if isinstance(value, MetricsSettings) else value.store
+        if store == "file" and lake is not None and "://" in lake.root:
+            raise ValueError(
+                f"store: file is a file below lake.root, and {lake.root} is no folder of this"
+                " machine; choose another store (conf/aws.yaml has one)"
+            )
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 from lakehouse.cli.brief import BRIEF
 from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.context import Lakehouse, Trigger
+from lakehouse.dynamodb import client
 from lakehouse.lease import held_lease
 from lakehouse.local.ports import free_ports
 from lakehouse.local.services import running_services
@@ -110,9 +111,16 @@ def on_free_ports() -> dict[str, object]:
 
 
 @pytest.fixture
-def dynamodb(services: Config) -> DynamoDbSettings:
-    """A table of this test alone in the real DynamoDB Local."""
-    return services.dynamodb.model_copy(update={"table": f"index-{uuid4().hex[:12]}"})
+def dynamodb(services: Config) -> Iterator[DynamoDbSettings]:
+    """A table of this test alone in the real DynamoDB Local, gone with the test.
+
+    Beside some forty left tables the service takes a minute to add an index to one.
+    """
+    settings = services.dynamodb.model_copy(update={"table": f"index-{uuid4().hex[:12]}"})
+    yield settings
+    store = client(settings, 3)
+    with suppress(store.exceptions.ResourceNotFoundException):
+        store.delete_table(TableName=settings.table)
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lakehouse.local.jars import files_for
 from tests.moto_server import moto_server as s3_server
 
-__all__ = ["s3_server", "s3a_settings"]
+__all__ = ["nothing_in_files", "s3_server", "s3a_settings"]
 
 
 def s3a_settings(endpoint: str) -> dict[str, str]:
@@ -17,3 +19,12 @@ def s3a_settings(endpoint: str) -> dict[str, str]:
         "spark.hadoop.fs.s3a.access.key": "test",
         "spark.hadoop.fs.s3a.secret.key": "test",
     }
+
+
+def nothing_in_files(endpoint: str) -> dict[str, dict[str, Any]]:
+    """What `metrics` and `alerts` of a local config are where the lake is no folder."""
+    to = {
+        "store": "cloudwatch", "namespace": "Lakehouse", "dimensions": {},
+        "region": "us-east-1", "endpoint_url": endpoint,
+    }  # fmt: skip
+    return {"metrics": {"to": to}, "alerts": {"store": "dynamodb", "table": "alerts"}}

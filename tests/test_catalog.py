@@ -29,6 +29,7 @@ from lakehouse.views import View, load_views, views_read
 from tests.athena_server import REGION, athena_server
 from tests.conftest import LOCAL, ROOT
 from tests.deployment.policies import resources
+from tests.s3_server import nothing_in_files
 
 VIEWS = load_views(ROOT / "conf" / "athena")
 
@@ -51,6 +52,10 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     }  # fmt: skip
     monkeypatch.setenv("LAKEHOUSE__CATALOG", json.dumps(settings))
     monkeypatch.setenv("LAKEHOUSE__LAKE__ROOT", f"s3a://{name}/lake")
+    for section, elsewhere in nothing_in_files(endpoint).items():
+        for key, value in elsewhere.items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            monkeypatch.setenv(f"LAKEHOUSE__{section}__{key}".upper(), text)
     return name
 
 

@@ -113,6 +113,18 @@ def test_a_file_that_is_no_config_is_named(
         Config.load(path)
 
 
+def test_files_of_figures_and_alerts_need_a_lake_in_a_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE__LAKE__ROOT", "s3a://bucket/lake")
+    with pytest.raises(ConfigError) as refused:
+        Config.load(LOCAL)
+    told = str(refused.value)
+    assert "metrics" in told
+    assert "alerts" in told
+    assert "s3a://bucket/lake is no folder of this machine" in told
+
+
 def test_a_generated_secret_is_made_once_and_is_private(config: Config) -> None:
     made = secret(config.cards.token_key)
     assert secret(config.cards.token_key) == made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from lakehouse.errors import AlertStoreError
 from lakehouse.runs import JobRun, RunStore, run_store_of
 from tests.conftest import LOCAL, NOON, override
 from tests.deployment.policies import resources
-from tests.s3_server import s3_server
+from tests.s3_server import nothing_in_files, s3_server
 
 REGION, BUCKET = "eu-central-1", "lake"
 TEMPLATE = resources("storage.yaml", "AWS::DynamoDB::Table")["Alerts"]
@@ -42,6 +43,7 @@ def cloud(config: Config, address: str, monkeypatch: pytest.MonkeyPatch) -> Conf
     override(monkeypatch, {
         "ALERTS__STORE": "dynamodb", "ALERTS__TABLE": TABLE, "DYNAMODB__ENDPOINT_URL": address,
         "DYNAMODB__REGION": REGION, "LAKE__ROOT": f"s3a://{BUCKET}/a/b",
+        "METRICS__TO": json.dumps(nothing_in_files(address)["metrics"]["to"]),
     })  # fmt: skip
     dynamodb: Any = boto3.client("dynamodb", endpoint_url=address, region_name=REGION)
     if TABLE in dynamodb.list_tables()["TableNames"]:

@@ -14,7 +14,7 @@ import yaml
 
 from lakehouse.tables import WAITING_DAY
 from tests.conftest import LOCAL, ROOT
-from tests.s3_server import s3_server, s3a_settings
+from tests.s3_server import nothing_in_files, s3_server, s3a_settings
 
 BUCKET, HEADS = "payments", "heads"
 
@@ -72,6 +72,8 @@ def _config(folder: Path, endpoint: str) -> Path:
     values["lake"] = {"root": f"s3a://{BUCKET}/lake", "landing": f"s3a://{BUCKET}/landing"}
     values["rules"] = {name: str(LOCAL.parent / file) for name, file in values["rules"].items()}
     values["spark"]["settings"] |= s3a_settings(endpoint)
+    for section, elsewhere in nothing_in_files(endpoint).items():
+        values[section] |= elsewhere
     values["maintenance"]["small_files"] = 2
     values["lease"]["location"] = str(folder / "leases")
     values["history"] = {

@@ -22,7 +22,7 @@ from tests.cli.processes import lakehouse
 from tests.conftest import LOCAL, NOON
 from tests.faults.world import FIRST_SEED
 from tests.gold.busy import busy
-from tests.s3_server import s3_server, s3a_settings
+from tests.s3_server import nothing_in_files, s3_server, s3a_settings
 
 BUCKET, HEADS = "payments", "heads"
 GOLD = "lake/tables/gold/transactions"
@@ -56,6 +56,8 @@ def on_s3(
     values["lake"]["root"] = f"s3a://{BUCKET}/lake"
     values["rules"] = {name: str(LOCAL.parent / file) for name, file in values["rules"].items()}
     values["spark"]["settings"] |= s3a_settings(endpoint)
+    for section, elsewhere in nothing_in_files(endpoint).items():
+        values[section] |= elsewhere
     values["history"]["heads"] = {
         "store": "s3", "bucket": HEADS, "prefix": "gold", "region": "us-east-1",
         "endpoint_url": endpoint, "lock_days": 30,
