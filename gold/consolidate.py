@@ -35,7 +35,7 @@ from gold.contributions import (
     score_contributions,
 )
 from lakehouse.context import Lakehouse
-from lakehouse.delta import ensure_committed
+from lakehouse.delta import ensured
 from lakehouse.fold.precedence import load_precedence
 from lakehouse.fold.proof import wrong_transactions
 from lakehouse.fold.spark import Derivation, derivation, reduce_contributions
@@ -135,8 +135,8 @@ def _commit(lake: Lakehouse, changed: DataFrame, behind: int) -> None:
     if replaced:
         merge = merge.whenMatchedUpdateAll()
     # all columns of Gold, that is: those of LOCATED are none of it
-    merge.whenNotMatchedInsertAll("NOT s.is_removal").execute()
-    ensure_committed(gold.toDF().sparkSession, GOLD_TRANSACTIONS.name)
+    with ensured(gold.toDF().sparkSession, GOLD_TRANSACTIONS.name):
+        merge.whenNotMatchedInsertAll("NOT s.is_removal").execute()
 
 
 def _places(located: DataFrame) -> set[Place]:

@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.config import DynamoDbSettings
+from lakehouse.dynamodb import ways_of_expiry
 from lakehouse.records.codes import Finality
 from lakehouse.serving import client, faults_named
 from lakehouse.serving_item import EXPIRY, KEY, STORED_NAMES, Item, stored
@@ -91,7 +92,8 @@ def replace_equal(items: DataFrame, settings: DynamoDbSettings) -> int:
     """Write items over their own version: how many were written. `items` are few.
 
     A push replaces smaller versions alone; what was changed behind its back has the newest. An
-    item of another version than this stays: somebody has pushed it.
+    item of another version than this stays: somebody has pushed it. So does a later expiry: the
+    live group's, perhaps.
     """
     attributes = [name for name in items.columns if name in STORED_NAMES]
     bodies = items.select(
@@ -101,21 +103,25 @@ def replace_equal(items: DataFrame, settings: DynamoDbSettings) -> int:
     written = 0
     with faults_named(settings):
         for transaction_id, version, expires_at, body in bodies.collect():
-            values = {":group": _attributes_of(body), ":version": version, ":expiry": expires_at}
-            try:
-                store.update_item(
-                    TableName=settings.table,
-                    Key={KEY: {"S": transaction_id}},
-                    UpdateExpression="SET gold = :group, #expiry = :expiry",
-                    ConditionExpression="gold_version = :version",
-                    ExpressionAttributeNames={"#expiry": EXPIRY},
-                    ExpressionAttributeValues={
-                        name: writer.serialize(value) for name, value in values.items()
-                    },
-                )
+            own = {":group": _attributes_of(body), ":version": version}
+            for way in ways_of_expiry(expires_at):
+                values = {**own, **way.values}
+                condition = " AND ".join(filter(None, ("#version = :version", way.condition)))
+                try:
+                    store.update_item(
+                        TableName=settings.table,
+                        Key={KEY: {"S": transaction_id}},
+                        UpdateExpression=f"SET {', '.join(('gold = :group', *way.assignments))}",
+                        ConditionExpression=condition,
+                        ExpressionAttributeNames={"#version": "gold_version", **way.names},
+                        ExpressionAttributeValues={
+                            name: writer.serialize(value) for name, value in values.items()
+                        },
+                    )
+                except store.exceptions.ConditionalCheckFailedException:
+                    continue
                 written += 1
-            except store.exceptions.ConditionalCheckFailedException:
-                continue
+                break
     return written
 
 

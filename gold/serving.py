@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from lakehouse.config import Config, GoldSettings
 from lakehouse.fold.rules import ExceptionRule
 from lakehouse.hot import (
-    hot_until,
+    hot_at_most_until,
     is_disputed,
     is_hot,
     is_of_payment,
@@ -133,8 +133,12 @@ def pushed_items(rows: DataFrame, config: Config, now: datetime) -> DataFrame:
 
 
 def _gold_lasts_until(config: Config) -> Column:
-    """Until when Gold's own group keeps an item; null: a row was never hot."""
-    return hot_until(config.dynamodb.hot) + F.lit(timedelta(days=config.audit.horizon_days))
+    """Until when Gold's own group keeps an item at most; null: a row was never hot.
+
+    An expiry never moves nearer: it is that of the version that was to be hot for longest.
+    """
+    reach = F.lit(timedelta(days=config.audit.horizon_days))
+    return hot_at_most_until(config.dynamodb.hot) + reach
 
 
 def _lasts_until(of_gold: Column, config: Config) -> Column:

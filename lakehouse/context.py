@@ -166,15 +166,14 @@ class Lakehouse:
         if behind is None:
             writer.save(path)
         else:
-            delta.forget_commits(self.spark)
-            writer.options(**delta.behind_turn(to, behind)).save(path)
-            delta.ensure_committed(self.spark, to.name)
+            with delta.ensured(self.spark, to.name):
+                writer.options(**delta.behind_turn(to, behind)).save(path)
 
     def writable(self, table: Table, behind: int | None = None) -> DeltaTable:
         """The table for a MERGE; the lease is checked now, so commit soon.
 
         `behind` is the turn that was the last before anything was read: the commit must be the
-        first since then that takes one. `delta.ensure_committed` tells whether it was.
+        first since then that takes one. `delta.ensured` tells whether it was.
         """
         path = self._ensured(table)
         self.meter.writes(self.spark, table.name, path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -113,7 +114,7 @@ def behind_turn(table: Table, turn: int) -> dict[str, str]:
     """What a commit to `table` tells Delta if it is made of what was read behind `turn`.
 
     Delta skips the commit if another one has taken a turn in between, before it began, and refuses
-    it if one does while it is under way: ask `ensure_committed` behind it.
+    it if one does while it is under way: commit within `ensured`.
     """
     return {"txnAppId": _turns_of(table), "txnVersion": str(turn + 1)}
 
@@ -126,17 +127,19 @@ def session_behind(spark: SparkSession, table: Table, turn: int) -> SparkSession
     return session
 
 
-def forget_commits(session: SparkSession) -> None:
-    """Let a session seem to have committed nothing yet: to be called before `ensure_committed`."""
-    session.conf.unset(_LAST_COMMIT)
-
-
-def ensure_committed(session: SparkSession, name: str) -> None:
-    """Look whether a session has committed to a table.
+@contextmanager
+def ensured(session: SparkSession, name: str) -> Iterator[None]:
+    """Commit to a table in the block, as the last commit of this session; or hear of it.
 
     Raises:
-        OvertakenError: Delta has skipped it.
+        OvertakenError: Delta has skipped it, or refused it beside another one.
     """
+    # let the session seem to have committed nothing yet
+    session.conf.unset(_LAST_COMMIT)
+    try:
+        yield
+    except CONFLICTS as conflict:
+        raise OvertakenError(name) from conflict
     if session.conf.get(_LAST_COMMIT, None) is None:
         raise OvertakenError(name)
 

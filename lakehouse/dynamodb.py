@@ -62,7 +62,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import BatchStatementRequestTypeDef
 
-__all__ = ["Met", "PushReport", "client", "combined", "ensure_table", "lookup", "push"]
+__all__ = [
+    "Met", "PushReport", "Way", "client", "combined", "ensure_table", "lookup", "push",
+    "ways_of_expiry",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -338,7 +341,7 @@ def _write(store: DynamoDBClient, table: str, group: Group, item: _Pushed) -> bo
                 names |= {"#live": "live", f"#{short}": short}
     read = _within_what_was_read(item)
     refusal = None
-    for way in _ways_of_expiry(item):
+    for way in ways_of_expiry(item.expires_at, item.is_outlived):
         refusal = _update(
             store,
             table,
@@ -359,7 +362,7 @@ def _write(store: DynamoDBClient, table: str, group: Group, item: _Pushed) -> bo
 
 
 @dataclass(frozen=True)
-class _Way:
+class Way:
     """What one request does about one aspect of an item, and when it may."""
 
     assignments: Sequence[str] = ()
@@ -368,10 +371,10 @@ class _Way:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _within_what_was_read(item: _Pushed) -> _Way:
+def _within_what_was_read(item: _Pushed) -> Way:
     """Only where nothing stands, or nothing that is behind it is of another day."""
     if item.read_from is None or item.read_to is None:
-        return _Way()
+        return Way()
     newest, first = f"#group.#{AS_OF}", f"#group.#{FIRST_DAY}"
     midnight = datetime.combine(item.read_from, time(), UTC)
     behind = datetime.combine(item.read_to, time(), UTC) + timedelta(days=1)
@@ -380,7 +383,7 @@ def _within_what_was_read(item: _Pushed) -> _Way:
         f"{newest} >= :read_from AND {newest} < :read_to"
         f" AND (attribute_not_exists({first}) OR {first} >= :first_read)"
     )
-    return _Way(
+    return Way(
         condition=f"(attribute_not_exists({newest}) OR ({is_read}))",
         names={f"#{name}": STORED_NAMES[name] for name in (AS_OF, FIRST_DAY)},
         values={
@@ -412,24 +415,24 @@ def _days_of(group: Mapping[str, Any]) -> tuple[date, date] | None:
     return (last if first is None else day_of(int(first))), last
 
 
-def _ways_of_expiry(item: _Pushed) -> Sequence[_Way]:
+def ways_of_expiry(expires_at: int | None, is_outlived: bool = False) -> Sequence[Way]:
     """What to try in turn, the likeliest first: an expiry moves away, or a later one stays.
 
     An update expression knows no greater of two. The last way is free of conditions.
     """
-    if item.expires_at is None:
-        return [_Way()]
-    names, values = {"#expiry": EXPIRY}, {":expiry": item.expires_at}
+    if expires_at is None:
+        return [Way()]
+    names, values = {"#expiry": EXPIRY}, {":expiry": expires_at}
     is_none = "attribute_not_exists(#expiry)"
-    moved = _Way(["#expiry = :expiry"], f"({is_none} OR #expiry <= :expiry)", names, values)
-    kept = _Way(
+    moved = Way(["#expiry = :expiry"], f"({is_none} OR #expiry <= :expiry)", names, values)
+    kept = Way(
         ["#expiry = if_not_exists(#expiry, :expiry)"],
         f"({is_none} OR #expiry >= :expiry)",
         names,
         values,
     )
     # where both are refused, the other group was written between them: its expiry is later
-    return [*([kept, moved] if item.is_outlived else [moved]), _Way()]
+    return [*([kept, moved] if is_outlived else [moved]), Way()]
 
 
 def _index_value(group: Group, key: str, short: str) -> str:

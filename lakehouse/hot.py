@@ -38,6 +38,22 @@ def hot_until(hot: HotSettings) -> Column:
     return F.when(made.isNotNull(), F.greatest(*until))  # greatest passes over nulls
 
 
+def hot_at_most_until(hot: HotSettings) -> Column:
+    """An instant at which no version of a payment is hot any more; null: none ever was.
+
+    A row does not know that a dispute was open before, that a score was higher, or a time later:
+    all of it is taken to have been so. What it knows are its contributions, withdrawn ones too.
+    """
+    newest_money = newest_event(lambda c: c["source"] == str(Source.MONEY_EVENT))
+    # greatest passes over nulls
+    made = F.greatest("timestamp", newest_event(is_of_payment))
+    money = F.greatest("last_money_at", newest_money)
+    # a row of the log that was withdrawn may know no time, but its day
+    by_payment = timedelta(days=max(hot.days, hot.scored_days) + 1)
+    until = F.greatest(made + F.lit(by_payment), money + F.lit(timedelta(days=hot.disputed_days)))
+    return F.when(made.isNotNull(), until)
+
+
 def is_disputed() -> Column:
     """Whether a dispute is open: of one of them, chargebacks exceed their reversals."""
     return F.col("settlement_status").eqNullSafe(str(SettlementStatus.CHARGEBACK))

@@ -145,7 +145,7 @@ def live_items(events: DataFrame, scores: DataFrame, retention: timedelta) -> Da
     is_settled = F.col("transaction_status") != str(TransactionStatus.PENDING)
     strongest = F.struct(is_settled, "sequence", "timestamp", "identity")
     # a score that a decision used counts too where its own row is not at hand
-    evidence = _ranked(F.lit(None).cast("timestamp"), F.col("score_id"))
+    evidence = _ranked(F.col("inference_time"), F.col("score_id"))
     of_events = events.groupBy("transaction_id").agg(
         # a null never replaces a value: max_by passes over rows whose order is null
         *[F.max_by(name, F.when(F.col(name).isNotNull(), latest)).alias(name) for name in _FACTS],

@@ -24,6 +24,17 @@ from lakehouse.totals import SentTotals, sent_totals
             SentTotals(amount={"EUR": Decimal("99999999999999999999.99")}),
             id="the greatest amount",
         ),
+        pytest.param(
+            '{"amount": {"A": 9007199254740993.0, "B": 12345678901234567.89, "C": 1E3}}',
+            SentTotals(
+                amount={
+                    "A": Decimal(9007199254740993),
+                    "B": Decimal("12345678901234567.89"),
+                    "C": Decimal(1000),
+                }
+            ),
+            id="numbers of more digits than a float has",
+        ),
     ],
 )
 def test_totals_are_read_as_they_are(text: str, totals: SentTotals) -> None:
@@ -41,7 +52,10 @@ def test_totals_are_read_as_they_are(text: str, totals: SentTotals) -> None:
         '{"amount": {"EUR": 1e400}}',
         '{"amount": {"EUR": "9e999999"}}', f'{{"amount": {{"EUR": {"9" * 26}}}}}',
         f'{{"amount": {{"EUR": "{"9" * 21}"}}}}', '{"amount": {"EUR": "0.001"}}',
-        '{"amount": {"EUR": null}}', "[" * 100_000,
+        '{"amount": {"EUR": null}}', "[" * 100_000, '{"amount": {"EUR": "1_000"}}',
+        '{"amount": {"EUR": true}}', '{"amount": {"EUR": ""}}', '{"amount": {"EUR": " 1"}}',
+        '{"amount": {"EUR": "\u0663"}}', '{"amount": {"EUR": Infinity}}',
+        '{"amount": {"EUR": 0.001}}', '{"amount": {"EUR": 1e99999999999999999999}}',
     ],
 )  # fmt: skip
 def test_whatever_else_is_delivered_is_none(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -112,3 +113,34 @@ class Phases:
         for phase in (rest.commitPhase(), rest.backfillPhase(), rest.postCommitPhase()):
             phase.entryBarrier().unblock()
         rest.postCommitPhase().exitBarrier().unblock()
+
+
+@contextmanager
+def committing(
+    run: Callable[[Lakehouse], object], lake: Lakehouse, at: Table | None = None
+) -> Iterator[Callable[[], None]]:
+    """A run that has written its files, and not committed them; what is yielded lets it go on.
+
+    Later than `begun`: others commit while it does.
+    """
+    observed: list[Phases] = []
+
+    def observe() -> None:
+        observed.append(Phases.of_next_transaction(lake))
+
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(run, stalled(lake, observe, at))
+        while not (observed and observed[0].stands_before_its_commit()):
+            assert not ended.done(), f"the run did not stall: {ended.exception()}"
+            time.sleep(0.05)
+        goes_on = iter([observed[0].goes_on])
+
+        def finish() -> None:
+            next(goes_on)()
+            ended.result(_FOREVER)
+
+        try:
+            yield finish
+        finally:
+            for let_go in goes_on:
+                let_go()

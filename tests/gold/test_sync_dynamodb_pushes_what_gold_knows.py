@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -20,7 +21,7 @@ from lakehouse.config import DynamoDbSettings, GoldSettings, HotSettings
 from lakehouse.context import Lakehouse
 from lakehouse.dynamodb import ensure_table, lookup, push
 from lakehouse.errors import DynamoDbError, FollowerAheadError
-from lakehouse.hot import is_hot
+from lakehouse.hot import hot_at_most_until, is_hot
 from lakehouse.serving import client
 from lakehouse.tables import GOLD_TRANSACTIONS, WAITING_DAY
 from tests.faulty_dynamodb import Fault, in_front_of
@@ -131,6 +132,27 @@ def test_a_payment_is_hot_by_its_age_its_score_or_an_open_dispute(spark: SparkSe
     assert found == {name: expected for name, (_, expected) in cases.items()}
 
 
+def test_no_version_of_a_payment_was_hot_for_longer_than_its_row_tells(spark: SparkSession) -> None:
+    hot = HotSettings(days=10, score_from=Decimal("0.8"), scored_days=100, disputed_days=50)
+    moved = {"source": "MONEY_EVENT", "event_time": MORNING + timedelta(days=90)}
+    money, no_money = (a_contribution("m", withdrawn=each, **moved) for each in (False, True))
+    suspicious, disputed = (MORNING + timedelta(days=days) for days in (101, 140))
+    cases = {
+        "as it was made": (a_gold_row(), suspicious),
+        "made before what live says": (a_gold_row(timestamp=TWO_WEEKS_AGO), suspicious),
+        "withdrawn": (a_waiting_row("t", a_contribution(withdrawn=True)), suspicious),
+        "its money moved": (a_gold_row(contributions=[a_contribution(), money]), disputed),
+        "... or did not": (a_gold_row(contributions=[a_contribution(), no_money]), disputed),
+        "waits for its payment": (a_waiting_row("t", money), None),
+    }
+    rows = [row | {"transaction_id": name} for name, (row, _) in cases.items()]
+    told = frame(spark, GOLD_TRANSACTIONS, rows).withColumn("until", hot_at_most_until(hot))
+    found = {row.transaction_id: row.until for row in told.collect()}
+    assert {name: until and until.astimezone(UTC) for name, until in found.items()} == {
+        name: expected for name, (_, expected) in cases.items()
+    }
+
+
 def test_explain_asks_for_an_item_as_long_as_it_is_pushed(
     lake_for: Opener, dynamodb: DynamoDbSettings
 ) -> None:
@@ -168,7 +190,7 @@ def test_what_cools_down_leaves_a_tombstone_that_no_replay_gets_past(
     lake_for: Opener, dynamodb: DynamoDbSettings
 ) -> None:
     gold = lake_for("consolidate")
-    cool = dynamodb.hot.model_copy(update={"days": 10, "disputed_days": 100})
+    cool = dynamodb.hot.model_copy(update={"days": 10, "scored_days": 10, "disputed_days": 100})
     lake = _serving_from(
         lake_for("sync_dynamodb"), dynamodb.model_copy(update={"hot": cool, "retention_days": 10})
     )
@@ -313,8 +335,8 @@ def test_an_item_that_live_keeps_longer_costs_one_request(
 def test_what_live_keeps_longer_than_gold_is_hot_does_not_stay_as_it_was(
     lake_for: Opener, dynamodb: DynamoDbSettings, spark: SparkSession
 ) -> None:
-    """Of conf/aws.yaml, ten times as long: refunded when Gold's own items would be gone."""
-    hot = HotSettings(days=1200, score_from=Decimal("0.8"), scored_days=4000, disputed_days=4000)
+    """Refunded when Gold's own items would be gone, however suspicious a payment had been."""
+    hot = HotSettings(days=1200, score_from=Decimal("0.8"), scored_days=2000, disputed_days=4000)
     aws = dynamodb.model_copy(update={"hot": hot, "retention_days": 4000})
     gold, opened = lake_for("consolidate"), _serving_from(lake_for("sync_dynamodb"), aws)
     ensure_table(dynamodb)
@@ -336,6 +358,53 @@ def test_what_live_keeps_longer_than_gold_is_hot_does_not_stay_as_it_was(
     assert (item["gold"], item["gold_version"]) == ({"cooled": True}, 2)
     assert item["expires_at"] == kept_by_live
     assert of_gold["gold_version"] == 1, "such an item is gone by then: it needs no tombstone"
+
+
+def test_what_an_earlier_version_kept_for_longer_does_not_stay_as_it_was(
+    lake_for: Opener, dynamodb: DynamoDbSettings
+) -> None:
+    """Of the log alone: disputed, or suspicious, for a while in which they were young as well."""
+    hot = HotSettings(days=1200, score_from=Decimal("0.8"), scored_days=3000, disputed_days=4000)
+    aws = dynamodb.model_copy(update={"hot": hot})
+    gold, opened = lake_for("consolidate"), _serving_from(lake_for("sync_dynamodb"), aws)
+    of_log = {"contributions": [a_contribution(source="BATCH_LOG")]}
+    names = ("disputed", "suspicious", "neither")
+
+    def pushed_on(day: int, **changed: Row) -> None:
+        rows = [a_gold_row(name, **of_log | SETTLED | facts) for name, facts in changed.items()]
+        merge_gold(gold, *rows)
+        sync_dynamodb(replace(opened, clock=lambda: MORNING + timedelta(days=day)))
+
+    def moved_on(day: int, **facts: str) -> Row:
+        moment = MORNING + timedelta(days=day)
+        money = a_contribution("money", source="MONEY_EVENT", event_time=moment)
+        return {
+            "last_money_at": moment, "contributions": [*of_log["contributions"], money], **facts
+        }  # fmt: skip
+
+    charged_back = moved_on(200, settlement_status="CHARGEBACK", chargeback_amount="1200")
+    pushed_on(0, disputed={}, suspicious={"fraud_score": "0.9"}, neither={})
+    pushed_on(200, disputed=charged_back)
+    pushed_on(600, disputed=moved_on(600), suspicious={"fraud_score": "0.1"})
+    expires = {name: _item(dynamodb, name)["expires_at"] for name in names}
+    assert expires == {
+        name: int((MORNING + timedelta(days=days + 90)).timestamp())
+        for name, days in (("disputed", 4200), ("suspicious", 3000), ("neither", 1200))
+    }
+
+    refunded = {"settlement_status": "REFUNDED", "refunded_amount": "1200"}
+    pushed_on(2500, suspicious=refunded)
+    pushed_on(3500, disputed=moved_on(3500) | refunded, neither=refunded)
+    left = {name: _item(dynamodb, name) for name in names}
+    assert left["suspicious"]["gold"] == left["disputed"]["gold"] == {"cooled": True}
+    assert left["neither"]["gold_version"] == 1, "such an item is gone by then"
+    assert left["disputed"]["expires_at"] == expires["disputed"]
+
+
+def _item(dynamodb: DynamoDbSettings, name: str) -> Mapping[str, Any]:
+    item = lookup(dynamodb, name)
+    assert item is not None
+    return item
 
 
 def test_a_position_that_was_lost_behind_a_shortened_log_is_found_by_pushing_all(

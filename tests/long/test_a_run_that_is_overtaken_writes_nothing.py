@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from pyspark.sql import DataFrame
@@ -21,7 +22,7 @@ from lakehouse.tables import (
     SILVER_MONEY_EVENTS,
 )
 from tests.gold.rows import frame
-from tests.gold.stalled import begun, stalled
+from tests.gold.stalled import begun, committing, stalled
 from tests.long.test_consolidate_folds_silver_into_gold import (
     a_live_event,
     a_settlement,
@@ -89,6 +90,29 @@ def test_of_two_runs_on_either_side_of_a_compaction_one_commits(
         with pytest.raises(OvertakenError):
             fold_into_gold(stalled(lake, finish_the_first), paid, derived)
     assert rows_of(lake).keys() == {"t-1", "t-2", "t-3"}, "no row is there twice"
+
+
+def test_what_is_committed_while_a_run_commits_overtakes_it_as_well(
+    lake: Lakehouse, derived: Derivation
+) -> None:
+    fold_into_gold(lake, payments(lake, "t-1"), derived)
+    fold_into_gold(lake, payments(lake, "t-2"), derived)  # a second file of that day
+    money = settlements(lake, "t-1", "a")
+
+    def fold(first: Lakehouse) -> None:
+        fold_into_gold(first, money, derived)
+
+    def fold_another() -> None:
+        fold_into_gold(lake, payments(lake, "t-3"), derived)
+
+    for other in (fold_another, partial(compact, lake)):
+        with committing(fold, lake) as finish_the_first:
+            other()
+            with pytest.raises(OvertakenError, match="Nothing is lost"):
+                finish_the_first()
+        assert rows_of(lake)["t-1"].settled_amount == 0
+    fold(lake)
+    assert rows_of(lake)["t-1"].settled_amount == 1000
 
 
 def compact(lake: Lakehouse) -> None:

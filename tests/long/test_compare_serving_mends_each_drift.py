@@ -21,13 +21,14 @@ from gold.sync_dynamodb import sync_dynamodb
 from lakehouse.cli import app
 from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.context import Lakehouse, Trigger
-from lakehouse.dynamodb import client, lookup, push
+from lakehouse.dynamodb import client, ensure_table, lookup, push
 from lakehouse.errors import NotSyncedError, ServingDriftError
 from lakehouse.lease import held_lease
 from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.conftest import LOCAL, NOON, override
 from tests.gold.horizon import shortened
 from tests.gold.rows import MORNING, a_contribution, a_gold_row, append, merge_gold
+from tests.index_items import an_item, pushed
 
 Opener = Callable[[str], Lakehouse]
 
@@ -97,7 +98,9 @@ def test_an_item_that_a_smaller_hot_left_behind_is_found_and_becomes_a_tombstone
     old = {"timestamp": long_ago, "event_date": long_ago.date(), "contributions": [of_log]}
     append(gold, GOLD_TRANSACTIONS, a_gold_row("old", **old))
     generous, strict = (
-        dynamodb.model_copy(update={"hot": dynamodb.hot.model_copy(update={"days": days})})
+        dynamodb.model_copy(
+            update={"hot": dynamodb.hot.model_copy(update={"days": days, "scored_days": days})}
+        )
         for days in (2000, 10)
     )
     syncing, lake = lake_for("sync_dynamodb"), _serving_from(lake_for("compare_serving"), strict)
@@ -109,6 +112,27 @@ def test_an_item_that_a_smaller_hot_left_behind_is_found_and_becomes_a_tombstone
     assert compare_serving(lake, repair=True).drift == NOTHING
     item = lookup(dynamodb, "old")
     assert item is not None and item["gold"] == {"cooled": True}
+
+
+def test_a_repair_takes_no_item_away_from_the_group_that_keeps_it_longer(
+    lake_for: Opener, dynamodb: DynamoDbSettings, spark: SparkSession
+) -> None:
+    lake = _serving_from(lake_for("compare_serving"), dynamodb)
+    kept_by_live = int((MORNING + timedelta(days=50_000)).timestamp())
+    ensure_table(dynamodb)
+    pushed(spark, dynamodb, an_item("both", expires_at=kept_by_live))
+    append(lake_for("consolidate"), GOLD_TRANSACTIONS, a_gold_row("both"), a_gold_row("gold"))
+    sync_dynamodb(_serving_from(lake_for("sync_dynamodb"), dynamodb))
+    kept_by_gold = (lookup(dynamodb, "gold") or {})["expires_at"]
+    for each in ("both", "gold"):
+        _set(dynamodb, each, "gold.am", {"N": "9"})
+    _set(dynamodb, "gold", "expires_at", {"N": str(kept_by_gold - 1)})
+
+    mended = compare_serving(lake, repair=True)
+    assert (mended.drift, mended.repaired) == (NOTHING, 2)
+    items = {each: lookup(dynamodb, each) or {} for each in ("both", "gold")}
+    assert [item["gold"]["amount"] for item in items.values()] == [1200, 1200]
+    assert [item["expires_at"] for item in items.values()] == [kept_by_live, kept_by_gold]
 
 
 def test_an_item_from_before_golds_change_feed_is_named_without_it_and_mended(
@@ -163,8 +187,8 @@ def test_the_command_fails_for_what_drifts_and_mends_it(
     with held_lease(config, "consolidate") as lease:
         gold = Lakehouse(config, spark, "consolidate", Trigger("once", 1), lease, lambda: NOON)
         append(gold, GOLD_TRANSACTIONS, a_gold_row("sound"), a_gold_row("gone"))
-    pushed = CliRunner().invoke(app, ["run", "sync_dynamodb", "--config", str(LOCAL)])
-    assert pushed.exit_code == 0, pushed.exception
+    synced = CliRunner().invoke(app, ["run", "sync_dynamodb", "--config", str(LOCAL)])
+    assert synced.exit_code == 0, synced.exception
     key: Any = {"transaction_id": {"S": "gone"}}
     client(config.dynamodb, 1).delete_item(TableName=config.dynamodb.table, Key=key)
 

@@ -40,7 +40,7 @@ from lakehouse.tables import (
     Table,
 )
 from tests.gold.rows import a_gold_row, append, frame, merge_gold
-from tests.gold.stalled import Phases, stalled
+from tests.gold.stalled import committing
 from tests.long.test_consolidate_folds_silver_into_gold import a_batch_row, a_settlement
 
 EIGHTH = date(2026, 3, 8)
@@ -167,21 +167,13 @@ def test_a_compaction_that_meets_a_merge_leaves_its_table_to_the_next_run(
     merge = opened.alias("old").merge(
         settled.alias("new"), "old.transaction_id = new.transaction_id"
     )
-    observed: list[Phases] = []
-
-    def maintained(lake: Lakehouse) -> None:
-        maintain(stalled(lake, lambda: observed.append(Phases.of_next_transaction(lake)),
-                         at=GOLD_TRANSACTIONS))  # fmt: skip
-
-    with as_job(own, spark, "maintain") as lake, ThreadPoolExecutor(1) as pool:
-        under_way = pool.submit(maintained, lake)
-        while not (observed and observed[0].stands_before_its_commit()):
-            assert not under_way.done(), under_way.exception()
-            time.sleep(0.05)
+    with (
+        as_job(own, spark, "maintain") as lake,
+        committing(maintain, lake, at=GOLD_TRANSACTIONS) as finish,
+    ):
         merge.whenMatchedUpdateAll().execute()
-        observed[0].goes_on()
         with pytest.raises(TablesNotMaintainedError, match="another writer changed it") as told:
-            under_way.result()
+            finish()
     assert list(told.value.reasons) == [GOLD_TRANSACTIONS.name]
     assert [row.settlement_status for row in rows_of(spark, own, GOLD_TRANSACTIONS)] == [
         "SETTLED", None, None,

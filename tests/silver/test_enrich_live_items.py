@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from lakehouse.context import Lakehouse
 from lakehouse.dynamodb import PushReport, ensure_table, lookup, push
 from lakehouse.serving_item import Group
 from tests.conftest import NOON
+from tests.silver.inference_api import Transactions, a_score_of, body, running
 from tests.silver.live_records import (
     Record,
     a_payment,
@@ -147,6 +149,30 @@ def test_a_score_that_stands_is_not_taken_back_by_an_event_far_from_it(stream: S
     older = a_payment(event="0", timestamp="2026-02-27T08:00:00Z", transaction_status="PENDING")
     stream.take(older, at=MARCH_20)
     expected = OF_FIRST | {"model_version": "m2", "first_day": "2026-02-27"}
+    assert stream.said(expected) == expected
+
+
+def test_an_api_score_stands_where_its_row_is_not_read_and_an_older_one_is(
+    lake_for: Callable[[str], Lakehouse], dynamodb: DynamoDbSettings, spark: SparkSession
+) -> None:
+    ensure_table(dynamodb)
+    answers = iter((0.9, 0.1))
+
+    def answer(transactions: Transactions) -> bytes:
+        return body([a_score_of(each, next(answers)) for each in transactions])
+
+    with running(answer) as api:
+        stream = Stream(connected(lake_for("enrich_live"), dynamodb, api.url), spark)
+        stream.take(FIRST, at=NOON - timedelta(days=8))
+        assert stream.item()["fraud_score"] == Decimal("0.9")
+        stream.take(LATE, at=MARCH_20)
+        by_second = {"fraud_score": Decimal("0.1"), "first_day": "2026-03-01"}
+        assert stream.said(by_second) == by_second
+        third = a_payment(event="3", timestamp="2026-03-10T08:00:00Z")
+        # of both scores, the days that are read again have the first one's row alone
+        stream.take(third, at=MARCH_20 + timedelta(days=16))
+    assert len(api.asked_ids) == 2
+    expected = by_second | {"event_as_of": "2026-03-10T08:00:00.000000Z"}
     assert stream.said(expected) == expected
 
 
