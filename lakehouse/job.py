@@ -29,7 +29,7 @@ from lakehouse.errors import BrokerUnreachableError, UnknownJobError
 from lakehouse.lease import held_lease
 from lakehouse.metrics.places import metered
 from lakehouse.metrics.progress import read_through
-from lakehouse.monitoring import configure_logging, finish, log_stack_traces, watched
+from lakehouse.monitoring import configure_logging, finish, watched
 from lakehouse.runs import recorded
 from lakehouse.session import open_session
 from lakehouse.tables import TABLES
@@ -138,9 +138,7 @@ def started(
         recorded(config, name, run_id) as record,
         metered(config, name, run_id) as meter,
     ):
-        spark = open_session(config, name)
-        if debug:
-            log_stack_traces(spark)
+        spark = open_session(config, name, debug)
         lake = Lakehouse(config, spark, name, mode, lease, clock, record=record, meter=meter)
         try:
             yield Run(lake, job(lake, **options))
