@@ -211,15 +211,14 @@ class Run:
 
 
 def _written(lake: Lakehouse) -> dict[str, str]:
-    """The version at which each table of the job stands, by the log: runs no query."""
+    """The version of each table that this run has brought further, by the log: runs no query."""
     found: dict[str, str] = {}
-    for table in TABLES.values():
-        if table.written_by == lake.job:
-            # what cannot be looked up is no reason to fail a run
-            with suppress(Exception):
-                version = latest_version(lake.spark, path_of(lake.config, table))
-                if version >= 0:
-                    found[table.name] = str(version)
+    for name, before in lake.record.stood.items():
+        # what cannot be looked up is no reason to fail a run
+        with suppress(Exception):
+            version = latest_version(lake.spark, path_of(lake.config, TABLES[name]))
+            if version > before:
+                found[name] = str(version)
     return found
 
 
