@@ -17,10 +17,16 @@ import yaml
 from bench.scale import MEASURED
 
 PRICES = Path(__file__).with_name("prices.yaml")
+CONFIG = Path(__file__).parents[1] / "conf" / "aws.yaml"
 RATES = (100, 1_000, 10_000)  # transactions per second, day and night
 HOURS = 730
 _SECONDS = HOURS * 3600
 _BROKERS = 3
+_ZONES = 3  # one subnet in each, as docs/deploy.md takes them for given
+FREE_ENDPOINTS = ("S3", "DynamoDB")  # gateways
+ENDPOINTS = ("KMS", "Secrets Manager", "STS", "CloudWatch", "Logs", "SNS", "SSM", "its messages")
+"""Interface endpoints, paid for by the hour in each zone."""
+_OVERHEAD = 1.1  # memory beside Spark's own: a tenth, as EMR Serverless adds it, in whole GB
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,6 @@ class Assumptions:
     # upper bounds of docs/scale.md and the messages as delivered; no copies that time travel keeps
     lake_bytes: int = round(sum(each.rows * each.bytes_per_row for each in MEASURED)) + 2 * 700
     lake_days: int = 365
-    gb_of_a_core: float = 4.0
     # two ingestions and the enrichment: commits, listings and data files of a micro-batch
     puts_a_batch: int = 24
     gets_a_batch: int = 120
@@ -68,7 +73,7 @@ class Assumptions:
     figures_a_round: int = 368
     lists_a_round: int = 10
     round_seconds: float = 60.0
-    alarm_metrics: int = 11
+    alarm_metrics: int = 9  # of deploy/watch.yaml
     log_bytes_a_batch: int = 200_000  # Spark's own lines of three drivers; an estimate
     log_months: float = 3.0
 
@@ -92,6 +97,12 @@ def broker_gb(rate: int, given: Assumptions | None = None) -> int:
     return ceil(kept * copies / given.disk_used / 50e9) * 50
 
 
+def gb_of_a_core(kind: str) -> float:
+    """GB for each core of an executor, streaming or batch, as `deploy.sizes` of the config asks."""
+    size = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["deploy"]["sizes"][kind]
+    return float(ceil(size["executor_gb"] * _OVERHEAD) / size["executor_cores"])
+
+
 def prices() -> Any:
     """The data file of prices."""
     return yaml.safe_load(PRICES.read_text(encoding="utf-8"))
@@ -109,7 +120,10 @@ def monthly(rate: int, price: Any, given: Assumptions | None = None) -> dict[str
     items_gb = items * (given.item_bytes + given.billed_bytes) / 1e9
     by_user_gb = items * (given.index_item_bytes + given.billed_bytes) / 1e9
     lake_gb = a_day * given.lake_days * given.lake_bytes / 1e9
-    core_hours = fleet.streaming_cores * HOURS + fleet.batch_core_hours_a_day * HOURS / 24
+    core_hours = {
+        "streaming": fleet.streaming_cores * HOURS,
+        "batch": fleet.batch_core_hours_a_day * HOURS / 24,
+    }
     batches = _SECONDS / given.batch_seconds
     units = given.index_writes + given.index_inserts
     return {
@@ -118,8 +132,10 @@ def monthly(rate: int, price: Any, given: Assumptions | None = None) -> dict[str
             HOURS * price["msk_broker_hour"][fleet.broker]
             + broker_gb(rate, given) * price["msk_storage_gb_month"]
         ),
-        "EMR Serverless": core_hours
-        * (price["emr_vcpu_hour"] + given.gb_of_a_core * price["emr_gb_hour"]),
+        "EMR Serverless": sum(
+            hours * (price["emr_vcpu_hour"] + gb_of_a_core(kind) * price["emr_gb_hour"])
+            for kind, hours in core_hours.items()
+        ),
         "S3": lake_gb * price["s3_gb_month"]
         + (batches * given.puts_a_batch + millions * given.puts_a_million) / 1000
         * price["s3_put_1000"]
@@ -130,8 +146,12 @@ def monthly(rate: int, price: Any, given: Assumptions | None = None) -> dict[str
         "DynamoDB storage": (items_gb + by_user_gb) * price["dynamodb_gb_month"]
         + items_gb * price["dynamodb_pitr_gb_month"],
         # the machine that judges alerts; that of admin.yaml is stopped
-        "network, keys, a machine": 9 * HOURS * price["nat_or_endpoint_hour"]
-        + HOURS * price["small_machine_hour"]
+        "network, keys, a machine": HOURS
+        * (
+            len(ENDPOINTS) * _ZONES * price["endpoint_hour"]
+            + price["nat_gateway_hour"]
+            + price["small_machine_hour"]
+        )
         + batches * 10 / 10_000 * price["kms_10000"],
         "CloudWatch": _watching(given, batches, price),
     }  # fmt: skip

@@ -87,7 +87,10 @@ def compare_serving(
     if repair and report.drifting:
         repaired = look.mend()
         report = replace(look.report(repaired), seed=report.seed)
-    log("compared", job=lake.job, version=report.version, counts=dict(report.drift))
+    if look.is_whole:
+        log("compared", job=lake.job, version=report.version, counts=dict(report.drift))
+    else:
+        log("sampled", job=lake.job, version=report.version, counts=dict(report.drift))
     if report.drifting and not only_report:
         raise ServingDriftError(lake.config.dynamodb.table, report.drift, report.named)
     return report
@@ -129,6 +132,11 @@ class Look:
         if sample is None:
             return look
         return replace(look, share=min(1.0, sample / max(1, look._known().count())))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every payment and every item is compared."""
+        return self.share == 1
 
     def report(self, repaired: int) -> ServingReport:
         """Compare, and count by kind."""

@@ -212,7 +212,7 @@ def _align_properties(lake: Lakehouse, table: Table) -> None:
     stored = stored_properties(lake.spark, path)
     wanted = corrections(stored, properties_of(table, lake.config.audit))
     if wanted:
-        lake.lease.check()
+        lake.writable(table)
         pairs = ", ".join(f"'{name}' = '{value}'" for name, value in wanted.items())
         lake.spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({pairs})")
 

@@ -18,6 +18,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PositiveInt,
@@ -66,7 +67,8 @@ ACCOUNT_STORES = ("secretsmanager", "ssm")
 _STORED_NAME = re.compile(r"[\w/+=.@:-]{1,2048}(#\w{1,128})?", re.ASCII)
 
 
-def _resolve_reference(reference: str) -> str:
+def _resolve_reference(value: object) -> str:
+    reference = value if isinstance(value, str) else ""  # a secret of digits alone is a number
     scheme, _, name = reference.partition(":")
     if scheme == "env" and name:
         return reference
@@ -80,7 +82,7 @@ def _resolve_reference(reference: str) -> str:
     raise ValueError(f"a secret is named, never written: expected {expected}")
 
 
-SecretRef = Annotated[str, AfterValidator(_resolve_reference)]
+SecretRef = Annotated[str, BeforeValidator(_resolve_reference)]
 
 
 HttpUrl = Annotated[str, AfterValidator(checked_address)]
@@ -98,7 +100,21 @@ def _endpoints_checked(values: dict[str, str]) -> dict[str, str]:
     return values
 
 
-SparkProperties = Annotated[dict[str, str], AfterValidator(_endpoints_checked)]
+def _text(value: object) -> object:
+    # of Spark's settings some are secrets: Pydantic's own check would repeat the value
+    if not isinstance(value, str):
+        raise ValueError("expected a text: put it in quotes")
+    return value
+
+
+def _word(value: str) -> str:
+    if not value or re.search(r"[\s'\"]", value):
+        raise ValueError("expected a text without spaces and quotes")
+    return value
+
+
+SparkValue = Annotated[str, BeforeValidator(_text)]
+SparkProperties = Annotated[dict[str, SparkValue], AfterValidator(_endpoints_checked)]
 
 
 class LakeSettings(Settings):
@@ -505,7 +521,7 @@ class DeploySettings(Settings):
     jars: tuple[str, ...]
     sizes: dict[Literal["streaming", "batch"], JobSize]
     spark: Annotated[
-        dict[str, Annotated[str, Field(pattern=r"^[^\s'\"]+$")]], AfterValidator(_endpoints_checked)
+        dict[str, Annotated[SparkValue, AfterValidator(_word)]], AfterValidator(_endpoints_checked)
     ]
 
 
@@ -607,10 +623,20 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise ConfigError(source, ["expected UTF-8 text"]) from None
     except yaml.YAMLError as error:
-        raise ConfigError(source, [f"not YAML: {' '.join(str(error).split())}"]) from None
+        raise ConfigError(source, [f"not YAML: {_not_yaml(error)}"]) from None
     if not isinstance(values, dict):
         raise ConfigError(source, ["expected a mapping of sections"])
     return values
+
+
+def _not_yaml(error: yaml.YAMLError) -> str:
+    """What is wrong, and in which line; what stands there may be a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    marks = ((error.context, error.context_mark), (error.problem, error.problem_mark))
+    told = [f"{what}, in line {mark.line + 1}" for what, mark in marks if what and mark]
+    # what may stand behind these words is the file's own
+    return "; ".join(re.sub(r"(alias|anchor|tag|handle) ['\"].*(, in)", r"\1\2", t) for t in told)
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -626,8 +652,14 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_UNTOLD = (
+    "missing", "extra_forbidden", "value_error",
+    "model_type", "model_attributes_type", "dict_type", "mapping_type", "tuple_type",
+)  # fmt: skip
+
+
 def problems_of(error: ValidationError) -> list[str]:
-    """Name each wrong key, what stands there, and what was expected."""
+    """Name each wrong key and what was expected; what stands there if it can be no secret."""
     return [
         f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" + _instead(fault)
         for fault in error.errors(include_url=False)
@@ -635,9 +667,10 @@ def problems_of(error: ValidationError) -> list[str]:
 
 
 def _instead(fault: Mapping[str, Any]) -> str:
-    # a check of our own says what it wants, and never repeats a secret that was written out
-    untold = ("missing", "extra_forbidden", "value_error")
-    return "" if fault["type"] in untold else f", got {fault['input']!r}"
+    # a check of our own says what it wants, and never repeats a secret that was written out; in a
+    # section, or in its place, one may stand
+    is_single = isinstance(fault["input"], str | int | float | None)
+    return f", got {fault['input']!r}" if is_single and fault["type"] not in _UNTOLD else ""
 
 
 def _named_by_origin(source: Path, error: ValidationError) -> ConfigError:

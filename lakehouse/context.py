@@ -157,7 +157,7 @@ class Lakehouse:
         """
         self.lease.check()
         path = self._ensured(to)
-        self.meter.writes(self.spark, to.name, path)
+        self._note(to, path)
         writer = rows.select(*to.columns).write.format("delta").mode("append")
         if batch is not None:
             writer = writer.option("txnAppId", f"{self.job}/{batch.query_id}").option(
@@ -176,7 +176,7 @@ class Lakehouse:
         first since then that takes one. `delta.ensured` tells whether it was.
         """
         path = self._ensured(table)
-        self.meter.writes(self.spark, table.name, path)
+        self._note(table, path)
         self.lease.check()
         if behind is None:
             return DeltaTable.forPath(self.spark, path)
@@ -201,6 +201,12 @@ class Lakehouse:
         kept = timedelta(days=delta.kept_days(table, self.config.audit)) - _SLACK
         return first is not None and self.clock() - first < kept
 
+    def _note(self, table: Table, path: str) -> None:
+        """Of a table to which this run is about to commit."""
+        self.meter.writes(self.spark, table.name, path)
+        if table.name not in self.record.stood:
+            self.record.stood[table.name] = delta.latest_version(self.spark, path)
+
     def _ensured(self, table: Table) -> str:
         path = delta.path_of(self.config, table)
         # a micro-batch opens the same tables again: to look each time would cost it
@@ -209,6 +215,7 @@ class Lakehouse:
         if not delta.exists(self.spark, path):
             # two jobs may meet a missing table at once: one creates it, the other waits
             with awaited_lease(self.config, f"create-{table.name}"):
+                self.record.stood[table.name] = -1
                 delta.create(self.spark, self.config, table)
         self._there.add(path)
         return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 # Amazon's metadata service by IPv6: in a range of private networks, not in the link-local one
@@ -13,6 +13,8 @@ _METADATA = frozenset({ip_address("fd00:ec2::254")})
 _METADATA_NAMES = frozenset(
     {"metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
 )
+# whose last four bytes are an address of IPv4 that is reached by it: IPv4-compatible ones, NAT64
+_AROUND_IPV4 = tuple(map(IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")))
 _SERVER = re.compile(r"(?P<host>\[[^\]\s]+\]|[^\[\]:/@\s]+):[1-9]\d{0,4}", re.ASCII)
 
 
@@ -21,7 +23,7 @@ def checked_address(value: str) -> str:
 
     Raises:
         ValueError: it is no http(s) address, carries a user or password, names a link-local or
-            unspecified host, or is not encrypted and leaves this machine.
+            unspecified host or one that is not ASCII, or is not encrypted and leaves this machine.
     """
     try:
         address = urlsplit(value)
@@ -37,7 +39,7 @@ def checked_address(value: str) -> str:
             "an address holds no user and no password: secrets are named, never written"
         )
     host = address.hostname or ""
-    _refuse_link_local(host)
+    _refuse(host)
     if address.scheme != "https" and not _is_here(host):
         raise ValueError("http:// only on this machine: expected https://HOST:PORT/PATH")
     return value
@@ -47,12 +49,13 @@ def checked_servers(value: str) -> str:
     """Kafka's first brokers themselves, `HOST:PORT` each and commas between. Looks up no name.
 
     Raises:
-        ValueError: one is no such pair, or names a link-local or unspecified host.
+        ValueError: one is no such pair, or names a link-local or unspecified host, or one that is
+            not ASCII.
     """
     for host in _hosts_of(value):
         if not host:
             raise ValueError("expected HOST:PORT, and commas between several")
-        _refuse_link_local(host)
+        _refuse(host)
     return value
 
 
@@ -67,7 +70,10 @@ def _hosts_of(servers: str) -> list[str]:
     return [each["host"].strip("[]") if each else "" for each in found]
 
 
-def _refuse_link_local(host: str) -> None:
+def _refuse(host: str) -> None:
+    if not host.isascii():
+        # a client would make others of such letters: of a wide full stop a plain one
+        raise ValueError("expected a host in ASCII: an international name begins with xn--")
     number = _number_of(_bare(host))
     if _bare(host) in _METADATA_NAMES or (number is not None and _is_forbidden(number)):
         raise ValueError(
@@ -96,4 +102,7 @@ def _number_of(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _is_forbidden(number: IPv4Address | IPv6Address) -> bool:
-    return number.is_link_local or number.is_unspecified or number in _METADATA
+    reached = [number]
+    if any(number in network for network in _AROUND_IPV4):
+        reached.append(IPv4Address(number.packed[-4:]))
+    return any(each.is_link_local or each.is_unspecified or each in _METADATA for each in reached)

@@ -741,7 +741,7 @@ class ServingDriftError(LakehouseError):
         )
         super().__init__(
             f"DynamoDB table {table} is not what Gold says: {told}. "
-            f"`lakehouse prove serving --repair` writes it anew.{going_back}"
+            f"`lakehouse prove serving --all --repair` writes it anew.{going_back}"
         )
 
 

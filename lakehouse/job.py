@@ -29,7 +29,7 @@ from lakehouse.errors import BrokerUnreachableError, UnknownJobError
 from lakehouse.lease import held_lease
 from lakehouse.metrics.places import metered
 from lakehouse.metrics.progress import read_through
-from lakehouse.monitoring import configure_logging, finish, log_stack_traces, watched
+from lakehouse.monitoring import configure_logging, finish, watched
 from lakehouse.runs import recorded
 from lakehouse.session import open_session
 from lakehouse.tables import TABLES
@@ -138,9 +138,7 @@ def started(
         recorded(config, name, run_id) as record,
         metered(config, name, run_id) as meter,
     ):
-        spark = open_session(config, name)
-        if debug:
-            log_stack_traces(spark)
+        spark = open_session(config, name, debug)
         lake = Lakehouse(config, spark, name, mode, lease, clock, record=record, meter=meter)
         try:
             yield Run(lake, job(lake, **options))
@@ -213,15 +211,14 @@ class Run:
 
 
 def _written(lake: Lakehouse) -> dict[str, str]:
-    """The version at which each table of the job stands, by the log: runs no query."""
+    """The version of each table that this run has brought further, by the log: runs no query."""
     found: dict[str, str] = {}
-    for table in TABLES.values():
-        if table.written_by == lake.job:
-            # what cannot be looked up is no reason to fail a run
-            with suppress(Exception):
-                version = latest_version(lake.spark, path_of(lake.config, table))
-                if version >= 0:
-                    found[table.name] = str(version)
+    for name, before in lake.record.stood.items():
+        # what cannot be looked up is no reason to fail a run
+        with suppress(Exception):
+            version = latest_version(lake.spark, path_of(lake.config, TABLES[name]))
+            if version > before:
+                found[name] = str(version)
     return found
 
 

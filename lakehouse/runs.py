@@ -58,12 +58,14 @@ class Recorded:
     """A run under way: its id, and what it notes of the versions that it read and wrote.
 
     An input is the version of its first read; of a stream, and of a change feed, all that was read:
-    `12-57`. Of a topic it is the offsets, by partition.
+    `12-57`. Of a topic it is the offsets, by partition. `stood` are the versions of tables before
+    the run committed to them for the first time, -1 of one that was not there.
     """
 
     run_id: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
+    stood: dict[str, int] = field(default_factory=dict)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -91,6 +92,77 @@ def test_a_secret_that_was_written_out_is_not_repeated(monkeypatch: pytest.Monke
     monkeypatch.setenv("LAKEHOUSE__CARDS__TOKEN_KEY", "hunter2")
     with pytest.raises(ConfigError, match="named, never written") as fault:
         Config.load(LOCAL)
+    assert "hunter2" not in str(fault.value)
+
+
+SCRAM = {"user": "env:U", "password": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    "section, change, told",
+    [
+        param("kafka", {"sign_in": SCRAM}, "kafka.sign_in: .*mechanism", id="no mechanism"),
+        param("kafka", {"sign_in": SCRAM | {"mechanism": "scram"}}, "never written", id="scram"),
+        param("kafka", {"sign_in": "u:hunter2"}, "kafka.sign_in: ", id="in a section's place"),
+        param("kafka", {"sign_in": [SCRAM]}, "kafka.sign_in: ", id="a list"),
+        param("cards", {"token_key": {"is": "hunter2"}}, "never written", id="a mapping"),
+        param(
+            "alerts", {"channels": {"channel": "pagerduty", "routing_key": "hunter2"}},
+            "alerts.channels: ", id="a channel that is no list",
+        ),
+        param(
+            "alerts", {"channels": [{"channel": "pagerduty", "routing_key": "hunter2"}]},
+            "never written", id="a channel",
+        ),
+        param("cards", {"token_key": 4815162342}, "never written", id="digits"),
+        param(
+            "spark", {"settings": {"spark.hadoop.fs.s3a.secret.key": 4815162342}},
+            "expected a text", id="a setting of Spark",
+        ),
+        param("spark", {"settings": "hunter2"}, "spark.settings: ", id="settings that are none"),
+    ],
+)  # fmt: skip
+def test_no_fault_of_a_config_repeats_what_may_be_a_secret(
+    tmp_path: Path, section: str, change: dict[str, object], told: str
+) -> None:
+    values = yaml.safe_load(LOCAL.read_text())
+    values[section] |= change
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=told) as fault:
+        Config.load(broken)
+    assert not {"hunter2", "4815162342"} & set(re.findall(r"\w+", str(fault.value)))
+
+
+def test_a_setting_of_spark_in_an_account_is_one_word_and_is_not_repeated(tmp_path: Path) -> None:
+    values = yaml.safe_load((ROOT / "conf" / "aws.yaml").read_text())
+    values["deploy"]["spark"]["spark.hadoop.fs.s3a.secret.key"] = "hunter2 or so"
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=r"s3a\.secret\.key: .*without spaces") as fault:
+        Config.load(broken)
+    assert "hunter2" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        param('a: 1\npassword: "hunter2', "in line 2", id="an open quote"),
+        param('password: "hunter2\nb: 1\n', "quoted scalar, in line 1", id="where it was opened"),
+        param("a: 1\npassword: hunter2: x", "mapping values.*, in line 2", id="two colons"),
+        param("password: *hunter2", "undefined alias, in line 1", id="an alias"),
+        param("password: !hunter2 x", "the tag, in line 1", id="a tag"),
+        param("password: !hunter2!x y", "tag handle, in line 1", id="a handle"),
+        param("password: {x: hunter2]", "expected ',' or '}', but got ']', in line", id="a brace"),
+    ],
+)
+def test_a_fault_of_yaml_tells_the_line_and_not_what_stands_there(
+    tmp_path: Path, content: str, told: str
+) -> None:
+    path = tmp_path / "conf.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=told) as fault:
+        Config.load(path)
     assert "hunter2" not in str(fault.value)
 
 

@@ -16,6 +16,7 @@ from lakehouse.context import Batch, Lakehouse
 from lakehouse.errors import LakehouseError, LeaseLostError
 from lakehouse.job import execute
 from lakehouse.lease import FileLease
+from lakehouse.runs import run_store_of
 from lakehouse.tables import BRONZE_TRANSACTIONS, GOLD_TRANSACTIONS
 
 Open = Callable[[str], Lakehouse]
@@ -91,6 +92,31 @@ def test_a_version_is_read_as_it_was(lake_for: Open) -> None:
     assert [*times] == [*range(latest + 1)]
     assert sorted(times.values()) == [*times.values()]
     assert times[latest] <= datetime.now(UTC)
+
+
+def test_a_run_is_recorded_with_the_tables_that_it_changed_and_no_other(lake_for: Open) -> None:
+    lake = lake_for("ingest_transactions")
+    lake.append(_records(lake, 1), to=BRONZE_TRANSACTIONS)
+
+    def adding(lake: Lakehouse) -> None:
+        lake.append(_records(lake, 2), to=BRONZE_TRANSACTIONS)
+
+    def creating(lake: Lakehouse) -> None:
+        lake.read(GOLD_TRANSACTIONS)
+
+    def ingest_fraud_scores(lake: Lakehouse) -> None:
+        lake.writable(BRONZE_TRANSACTIONS)
+        lake.read(GOLD_TRANSACTIONS)
+
+    begun = datetime.now(UTC).date()
+    for job in (adding, creating, ingest_fraud_scores):
+        execute(job, lake.config)
+    runs = run_store_of(lake.config).since(begun, datetime.now(UTC).date())
+    assert {run.job: run.outputs for run in runs} == {
+        "adding": {"bronze.transactions": str(lake.version(BRONZE_TRANSACTIONS))},
+        "creating": {"gold.transactions": str(lake.version(GOLD_TRANSACTIONS))},
+        "ingest_fraud_scores": {},
+    }
 
 
 def test_a_run_without_its_lease_appends_nothing(lake_for: Open, tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -22,7 +22,7 @@ from tests.conftest import LOCAL, ROOT
 @pytest.mark.parametrize(
     "address",
     ["https://scores.example/score", "http://127.0.0.1:18080/score", "http://localhost:1",
-     "http://[::1]:8000", "https://10.0.0.7", "http://127.1:8"],
+     "http://[::1]:8000", "https://10.0.0.7", "http://127.1:8", "https://[64:ff9b::a00:7]"],
 )  # fmt: skip
 def test_an_encrypted_address_or_one_of_this_machine_may_be_named(address: str) -> None:
     assert checked_address(address) == address
@@ -41,6 +41,13 @@ def test_an_encrypted_address_or_one_of_this_machine_may_be_named(address: str) 
         param("https://[fe80::1%25eth0]/", "link-local", id="IPv6"),
         param("https://[::ffff:169.254.169.254]/", "link-local", id="IPv4 within IPv6"),
         param("https://[fd00:ec2::254]/", "link-local", id="metadata by IPv6"),
+        param("https://[::169.254.169.254]/", "link-local", id="IPv4-compatible"),
+        param("https://[64:ff9b::a9fe:a9fe]/", "link-local", id="NAT64"),
+        param("https://[64:ff9b:1::a9fe:a9fe]/", "link-local", id="NAT64 of a network's own"),
+        param("http://[::127.0.0.1]/", "http:// only", id="IPv4-compatible is not this machine"),
+        param("https://169\u3002254\u3002169\u3002254/", "in ASCII", id="ideographic full stops"),
+        param("https://169\uff0e254\uff0e169\uff0e254/", "in ASCII", id="wide full stops"),
+        param("https://\uff11\uff16\uff19.254.169.254/", "in ASCII", id="wide digits"),
         param("https://169.254.170.2/v2", "link-local", id="credentials of a container"),
         param("https://metadata.google.internal./", "link-local", id="by name"),
         param("http://0.0.0.0:80", "link-local", id="any address"),
@@ -63,6 +70,8 @@ def test_any_other_address_is_refused_and_a_password_is_not_repeated(
         param("169.254.169.254:9092", "link-local", id="metadata"),
         param("b-1.example:9098, 2852039166:80", "link-local", id="metadata behind a broker"),
         param("[fe80::1]:9092", "link-local", id="IPv6"),
+        param("[64:ff9b::a9fe:a9fe]:9092", "link-local", id="NAT64"),
+        param("169\u3002254\u3002169\u3002254:9092", "in ASCII", id="ideographic full stops"),
         param("metadata.google.internal:80", "link-local", id="by name"),
         param("b-1.example", "expected HOST:PORT", id="no port"),
         param("b-1.example:9098,", "expected HOST:PORT", id="nothing behind a comma"),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 import pytest
+from pyspark.errors import PySparkException, PythonException
 from pytest import param
 
 from lakehouse.errors import ConfigError, UnknownJobError
@@ -89,6 +90,21 @@ def test_a_failed_run_is_logged_by_the_class_of_its_fault(lines: Lines) -> None:
             OSError("An error occurred while calling o7.collect.\n: it broke\n\tat Scala"),
             "OSError: it broke (--debug shows the stack trace)",
             id="of the JVM",
+        ),
+        param(
+            PySparkException(
+                "[CAST_INVALID_INPUT] The value 'u-1' of the type \"STRING\" cannot be cast: [u-1]"
+            ),
+            "PySparkException: [CAST_INVALID_INPUT] (--debug shows the stack trace)",
+            id="of Spark",
+        ),
+        param(
+            PythonException(
+                "An exception was thrown\nTraceback (most recent call last):\n"
+                "ValueError: of u-1\nCaused by: java.io.EOFException: u-1"
+            ),
+            "PythonException: ValueError, java.io.EOFException (--debug shows the stack trace)",
+            id="of a worker",
         ),
         param(
             KeyError(),

@@ -31,6 +31,7 @@ _RETRY = [
      "MaxAttempts": 2},
 ]  # fmt: skip
 _TOLD = "$.fault"
+_DATA = ("tags", "properties")
 
 
 def day_machine(config: Config) -> State:
@@ -141,10 +142,12 @@ def _next(state: str | None) -> State:
 
 
 def _parameters(value: Any) -> Any:
-    """The request in the spelling of Step Functions: names begin in capitals; tags are data."""
+    """The request in the spelling of Step Functions: names begin in capitals; some are data."""
     if isinstance(value, dict):
         return {
-            name[0].upper() + name[1:]: each if name == "tags" else _parameters(each)
+            name[0].upper() + name[1:]: each if name in _DATA else _parameters(each)
             for name, each in value.items()
         }
+    if isinstance(value, list):
+        return [_parameters(each) for each in value]
     return value

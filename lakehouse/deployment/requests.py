@@ -8,6 +8,7 @@ from lakehouse.config import Config, DeploySettings, JobSize
 from lakehouse.deployment.access import ACCESS
 from lakehouse.deployment.roles import role_suffix
 from lakehouse.errors import ConfigError
+from lakehouse.session import TOLD_IN_ONE_LINE
 
 Request = dict[str, Any]
 
@@ -15,6 +16,16 @@ _ARCHIVE = "environment"
 _PYTHON = f"./{_ARCHIVE}/bin/python"
 # none is started by a schedule: what they need is told by a person, on their command line
 BY_HAND = frozenset({"audit", "correct_record"})
+
+_QUIET = {
+    # `open_session` switches these off on the driver; workers are processes of their own
+    "classification": "spark-executor-log4j2",
+    "properties": {
+        f"logger.told{number}.{name}": value
+        for number, logger in enumerate(TOLD_IN_ONE_LINE)
+        for name, value in (("name", logger), ("level", "off"))
+    },
+}
 
 _OPTIONS = {
     # another sample each day: to scan all items costs more than to write them did. What drifts is
@@ -62,6 +73,7 @@ def _request(settings: DeploySettings, region: str, job: str) -> Request:
             }
         },
         "configurationOverrides": {
+            "applicationConfiguration": [_QUIET],
             "monitoringConfiguration": {
                 "cloudWatchLoggingConfiguration": {
                     "enabled": True,
@@ -70,13 +82,15 @@ def _request(settings: DeploySettings, region: str, job: str) -> Request:
                 },
                 # a copy of its own without end, under a key of AWS
                 "managedPersistenceMonitoringConfiguration": {"enabled": False},
-            }
+            },
         },
         "tags": {"lakehouse:job": job},
     }
     if access.streaming:
-        # the service starts it anew, in another zone if need be; five failures an hour are none
-        # that pass: then it stays down, and is told of
+        # the service starts it anew, in another zone if need be, and gives up behind five failures
+        # an hour; the machine of `streams_machine` begins it again within five minutes, so that it
+        # comes back by itself from an outage, however long. What a person must decide fails until
+        # then: that is told of, and costs the cores of one stream
         request |= {"mode": "STREAMING", "retryPolicy": {"maxFailedAttemptsPerHour": 5}}
     else:
         request |= {"mode": "BATCH", "executionTimeoutMinutes": settings.batch_minutes}

@@ -155,11 +155,4 @@ def load_precedence(path: Path | str) -> Precedence:
     try:
         return Precedence.model_validate(read_yaml(path))
     except ValidationError as error:
-        raise ContractError(
-            f"{path}: " + "; ".join(_brief(p) for p in problems_of(error))
-        ) from None
-
-
-def _brief(problem: str) -> str:
-    # a fault of a whole group would print the group
-    return problem if len(problem) < 300 else problem.partition(", got ")[0]
+        raise ContractError(f"{path}: " + "; ".join(problems_of(error))) from None

@@ -127,6 +127,4 @@ def load_transitions(path: Path | str) -> Transitions:
     try:
         return Transitions.model_validate(read_yaml(path))
     except ValidationError as error:
-        # a fault of a whole section would print the section
-        problems = (problem.partition(", got ")[0] for problem in problems_of(error))
-        raise ContractError(f"{path}: " + "; ".join(problems)) from None
+        raise ContractError(f"{path}: " + "; ".join(problems_of(error))) from None

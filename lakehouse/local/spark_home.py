@@ -14,7 +14,6 @@ from pathlib import Path
 
 from lakehouse.errors import SetupError
 from lakehouse.local.java import Java
-from lakehouse.monitoring import TOLD_IN_ONE_LINE
 
 _ON_CLASS_PATH = "empty"
 _COMMANDS = ("spark-submit", "spark-sql", "spark-shell", "pyspark", "spark-class")
@@ -121,16 +120,13 @@ def _command(home: Path, name: str) -> str:
 
 
 def _quiet() -> str:
-    told = "the fault reaches the command, which tells it in one line"
-    quiet = [(logger, noise, "error") for logger, noise in _NOISE.items()]
-    quiet += [(logger, told, "off") for logger in TOLD_IN_ONE_LINE]
     lines = []
-    for number, (logger, noise, level) in enumerate(quiet):
+    for number, (logger, noise) in enumerate(_NOISE.items()):
         lines += [
             "",
             f"# {noise}",
             f"logger.noise{number}.name = {logger}",
-            f"logger.noise{number}.level = {level}",
+            f"logger.noise{number}.level = error",
         ]
     return "\n".join(lines) + "\n"
 

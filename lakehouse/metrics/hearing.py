@@ -95,6 +95,12 @@ def _compared(fields: Mapping[str, Any]) -> _Figures:
     return [(Metric.PATH_DIFFERENCES, cause, count) for cause, count in causes.items()]
 
 
+def _sampled(fields: Mapping[str, Any]) -> _Figures:
+    drifting = sum(fields["counts"].values())
+    # that a sample shows nothing does not say that what the last one showed is mended
+    return [(Metric.DRIFTED_ITEMS, "", drifting)] if drifting else []
+
+
 _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], _Figures]] = {
     "enriched": _enriched,
     "drops": _delivered,
@@ -102,5 +108,6 @@ _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], _Figures]] = {
     "pushed": _pushed,
     "reconciled": _reconciled,
     "compared": _compared,
+    "sampled": _sampled,
     "judged": _judged,
 }

@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from bench import cost, scale
+from lakehouse.config import Config
 from lakehouse.deployment.machines import MAY_FAIL
+from lakehouse.deployment.requests import deploy_settings
 from lakehouse.tables import TABLES
 from tests.conftest import ROOT
 from tests.deployment.policies import template
@@ -71,6 +73,41 @@ def test_each_broker_s_disk_has_an_alarm_below_full() -> None:
     assert 70 < alarm["Threshold"] < 95
 
 
+def test_memory_is_priced_as_the_config_asks_for_it() -> None:
+    sizes = deploy_settings(Config.load(ROOT / "conf" / "aws.yaml")).sizes
+    assert (sizes["streaming"].executor_gb, sizes["streaming"].executor_cores) == (14, 4)
+    assert (sizes["batch"].executor_gb, sizes["batch"].executor_cores) == (24, 4)
+    # with a tenth beside it, in whole GB: 16 and 27
+    price = cost.prices() | {"emr_vcpu_hour": 0.0, "emr_gb_hour": 1.0}
+    # at 100/s 24 cores of streams all the time, and 12 core hours of batches a day
+    expected = 24 * 730 * 16 / 4 + 12 * 730 / 24 * 27 / 4
+    assert cost.monthly(100, price)["EMR Serverless"] == pytest.approx(expected)
+
+
+def test_each_endpoint_of_the_document_is_priced_in_each_zone() -> None:
+    document = (ROOT / "docs" / "deploy.md").read_text()
+    (told,) = re.findall(r"with endpoints for ([^.]+)\.", document)
+    names = re.split(r", | and ", told.replace("\n", " "))
+    assert names == [*cost.FREE_ENDPOINTS, *cost.ENDPOINTS]
+    free = cost.prices() | {"nat_gateway_hour": 0.0, "small_machine_hour": 0.0, "kms_10000": 0.0}
+    part = cost.monthly(100, free | {"endpoint_hour": 1.0})["network, keys, a machine"]
+    assert part == pytest.approx(len(cost.ENDPOINTS) * 3 * 730)
+
+
+def test_each_metric_that_an_alarm_looks_at_is_priced() -> None:
+    alarms = [
+        each["Properties"]
+        for path in (ROOT / "deploy").glob("*.yaml")
+        for each in template(path.name)["Resources"].values()
+        if each["Type"] == "AWS::CloudWatch::Alarm"
+    ]
+    looked_at = sum(
+        sum("MetricStat" in metric for metric in alarm.get("Metrics", [{"MetricStat": {}}]))
+        for alarm in alarms
+    )
+    assert looked_at == cost.Assumptions().alarm_metrics
+
+
 def test_what_is_stored_is_counted_by_hand_once() -> None:
     price = cost.prices() | {"dynamodb_gb_month": 1.0, "dynamodb_pitr_gb_month": 0.0}
     # 100/s for 400 days: 544 and 95 bytes, and 100 more of each
@@ -119,8 +156,11 @@ def test_jobs_that_end_no_day_are_named_as_such() -> None:
     assert set(re.findall(r"`(\w+)`", told)) == set(MAY_FAIL)
 
 
-def test_growth_names_tables_that_exist() -> None:
+def test_growth_is_told_of_each_table() -> None:
     assert {each.table for each in scale.MEASURED} <= set(TABLES)
+    document = (ROOT / "docs" / "scale.md").read_text()
+    rows = document[: document.index("## What is met first")]
+    assert [name for name in TABLES if f"`{name}`" not in rows] == []
 
 
 @pytest.mark.parametrize("name", ["docs/deploy.md", "docs/scale.md", "SECURITY.md"])

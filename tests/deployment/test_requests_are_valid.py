@@ -24,6 +24,7 @@ from lakehouse.deployment.machines import DAY, day_machine, streams_machine
 from lakehouse.deployment.requests import BY_HAND, deploy_settings, job_requests
 from lakehouse.job import job_named
 from lakehouse.local.jars import read_lock
+from lakehouse.session import TOLD_IN_ONE_LINE
 from tests.conftest import LOCAL, ROOT
 from tests.deployment.policies import template
 
@@ -186,12 +187,27 @@ def test_a_job_knows_the_options_that_it_is_given(job: str) -> None:
     assert given - of_every_job <= set(inspect.signature(job_named(job)).parameters)
 
 
+@pytest.mark.parametrize("job", REQUESTS)
+def test_workers_write_no_stack_trace_either(job: str) -> None:
+    (told,) = REQUESTS[job]["configurationOverrides"]["applicationConfiguration"]
+    assert told["classification"] == "spark-executor-log4j2"
+    properties = told["properties"]
+    off = {
+        value for name, value in properties.items()
+        if name.endswith(".name") and properties[name.replace(".name", ".level")] == "off"
+    }  # fmt: skip
+    assert off == set(TOLD_IN_ONE_LINE)
+
+
 def test_requests_of_machines_are_those_of_the_service_in_its_spelling() -> None:
     def lowered(value: Any) -> Any:
         if isinstance(value, dict):
             return {
-                k[0].lower() + k[1:]: v if k == "Tags" else lowered(v) for k, v in value.items()
+                k[0].lower() + k[1:]: v if k in ("Tags", "Properties") else lowered(v)
+                for k, v in value.items()
             }
+        if isinstance(value, list):
+            return [lowered(each) for each in value]
         return value
 
     for job in DAY:

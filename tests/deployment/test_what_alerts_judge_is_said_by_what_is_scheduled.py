@@ -29,7 +29,7 @@ LINES: Sequence[tuple[str, str, Mapping[str, Any]]] = (
     ("build_batch", "built", {"counts": {
         "bronze.drops_transactions ACCEPTED": 1, "bronze.drops_transactions REFUSED": 1}}),
     ("sync_dynamodb", "pushed", {"rows": 1, "counts": {}}),
-    ("compare_serving", "compared", {"counts": {"MISSING": 1}}),
+    ("compare_serving", "sampled", {"counts": {"MISSING": 1}}),
     ("reconcile", "reconciled", {"counts": {"unexplained": 0}}),
 )  # fmt: skip
 """Lines that jobs log, with the figures that alerts are judged by."""

@@ -7,6 +7,7 @@ the keys of this lake, are looked for in all that the jobs left beside the table
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,15 @@ from lakehouse.local.generator.mess import CARD_TEXTS
 from lakehouse.metrics.places import figures_of
 from lakehouse.metrics.points import Metric
 from lakehouse.secret_stores import secret
-from lakehouse.tables import BRONZE_TRANSACTIONS
+from lakehouse.tables import BRONZE_TRANSACTIONS, TABLES
 from tests.conftest import LOCAL
 from tests.e2e.platform import TIMEOUT_SECONDS, Platform
 
 pytestmark = pytest.mark.timeout(TIMEOUT_SECONDS)
 
 Line = Mapping[str, Any]
+
+_CARD = re.compile(r"[0-9](?:[ -]?[0-9]){12,18}")  # as it was delivered, spaces and dashes too
 
 
 def lines_of(platform: Platform, job: str) -> list[Line]:
@@ -57,9 +60,15 @@ def canaries(platform: Platform) -> set[str]:
     users = {each["user_id"] for each in read if str(each.get("user_id")).startswith("u-")}
     tokens = {str(each["payment_token"]) for each in read if each.get("payment_token")}
     assert users and tokens
-    cards = {"".join(filter(str.isdigit, text)) for text in CARD_TEXTS}
+    written = {found[0] for text in CARD_TEXTS for found in [_CARD.search(text)] if found}
+    assert len(written) == len(CARD_TEXTS)
+    delivered = {each for each in users | tokens | written if len(each) >= 6}
+    # what nobody delivered would be found nowhere
+    sent = b"\n".join(each.value for each in platform.world.transactions).decode("latin-1")
+    assert {each for each in delivered if each not in sent} == set()
+    digits = {re.sub("[ -]", "", each) for each in written}
     keys = {secret(platform.config.cards.token_key), secret(platform.config.history.signing_key)}
-    return {each for each in users | tokens | cards | keys if len(each) >= 6}
+    return delivered | digits | keys
 
 
 def _json(value: bytes) -> Any:
@@ -134,6 +143,11 @@ def test_the_run_table_says_what_was_read_and_written(platform: Platform) -> Non
         "bronze.transactions", "bronze.fraud_scores", "silver.policies",
     }  # fmt: skip
     assert set(runs["sync_dynamodb"]["inputs"]) == {"gold.transactions"}
+    for job, run in platform.submitted.items():
+        # these two keep the tables of others
+        wrote = run.grown if job in ("create_tables", "maintain") else run.wrote
+        assert set(runs[job]["outputs"]) == wrote, job
+    assert set(runs["create_tables"]["outputs"]) == set(TABLES)
     assert set(runs["consolidate"]["outputs"]) == {"gold.transactions"}
     assert all(run["outcome"] == "finished" for run in runs.values())
 

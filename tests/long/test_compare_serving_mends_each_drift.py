@@ -24,6 +24,7 @@ from lakehouse.context import Lakehouse, Trigger
 from lakehouse.dynamodb import client, ensure_table, lookup, push
 from lakehouse.errors import NotSyncedError, ServingDriftError
 from lakehouse.lease import held_lease
+from lakehouse.monitoring import heard_by
 from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.conftest import LOCAL, NOON, override
 from tests.gold.horizon import shortened
@@ -173,7 +174,21 @@ def test_a_sample_is_a_share_of_all_and_the_same_by_its_seed(
     def sampled(seed: int) -> ServingReport:
         return compare_serving(lake, sample=20, seed=seed, only_report=True)
 
-    one, same, other = sampled(1), sampled(1), sampled(2)
+    events: list[str] = []
+
+    def hear(event: str, _: Mapping[str, Any]) -> bool:
+        events.append(event)
+        return False
+
+    with heard_by(hear):
+        one, same, other = sampled(1), sampled(1), sampled(2)
+        assert compare_serving(lake, sample=60, only_report=True).compared == 60
+    assert [each for each in events if each in ("sampled", "compared")] == [
+        "sampled",
+        "sampled",
+        "sampled",
+        "compared",
+    ]
     assert 0 < one.compared < 60
     assert one.drift["differing"] == one.compared
     assert one.named == same.named != other.named

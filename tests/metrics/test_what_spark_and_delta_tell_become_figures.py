@@ -192,6 +192,12 @@ def test_scores_are_told_by_the_minute_of_their_event_and_freshness_by_now() -> 
             id="an account"),
         param("compared", {"job": "compare_serving", "counts": {"MISSING": 2, "STALE": 1}},
             {(Metric.DRIFTED_ITEMS, "compare_serving"): 3}, id="drift"),
+        param("compared", {"job": "compare_serving", "counts": {"MISSING": 0}},
+            {(Metric.DRIFTED_ITEMS, "compare_serving"): 0}, id="no drift at all"),
+        param("sampled", {"job": "compare_serving", "counts": {"MISSING": 2, "STALE": 1}},
+            {(Metric.DRIFTED_ITEMS, "compare_serving"): 3}, id="drift in a sample"),
+        param("sampled", {"job": "compare_serving", "counts": {"MISSING": 0, "STALE": 0}},
+            {}, id="a sample without drift ends no alert"),
         param("compared", {"job": "compare_paths", "counts": {
             "2026-03-09 compared": 70, "UNEXPLAINED": 1, "LATE_SCORE": 4}},
             {(Metric.PATH_DIFFERENCES, "UNEXPLAINED"): 1,
