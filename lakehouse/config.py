@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -525,7 +525,13 @@ class DeploySettings(Settings):
     ]
 
 
-StoreOf = TypeVar("StoreOf", MetricsSettings, AlertSettings)
+def _require_folder(store: str, info: ValidationInfo) -> None:
+    lake: LakeSettings | None = info.data.get("lake")
+    if store == "file" and lake is not None and "://" in lake.root:
+        raise ValueError(
+            f"store: file is a file below lake.root, and {lake.root} is no folder of this"
+            " machine; choose another store (conf/aws.yaml has one)"
+        )
 
 
 class Config(BaseSettings):
@@ -560,16 +566,18 @@ class Config(BaseSettings):
     services: Services | None
     deploy: DeploySettings | None
 
-    @field_validator("metrics", "alerts")
+    @field_validator("metrics")
     @classmethod
-    def _has_a_folder_for_files(cls, value: StoreOf, info: ValidationInfo) -> StoreOf:
-        lake: LakeSettings | None = info.data.get("lake")
-        store = value.to.store if isinstance(value, MetricsSettings) else value.store
-        if store == "file" and lake is not None and "://" in lake.root:
-            raise ValueError(
-                f"store: file is a file below lake.root, and {lake.root} is no folder of this"
-                " machine; choose another store (conf/aws.yaml has one)"
-            )
+    def _figures_have_a_folder(
+        cls, value: MetricsSettings, info: ValidationInfo
+    ) -> MetricsSettings:
+        _require_folder(value.to.store, info)
+        return value
+
+    @field_validator("alerts")
+    @classmethod
+    def _alerts_have_a_folder(cls, value: AlertSettings, info: ValidationInfo) -> AlertSettings:
+        _require_folder(value.store, info)
         return value
 
     @classmethod
