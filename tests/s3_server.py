@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
+
 from lakehouse.local.jars import files_for
+from tests.conftest import LOCAL
 from tests.moto_server import moto_server as s3_server
 
-__all__ = ["nothing_in_files", "s3_server", "s3a_settings"]
+__all__ = ["local_without_files", "s3_server", "s3a_settings"]
 
 
 def s3a_settings(endpoint: str) -> dict[str, str]:
@@ -21,10 +24,16 @@ def s3a_settings(endpoint: str) -> dict[str, str]:
     }
 
 
-def nothing_in_files(endpoint: str) -> dict[str, dict[str, Any]]:
-    """What `metrics` and `alerts` of a local config are where the lake is no folder."""
-    to = {
+def local_without_files(endpoint: str) -> dict[str, Any]:
+    """The local configuration, to be written anywhere, with figures and alerts in that server.
+
+    A lake that is no folder has no file for them.
+    """
+    values: dict[str, Any] = yaml.safe_load(LOCAL.read_text())
+    values["rules"] = {name: str(LOCAL.parent / file) for name, file in values["rules"].items()}
+    values["metrics"]["to"] = {
         "store": "cloudwatch", "namespace": "Lakehouse", "dimensions": {},
         "region": "us-east-1", "endpoint_url": endpoint,
     }  # fmt: skip
-    return {"metrics": {"to": to}, "alerts": {"store": "dynamodb", "table": "alerts"}}
+    values["alerts"] |= {"store": "dynamodb", "table": "alerts"}
+    return values

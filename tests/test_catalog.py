@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import boto3
 import pytest
 import sqlglot
+import yaml
 from typer.testing import CliRunner
 
 from lakehouse import catalog as catalogs
@@ -29,7 +31,7 @@ from lakehouse.views import View, load_views, views_read
 from tests.athena_server import REGION, athena_server
 from tests.conftest import LOCAL, ROOT
 from tests.deployment.policies import resources
-from tests.s3_server import nothing_in_files
+from tests.s3_server import local_without_files
 
 VIEWS = load_views(ROOT / "conf" / "athena")
 
@@ -52,16 +54,20 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     }  # fmt: skip
     monkeypatch.setenv("LAKEHOUSE__CATALOG", json.dumps(settings))
     monkeypatch.setenv("LAKEHOUSE__LAKE__ROOT", f"s3a://{name}/lake")
-    for section, elsewhere in nothing_in_files(endpoint).items():
-        for key, value in elsewhere.items():
-            text = value if isinstance(value, str) else json.dumps(value)
-            monkeypatch.setenv(f"LAKEHOUSE__{section}__{key}".upper(), text)
     return name
 
 
 @pytest.fixture
-def catalog(bucket: str) -> Catalog:
-    return open_catalog(Config.load(LOCAL))
+def on_s3(bucket: str, endpoint: str, tmp_path: Path) -> Path:
+    """A config of a lake in that bucket."""
+    file = tmp_path / "s3.yaml"
+    file.write_text(yaml.safe_dump(local_without_files(endpoint)))
+    return file
+
+
+@pytest.fixture
+def catalog(on_s3: Path) -> Catalog:
+    return open_catalog(Config.load(on_s3))
 
 
 def _write(catalog: Catalog, *names: str) -> None:
@@ -260,9 +266,9 @@ def test_a_run_that_died_is_completed_by_the_next(
     assert set(_standings(catalog).values()) == {Standing.REGISTERED}
 
 
-def test_the_command_registers_and_checks(bucket: str, catalog: Catalog) -> None:
+def test_the_command_registers_and_checks(on_s3: Path, catalog: Catalog) -> None:
     _write(catalog)
-    asked = ["--config", str(LOCAL), "--json"]
+    asked = ["--config", str(on_s3), "--json"]
     before = CliRunner().invoke(app, ["catalog", "check", *asked])
     assert isinstance(before.exception, CatalogDiffersError)
     told = CliRunner().invoke(app, ["catalog", "register", *asked])

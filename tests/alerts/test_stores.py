@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
 
 from lakehouse.alerts.episodes import Change, Episode, Event
 from lakehouse.alerts.evaluating import Breach
@@ -18,9 +18,9 @@ from lakehouse.alerts.store import AlertStore, Record, store_of
 from lakehouse.config import Config
 from lakehouse.errors import AlertStoreError
 from lakehouse.runs import JobRun, RunStore, run_store_of
-from tests.conftest import LOCAL, NOON, override
+from tests.conftest import NOON, override
 from tests.deployment.policies import resources
-from tests.s3_server import nothing_in_files, s3_server
+from tests.s3_server import local_without_files, s3_server
 
 REGION, BUCKET = "eu-central-1", "lake"
 TEMPLATE = resources("storage.yaml", "AWS::DynamoDB::Table")["Alerts"]
@@ -34,7 +34,7 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture
-def cloud(config: Config, address: str, monkeypatch: pytest.MonkeyPatch) -> Config:
+def cloud(config: Config, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     """A lake whose episodes are in DynamoDB and whose runs are in S3, both empty."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
@@ -43,7 +43,6 @@ def cloud(config: Config, address: str, monkeypatch: pytest.MonkeyPatch) -> Conf
     override(monkeypatch, {
         "ALERTS__STORE": "dynamodb", "ALERTS__TABLE": TABLE, "DYNAMODB__ENDPOINT_URL": address,
         "DYNAMODB__REGION": REGION, "LAKE__ROOT": f"s3a://{BUCKET}/a/b",
-        "METRICS__TO": json.dumps(nothing_in_files(address)["metrics"]["to"]),
     })  # fmt: skip
     dynamodb: Any = boto3.client("dynamodb", endpoint_url=address, region_name=REGION)
     if TABLE in dynamodb.list_tables()["TableNames"]:
@@ -56,7 +55,9 @@ def cloud(config: Config, address: str, monkeypatch: pytest.MonkeyPatch) -> Conf
     s3: Any = boto3.resource("s3", region_name="us-east-1")
     s3.create_bucket(Bucket=BUCKET)
     s3.Bucket(BUCKET).objects.delete()
-    return Config.load(LOCAL)
+    file = tmp_path / "cloud.yaml"
+    file.write_text(yaml.safe_dump(local_without_files(address)))
+    return Config.load(file)
 
 
 @pytest.fixture(params=["files", "cloud"])
@@ -123,11 +124,11 @@ def test_only_what_is_settled_expires(cloud: Config, address: str) -> None:
 
 
 def test_a_store_that_does_not_answer_is_one_clear_line(
-    cloud: Config, monkeypatch: pytest.MonkeyPatch
+    cloud: Config,
 ) -> None:
-    override(monkeypatch, {"ALERTS__TABLE": "another-table"})
+    alerts = cloud.alerts.model_copy(update={"table": "another-table"})
     with pytest.raises(AlertStoreError, match=r"another-table: ResourceNotFoundException.*creates"):
-        store_of(Config.load(LOCAL)).unsettled()
+        store_of(cloud.model_copy(update={"alerts": alerts})).unsettled()
 
 
 def test_a_run_stands_once_and_is_found_by_its_day(runs: RunStore) -> None:

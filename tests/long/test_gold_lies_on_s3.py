@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from lakehouse.tables import WAITING_DAY
-from tests.conftest import LOCAL, ROOT
-from tests.s3_server import nothing_in_files, s3_server, s3a_settings
+from tests.conftest import ROOT
+from tests.s3_server import local_without_files, s3_server, s3a_settings
 
 BUCKET, HEADS = "payments", "heads"
 
@@ -68,12 +68,9 @@ def test_gold_is_made_followed_audited_and_maintained_on_s3(
 
 def _config(folder: Path, endpoint: str) -> Path:
     """A lake and its heads in those buckets; two small files in a partition are many."""
-    values = yaml.safe_load(LOCAL.read_text())
+    values = local_without_files(endpoint)
     values["lake"] = {"root": f"s3a://{BUCKET}/lake", "landing": f"s3a://{BUCKET}/landing"}
-    values["rules"] = {name: str(LOCAL.parent / file) for name, file in values["rules"].items()}
     values["spark"]["settings"] |= s3a_settings(endpoint)
-    for section, elsewhere in nothing_in_files(endpoint).items():
-        values[section] |= elsewhere
     values["maintenance"]["small_files"] = 2
     values["lease"]["location"] = str(folder / "leases")
     values["history"] = {

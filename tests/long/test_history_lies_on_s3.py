@@ -19,10 +19,10 @@ from lakehouse.delta import path_of
 from lakehouse.lease import held_lease
 from lakehouse.tables import GOLD_TRANSACTIONS
 from tests.cli.processes import lakehouse
-from tests.conftest import LOCAL, NOON
+from tests.conftest import NOON
 from tests.faults.world import FIRST_SEED
 from tests.gold.busy import busy
-from tests.s3_server import nothing_in_files, s3_server, s3a_settings
+from tests.s3_server import local_without_files, s3_server, s3a_settings
 
 BUCKET, HEADS = "payments", "heads"
 GOLD = "lake/tables/gold/transactions"
@@ -52,12 +52,9 @@ def on_s3(
     """`--config` of a lake and its heads in those buckets."""
     for name in ("LAKE__ROOT", "HISTORY__HEADS__LOCATION"):
         monkeypatch.delenv(f"LAKEHOUSE__{name}")
-    values = yaml.safe_load(LOCAL.read_text())
+    values = local_without_files(endpoint)
     values["lake"]["root"] = f"s3a://{BUCKET}/lake"
-    values["rules"] = {name: str(LOCAL.parent / file) for name, file in values["rules"].items()}
     values["spark"]["settings"] |= s3a_settings(endpoint)
-    for section, elsewhere in nothing_in_files(endpoint).items():
-        values[section] |= elsewhere
     values["history"]["heads"] = {
         "store": "s3", "bucket": HEADS, "prefix": "gold", "region": "us-east-1",
         "endpoint_url": endpoint, "lock_days": 30,
