@@ -25,16 +25,20 @@ def only_object(text: Column) -> Column:
     Strings lose their quotes, nested values are JSON text, in which Spark writes numbers its own
     way. Of a field that occurs twice, both stay.
     """
-    # Spark ignores what follows a complete value: only in company does it have to end
-    values = F.from_json(
-        F.concat(F.lit("["), text, F.lit(",null]")), "array<map<string,string>>", _STRICT
-    )
-    is_alone = (F.size(values) == 2) & F.element_at(values, 2).isNull()
     # a text that brings such company itself, and then goes on, is no value of an object
     has_company = text.rlike(r"null\s*+\]")
     named = F.concat(F.lit('{"":'), text, F.lit("}"))
     is_value = F.from_json(named, "map<string,map<string,string>>", _STRICT).isNotNull()
-    return F.when(is_alone & (~has_company | is_value), F.element_at(values, 1))
+
+    def alone(values: Column) -> Column:
+        is_alone = (F.size(values) == 2) & F.element_at(values, 2).isNull()
+        return F.when(is_alone & (~has_company | is_value), F.element_at(values, 1))
+
+    # Spark ignores what follows a complete value: only in company does it have to end
+    in_company = F.concat(F.lit("["), text, F.lit(",null]"))
+    values = F.from_json(in_company, "array<map<string,string>>", _STRICT)
+    # a one-element array names the values, so that they are parsed once
+    return F.element_at(F.transform(F.array(values), alone), 1)
 
 
 def csv_pieces(line: Column) -> Column:
