@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,11 +20,13 @@ from lakehouse.metrics.meter import Meter
 from lakehouse.metrics.points import Metric, Point
 from lakehouse.monitoring import heard_by
 from lakehouse.tables import (
+    BRONZE_TRANSACTIONS,
     SILVER_FRAUD_SCORES,
     SILVER_LIVE_TRANSACTIONS,
     SILVER_POLICIES,
     SILVER_QUARANTINE_LIVE,
 )
+from silver.enrich_live import enriching
 from silver.known import Policies
 from tests.conftest import NOON
 from tests.silver import inference_api
@@ -64,6 +67,20 @@ def logged() -> Iterator[list[Mapping[str, Any]]]:
 
     with heard_by(hear):
         yield lines
+
+
+def test_a_backlog_goes_through_in_parts(
+    lake: Lakehouse, spark: SparkSession, logged: list[Mapping[str, Any]]
+) -> None:
+    trigger = lake.config.trigger.model_copy(update={"max_batch_mb": 1})
+    lake = replace(lake, config=lake.config.model_copy(update={"trigger": trigger}))
+    for number in range(3):
+        # of random hexadecimal digits half is left by any compression
+        heavy = a_payment(f"p{number}", note=Random(number).randbytes(600_000).hex())
+        records = records_of(spark, heavy, first_offset=number)
+        lake.append(records, to=BRONZE_TRANSACTIONS)
+    enriching(lake, lambda items, *_: PushReport(items.count(), 0)).awaitTermination()
+    assert [line["rows"] for line in logged if "oversized" in line.get("counts", {})] == [2, 1]
 
 
 @pytest.mark.usefixtures("either_way")
