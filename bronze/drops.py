@@ -20,7 +20,7 @@ from bronze.control import NOT_ISO, Totals
 from bronze.csv_records import has_odd_quotes, joined_records
 from bronze.landing import LandedFile
 from bronze.manifest import Content
-from lakehouse.cards import redacted_csv, redacted_text
+from lakehouse.cards import exempt_fields, redacted_csv, redacted_text
 from lakehouse.decision.currency import minor_digits
 from lakehouse.tables import DROPS
 from lakehouse.texts import csv_cell
@@ -49,23 +49,34 @@ def drop_rows(rows: DataFrame, contents: Iterable[Content], card_key: bytes) -> 
     known = rows.sparkSession.createDataFrame(
         list(contents), "path string, file_sha256 string, file_revision int"
     )
+    exempt = F.col("exempt")
     redaction = F.when(
-        F.col("format") == "csv", redacted_csv(F.col("header"), F.col("raw"), card_key)
-    ).otherwise(redacted_text(F.col("raw"), card_key))
+        F.col("format") == "csv", redacted_csv(F.col("header"), F.col("raw"), card_key, exempt)
+    ).otherwise(redacted_text(F.col("raw"), card_key, exempt))
     return (
         rows.join(F.broadcast(known), "path", "left")
+        .withColumn("exempt", _exempt())
         .withColumn("redaction", redaction)
         .withColumns(
             {
                 "delivery_date": F.regexp_extract("path", "/date=([^/]+)/", 1).cast("date"),
                 # of a file without a header it is a row, and may hold a card number
-                "header": redacted_text(F.col("header"), card_key)["value"],
+                "header": redacted_text(F.col("header"), card_key, exempt)["value"],
                 "raw": F.col("redaction.value"),
                 "redactions": F.col("redaction.redactions"),
             }
         )
         .select(*DROPS["transactions"].columns)
     )
+
+
+def _exempt() -> Column:
+    """Names of the fields that are left alone, by the kind of a file."""
+    found = F.array(F.lit(""))
+    for kind, table in DROPS.items():
+        is_of_kind = F.col("path").startswith(f"{kind}/")
+        found = F.when(is_of_kind, exempt_fields(table)).otherwise(found)
+    return found
 
 
 def totals_by_path(rows: DataFrame) -> Mapping[str, Totals]:

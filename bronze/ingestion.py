@@ -81,7 +81,8 @@ class Ingestion:
             for partition, first in topic.first.items()
         }
         card_key = secret(lake.config.cards.token_key).encode()
-        records = kafka_records(lake.topic(topic, starting), topic.topic_id, card_key)
+        source = lake.topic(topic, starting)
+        records = kafka_records(source, topic.topic_id, card_key, self.table)
 
         def append(batch_rows: DataFrame, _: Batch) -> None:
             _require_still(lake, topic)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.cards import redacted
-from lakehouse.tables import BRONZE_TRANSACTIONS
+from lakehouse.cards import exempt_fields, redacted
+from lakehouse.tables import Table
 
 
-def kafka_records(source: DataFrame, topic_id: str, card_key: bytes) -> DataFrame:
-    """One row per record of Spark's Kafka source, as `KafkaRecord` says; nothing is parsed.
+def kafka_records(source: DataFrame, topic_id: str, card_key: bytes, table: Table) -> DataFrame:
+    """One row per record of Spark's Kafka source, as it lands in a table; nothing is parsed.
 
     Only `value` is searched for card numbers; keys and headers stay as they are.
     """
-    redaction = redacted(F.col("value"), card_key)
+    redaction = redacted(F.col("value"), card_key, exempt_fields(table))
     return (
         source.withColumn("redaction", redaction)
         .withColumns(
@@ -26,5 +26,5 @@ def kafka_records(source: DataFrame, topic_id: str, card_key: bytes) -> DataFram
                 "ingest_date": F.to_date("timestamp"),
             }
         )
-        .select(*BRONZE_TRANSACTIONS.columns)
+        .select(*table.columns)
     )

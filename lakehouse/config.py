@@ -189,7 +189,8 @@ class KafkaSettings(Settings):
 class TriggerSettings(Settings):
     """How streaming jobs run when the command line does not say.
 
-    `max_batch_mb` bounds what a micro-batch of `enrich_live` reads of each table, in whole files.
+    `max_batch_mb` bounds what a micro-batch of `enrich_live` reads of each table: whole files, up
+    to one more than that, and never more than 1,000.
     """
 
     mode: Literal["once", "continuous"]

@@ -20,6 +20,8 @@ from lakehouse.monitoring import about
 from lakehouse.runs import Recorded
 from lakehouse.tables import Table
 
+# Delta's own bound, which no longer holds by itself where bytes are bounded
+_MOST_FILES = 1_000
 # a commit is some time younger than the files that it names
 _SLACK = timedelta(days=1)
 
@@ -87,7 +89,8 @@ class Lakehouse:
     ) -> DataFrame:
         """New rows of an append-only table; `with_versions` adds Delta's `_commit_*` columns.
 
-        Where it `is_bounded`, a micro-batch is no larger than `trigger.max_batch_mb`, or one file.
+        Where it `is_bounded`, a micro-batch is larger than `trigger.max_batch_mb` by one file at
+        most, and has no more than 1,000 of them.
 
         Without a checkpoint it begins with all rows. They have each its own version where the table
         still has all of its past; else they have the version that the table stands at.
@@ -95,7 +98,10 @@ class Lakehouse:
         reader, path = self.spark.readStream.format("delta"), self._ensured(table)
         self.meter.reads(self.spark, path)
         if is_bounded:
-            reader = reader.option("maxBytesPerTrigger", f"{self.config.trigger.max_batch_mb}m")
+            reader = reader.options(
+                maxBytesPerTrigger=f"{self.config.trigger.max_batch_mb}m",
+                maxFilesPerTrigger=_MOST_FILES,
+            )
         if with_versions:
             reader = reader.option("readChangeFeed", "true")
             # Delta asks for this version though a checkpoint says where to go on

@@ -6,7 +6,8 @@ index by user is the live group's user and time, and Gold's as long as there is 
 function of the two groups, so it goes backwards no more than they do. An item that is said to be
 new is inserted, many in one request; where it stands already, it is updated as all others are. Who
 makes items from a part of what there is says which days were read: where an item stands that more
-went into, it is left, and reported. What an item is, and how it is read, is in
+went into, it is left, and reported; where one of the same version stands, it is written over by all
+that there is of its days, which may be more. What an item is, and how it is read, is in
 `lakehouse.serving_item` and `lakehouse.serving`.
 """
 
@@ -106,7 +107,8 @@ class Met:
 class PushReport:
     """What became of the pushed items; `written + refused + len(met)` is their number.
 
-    An item counts as refused where an equal or newer version stood already. A task that Spark
+    An item counts as refused where an equal or newer version stood already (where it is said which
+    days were read, a newer one). A task that Spark
     repeats meets its own writes, so `refused` may then count items that this push wrote; a request
     that the client repeats, because no answer came, counts as written. `oversized` of all items
     have a group that is heavier than its share of 1 KB: they are written, at the price of two.
@@ -146,7 +148,8 @@ def push(items: DataFrame, group: Group, settings: DynamoDbSettings) -> PushRepo
     is not, beside the one that stands, as the optional column `is_outlived` says: without it,
     one whose other group is kept longer. Between the optional columns `read_from` and `read_to`
     (days, both included) all there is went into an item: where the group stands with something of
-    before or after them, it is left, and told in `met`.
+    before or after them, it is left, and told in `met`; else it is written over in an equal
+    version, too, for one version may have been read for several days.
 
     Raises:
         DynamoDbError: an item could not be written in `push_attempts`, or in fewer where most
@@ -326,7 +329,8 @@ def _statement(table: str, item: Mapping[str, Any]) -> BatchStatementRequestType
 def _write(store: DynamoDBClient, table: str, group: Group, item: _Pushed) -> bool | Met:
     """Write one group over a smaller version of itself; False if an equal or newer one stands.
 
-    Nor over one that has something behind it of days which the pushed one does not know.
+    Nor over one that has something behind it of days which the pushed one does not know: if it does
+    know them, of an equal version it has as much, or more.
     """
     names = {"#group": group, "#version": f"{group}_version"}
     values = {":group": item.attributes, ":version": item.version}
@@ -340,6 +344,8 @@ def _write(store: DynamoDBClient, table: str, group: Group, item: _Pushed) -> bo
             if group == "gold":
                 names |= {"#live": "live", f"#{short}": short}
     read = _within_what_was_read(item)
+    # the least version that is not written over
+    least_refused = item.version + bool(read.condition)
     refusal = None
     for way in ways_of_expiry(item.expires_at, item.is_outlived):
         refusal = _update(
@@ -349,14 +355,14 @@ def _write(store: DynamoDBClient, table: str, group: Group, item: _Pushed) -> bo
             item,
             [*assignments, *way.assignments],
             {**names, **read.names, **way.names},
-            {**values, **read.values, **way.values},
+            {**values, ":least_refused": least_refused, **read.values, **way.values},
             and_only_if=[read.condition, way.condition],
         )
-        if refusal is None or refusal.standing >= item.version:
+        if refusal is None or refusal.standing >= least_refused:
             break
         if (met := _met(item, refusal.days)) is not None:
             return met
-        # of a smaller version that was read, only the expiry can be in the way
+        # of a version that gives way and was read, only the expiry can be in the way
     was_repeated = item.was_repeated or (refusal is not None and refusal.was_repeated)
     return refusal is None or (was_repeated and refusal.standing == item.version)
 
@@ -450,8 +456,8 @@ def _update(
     values: Mapping[str, Any],
     and_only_if: Sequence[str],
 ) -> _Refusal | None:
-    """Update an item of a smaller version; else change nothing and say what stands."""
-    condition = "(attribute_not_exists(#version) OR #version < :version)"
+    """Update an item whose version gives way; else change nothing and say what stands."""
+    condition = "(attribute_not_exists(#version) OR #version < :least_refused)"
     writer = TypeSerializer()
     try:
         store.update_item(

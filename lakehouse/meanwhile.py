@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pyspark import inheritable_thread_target
+
+from lakehouse.monitoring import warn
 
 T = TypeVar("T")
 
@@ -27,13 +29,22 @@ def meanwhile() -> Iterator[Start]:
 
     Its queries have the caller's Spark properties: who stops the caller's stream stops them too.
     What it logs has the caller's fields.
-    An error of the work is raised where its answer is asked for.
+    An error of the work is raised where its answer is asked for; where the block ends by another
+    one before that, it is logged.
     """
-    with ThreadPoolExecutor(_MOST, thread_name_prefix="meanwhile") as pool:
+    begun: list[Future[Any]] = []
+    try:
+        with ThreadPoolExecutor(_MOST, thread_name_prefix="meanwhile") as pool:
 
-        def start(work: Callable[[], T]) -> Callable[[], T]:
-            # taken here, of the thread that starts it: Spark's properties, and the log's fields
-            inheriting = inheritable_thread_target(work)
-            return pool.submit(copy_context().run, inheriting).result
+            def start(work: Callable[[], T]) -> Callable[[], T]:
+                # taken here, of the thread that starts it: Spark's properties, and the log's fields
+                inheriting = inheritable_thread_target(work)
+                begun.append(pool.submit(copy_context().run, inheriting))
+                return begun[-1].result
 
-        yield start
+            yield start
+    except Exception as raised:
+        for fault in (work.exception() for work in begun):
+            if fault is not None and fault is not raised:
+                warn("failed beside another fault", error=type(fault).__name__)
+        raise

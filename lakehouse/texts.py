@@ -1,4 +1,4 @@
-"""How delivered texts are read, in every layer alike: the cells of a CSV line, and instants."""
+"""How delivered texts are read, in every layer alike: JSON objects, CSV cells, instants."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 # quoted (with "" for a quote) or plain; with a comma before the first too, no match is empty
 _CELL = r',("(?:[^"]|"")*+"(?=,|$)|[^,]*+)'
+_STRICT = {"allowSingleQuotes": "false"}
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _INSTANT = (
     rf"^{_DAY}[T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.][0-9]{{1,9}})?)?"
@@ -16,6 +17,28 @@ _INSTANT = (
 )
 _NO_SECONDS = r"^[0-9-]{10}[T ][0-9]{2}:[0-9]{2}(?=Z|[+-])"
 _EPOCH_MILLIS = r"^-?[0-9]{1,15}$"
+
+
+def only_object(text: Column) -> Column:
+    """`map<string,string>` of a text that is exactly one JSON object; null of any other.
+
+    Strings lose their quotes, nested values are JSON text, in which Spark writes numbers its own
+    way. Of a field that occurs twice, both stay.
+    """
+    # a text that brings such company itself, and then goes on, is no value of an object
+    has_company = text.rlike(r"null\s*+\]")
+    named = F.concat(F.lit('{"":'), text, F.lit("}"))
+    is_value = F.from_json(named, "map<string,map<string,string>>", _STRICT).isNotNull()
+
+    def alone(values: Column) -> Column:
+        is_alone = (F.size(values) == 2) & F.element_at(values, 2).isNull()
+        return F.when(is_alone & (~has_company | is_value), F.element_at(values, 1))
+
+    # Spark ignores what follows a complete value: only in company does it have to end
+    in_company = F.concat(F.lit("["), text, F.lit(",null]"))
+    values = F.from_json(in_company, "array<map<string,string>>", _STRICT)
+    # a one-element array names the values, so that they are parsed once
+    return F.element_at(F.transform(F.array(values), alone), 1)
 
 
 def csv_pieces(line: Column) -> Column:

@@ -16,7 +16,7 @@ import typer
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from lakehouse.cards import redacted
+from lakehouse.cards import exempt_fields, redacted
 from lakehouse.context import Lakehouse
 from lakehouse.errors import CorrectionRefusedError, NotInQuarantineError
 from lakehouse.identity import kafka_coordinates
@@ -84,7 +84,8 @@ def _committed(lake: Lakehouse) -> DataFrame:
 def _judged(lake: Lakehouse, held: Row, payload: bytes, committed: DataFrame) -> Row:
     """The delivered record with another value, parsed, and beside what Silver has."""
     bronze, parsed = _CONTRACTS[held["source_table"]]
-    redaction = redacted(F.col("value"), secret(lake.config.cards.token_key).encode())
+    card_key = secret(lake.config.cards.token_key).encode()
+    redaction = redacted(F.col("value"), card_key, exempt_fields(bronze))
     record = (
         lake.read(bronze)
         .where(F.col("ingest_date") == held["quarantine_date"])

@@ -45,7 +45,7 @@ from lakehouse.tables import (
 )
 from silver import figures, live
 from silver.deliveries import PAYMENTS, SCORES, deliveries_of
-from silver.known import Known, Policies, read_again
+from silver.known import Known, Policies, is_torn, read_again
 from silver.live import Standing
 from silver.scoring import score_missing
 from silver.seen import Past, Seen, Tally, Turn, seen_beside, tallied
@@ -239,14 +239,19 @@ def _folded(turn: Turn, known: Known) -> DataFrame:
 def _pushed(turn: Turn, seen: Seen, items: DataFrame, publish: Publish) -> PushReport:
     """Push items; those that stand with more than was read, made again from all there is of them.
 
-    A batch that is seen again meets the same items, whatever of them was pushed before.
+    A batch that is seen again meets the same items, whatever of them was pushed before. So does one
+    that adds nothing to Silver, for an index that is made anew: versions are then all the same.
     """
     pushed = _push(turn.lake, items, publish)
     if not pushed.met:
         return pushed
-    log("read again", job=turn.lake.job, batch=turn.batch.number, rows=len(pushed.met))
-    again = read_again(turn.lake, turn.way, pushed.met, seen.days)
-    whole = _push(turn.lake, _folded(turn, again), publish)
+    lake, number = turn.lake, turn.batch.number
+    log("read again", job=lake.job, batch=number, rows=len(pushed.met))
+    if torn := sum(is_torn(each, lake.config.gold) for each in pushed.met):
+        # what lies in the middle of them is in no item
+        warn("items reach too far back", job=lake.job, batch=number, counts={"items": torn})
+    again = read_again(lake, turn.way, pushed.met, seen.days)
+    whole = _push(lake, live.with_days_read(_folded(turn, again), [live.ALWAYS]), publish)
     return replace(pushed, met=()) + whole
 
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
+from itertools import chain
 from typing import Self
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from lakehouse.config import GoldSettings
 from lakehouse.context import Lakehouse
 from lakehouse.decision import PolicyBook
 from lakehouse.dynamodb import Met
@@ -131,12 +133,27 @@ class Known:
         return replace(self, scores=self.scores.unionByName(scores))
 
 
-def read_again(lake: Lakehouse, way: Way, met: Sequence[Met], days: Days) -> Known:
-    """What Silver holds of payments whose items reach beyond the days of a micro-batch.
+def is_torn(met: Met, gold: GoldSettings) -> bool:
+    """Whether an item's days lie farther apart than all between can be read: a clock was wrong."""
+    return met.last_day - met.first_day > timedelta(days=gold.dispute_horizon_days)
 
-    All between an item's first day and its last: as much as one payment's events lie apart.
+
+def days_of(met: Met, gold: GoldSettings) -> list[Span]:
+    """The days to read for an item that reaches beyond those of a micro-batch.
+
+    All between its first day and its last: as much as one payment's events lie apart. Of one that
+    is torn only days around both of them.
     """
-    farther = replace(days, farther=joined((each.first_day, each.last_day) for each in met))
+    if not is_torn(met, gold):
+        return [(met.first_day, met.last_day)]
+    window = timedelta(days=gold.locate_window_days)
+    return [(met.first_day, met.first_day + window), (met.last_day - window, met.last_day)]
+
+
+def read_again(lake: Lakehouse, way: Way, met: Sequence[Met], days: Days) -> Known:
+    """What Silver holds of payments whose items reach beyond the days of a micro-batch."""
+    spans = chain.from_iterable(days_of(each, lake.config.gold) for each in met)
+    farther = replace(days, farther=joined(spans))
     ids = [(each.transaction_id,) for each in met]
     named = F.broadcast(lake.spark.createDataFrame(ids, "transaction_id string"))
     payments, scores = (

@@ -17,6 +17,9 @@ from silver.contract import score_identity
 Span = tuple[date, date]
 """A first and a last day."""
 
+ALWAYS: Span = (date(1970, 1, 1), date(9999, 1, 1))
+"""All days: no contract takes an event of before or behind them."""
+
 _FACTS = (
     "user_id", "timestamp", "amount", "currency", "country", "region", "merchant_id",
 )  # fmt: skip

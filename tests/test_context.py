@@ -81,6 +81,21 @@ def test_a_bounded_stream_catches_up_in_parts(
     assert seen == batches
 
 
+def test_a_bounded_stream_takes_no_more_files_than_an_unbounded_one(
+    lake_for: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.context._MOST_FILES", 2)
+    lake = lake_for("ingest_transactions")
+    for offset in range(3):
+        lake.append(_records(lake, offset), to=BRONZE_TRANSACTIONS)
+    seen: list[int] = []
+    lake.each_batch(
+        lake.stream(BRONZE_TRANSACTIONS, is_bounded=True),
+        lambda rows, _batch: seen.append(rows.count()),
+    ).awaitTermination()
+    assert seen == [2, 1]
+
+
 def test_a_version_is_read_as_it_was(lake_for: Open) -> None:
     lake = lake_for("ingest_transactions")
     lake.append(_records(lake, 1), to=BRONZE_TRANSACTIONS)

@@ -237,6 +237,28 @@ def test_an_item_that_more_went_into_than_was_read_is_left_and_told(
     assert found(settings)["live"]["amount"] == (100 if is_met else 200)
 
 
+@pytest.mark.parametrize(
+    ("read", "says"),
+    [
+        pytest.param((MARCH_1, MARCH_9), {"written": 1}, id="more days of one version"),
+        pytest.param((MARCH_9, MARCH_9), {"met": (Met("t1", MARCH_2, MARCH_9),)}, id="fewer"),
+        pytest.param((None, None), {"refused": 1}, id="nothing is said of days"),
+    ],
+)
+@pytest.mark.parametrize("is_new", [False, True])
+def test_of_one_version_stands_what_more_days_were_read_for(
+    spark: SparkSession,
+    settings: DynamoDbSettings,
+    read: tuple[date | None, date | None],
+    says: dict[str, Any],
+    is_new: bool,
+) -> None:
+    pushed(spark, settings, an_item(amount="100", first_day=MARCH_2, read=(MARCH_2, MARCH_9)))
+    again = an_item(amount="200", first_day=MARCH_9, read=read, is_new=is_new)
+    assert pushed(spark, settings, again) == PushReport(**{"written": 0, "refused": 0} | says)
+    assert found(settings)["live"]["amount"] == (200 if "written" in says else 100)
+
+
 def test_where_only_the_other_group_stands_or_a_newer_version_days_do_not_matter(
     spark: SparkSession, settings: DynamoDbSettings
 ) -> None:

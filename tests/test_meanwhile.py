@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from threading import Event, current_thread
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.meanwhile import meanwhile
+from lakehouse.monitoring import heard_by
 
 
 def test_work_runs_beside_the_caller_who_gets_its_answer(spark: SparkSession) -> None:
@@ -57,3 +60,25 @@ def test_what_was_started_has_ended_when_the_block_ends(spark: SparkSession) -> 
         may_end.set()
         raise RuntimeError("of the caller")
     assert ended.is_set()
+
+
+@pytest.mark.parametrize("is_asked", [False, True])
+def test_an_error_that_another_one_hides_is_logged_by_its_kind(
+    spark: SparkSession, is_asked: bool
+) -> None:
+    lines: list[Mapping[str, Any]] = []
+
+    def hear(event: str, fields: Mapping[str, Any]) -> bool:
+        lines.append({"event": event, **fields})
+        return True
+
+    def failing() -> int:
+        raise ValueError("of the work")
+
+    with heard_by(hear), pytest.raises((RuntimeError, ValueError)), meanwhile() as start:
+        answer = start(failing)
+        if is_asked:
+            answer()
+        raise RuntimeError("of the caller")
+    hidden = [{"event": "failed beside another fault", "error": "ValueError"}]
+    assert lines == ([] if is_asked else hidden)

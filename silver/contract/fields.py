@@ -5,9 +5,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.texts import csv_cells
+from lakehouse.texts import csv_cells, only_object
 
-_STRICT = {"allowSingleQuotes": "false"}
 _STRING = r'"(?:[^"\\]|\\.)*+"'
 # from the end of the last number over strings and punctuation up to the next number
 _NEXT_NUMBER = rf'\G((?:[^"0-9-]++|{_STRING})*+)(-?[0-9][0-9.eE+-]*+)'
@@ -25,10 +24,10 @@ def json_fields(text: Column) -> Column:
     text (in which Spark writes numbers its own way), a JSON null is null. Of a field that occurs
     twice, both stay: see `repeated_fields`.
     """
-    plain = _only_object(text)
+    plain = only_object(text)
     # Spark reads a number with a fraction as a double: quoted, it keeps its digits
     has_fraction = text.rlike(r"[:,\[\s]-?[0-9]+[.eE]")
-    quoted = _only_object(F.regexp_replace(text, _NEXT_NUMBER, '$1"$2"'))
+    quoted = only_object(F.regexp_replace(text, _NEXT_NUMBER, '$1"$2"'))
     exact = F.transform_values(
         quoted,
         lambda name, value: F.when(value.rlike(r"^[\[{]"), F.element_at(plain, name)).otherwise(
@@ -65,14 +64,3 @@ def _csv_fields() -> Column:
 def repeated_fields(fields: Column) -> Column:
     """Whether a field occurs twice: nobody can say which of the two was meant."""
     return F.size(F.array_distinct(F.map_keys(fields))) < F.size(F.map_keys(fields))
-
-
-def _only_object(text: Column) -> Column:
-    # Spark ignores what follows a complete value: only in company does it have to end
-    values = F.from_json(
-        F.concat(F.lit("["), text, F.lit(",null]")),
-        "array<map<string,string>>",
-        _STRICT,
-    )
-    alone = (F.size(values) == 2) & F.element_at(values, 2).isNull()
-    return F.when(alone, F.element_at(values, 1))

@@ -10,7 +10,8 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.cards import redacted, redacted_csv
+from lakehouse.cards import exempt_fields, redacted, redacted_csv
+from lakehouse.tables import BRONZE_TRANSACTIONS, DROPS
 
 KEY = b"a key that is longer than one block of SHA-256, which is sixty-four bytes"
 
@@ -61,6 +62,40 @@ CARDS: dict[str, tuple[str, str]] = {
         f'{{"n":"}}{{","p":"{VISA}","user_id":4111111111111111}}',
     ),
     "beside a UUID": (f'{{"n":"{UUID} 4111111111111111"}}', f'{{"n":"{UUID} {VISA}"}}'),
+    "behind a whole object": ('{"a":1} 4111111111111111', f'{{"a":1}} "{VISA}"'),
+    "in the second object of a text": (
+        '{"note":"x"}\n{"pan":"4111 1111 1111 1111"}',
+        f'{{"note":"x"}}\n{{"pan":"{VISA}"}}',
+    ),
+    "in a field of the contract, in no object of its own": (
+        '{}{"user_id":"4111111111111111"}',
+        f'{{}}{{"user_id":"{VISA}"}}',
+    ),
+    "behind what closes the list that only the search has opened": (
+        '{"a":1},null] 4111111111111111',
+        f'{{"a":1}},null] "{VISA}"',
+    ),
+    "deep inside a field of the contract": (
+        '{"user_id":{"of":{"of":{"of":{"pan":"4111111111111111"}}}}}',
+        f'{{"user_id":{{"of":{{"of":{{"of":{{"pan":"{VISA}"}}}}}}}}}}',
+    ),
+    "in a list in a field of the contract, in a long text": (
+        f'{{"amount":["4111111111111111"],"note":"{"x" * 4_000}"}}',
+        f'{{"amount":["{VISA}"],"note":"{"x" * 4_000}"}}',
+    ),
+    "in single quotes": (
+        """{'note':'paid "amount":4111111111111111 x'}""",
+        f"""{{'note':'paid "amount":"{VISA}" x'}}""",
+    ),
+    "in a name that is spelled with escapes": (
+        '{"user\\u005fid":"4111111111111111"}',
+        f'{{"user\\u005fid":"{VISA}"}}',
+    ),
+    "in such a name, in a long text": (
+        f'{{"user\\u005fid":"4111111111111111","note":"{"x" * 4_000}"}}',
+        f'{{"user\\u005fid":"{VISA}","note":"{"x" * 4_000}"}}',
+    ),
+    "in a field of another contract": ('{"rate":"4111111111111111"}', f'{{"rate":"{VISA}"}}'),
     "broken JSON": ("pan=4111111111111111;", f"pan={VISA};"),
     "not ASCII": ('{"n":"Bäckerei ☕ 4111111111111111"}', f'{{"n":"Bäckerei ☕ {VISA}"}}'),
     "escaped quote before": ('{"n":"\\" 4111111111111111"}', f'{{"n":"\\" {VISA}"}}'),
@@ -101,7 +136,7 @@ def payloads(spark: SparkSession) -> dict[str, tuple[str, int]]:
     """Every text above after its redaction, in one query."""
     texts = [(text,) for text, _ in CARDS.values()] + [(text,) for text in LEFT_ALONE.values()]
     rows = spark.createDataFrame(texts, "text string").withColumn(
-        "found", redacted(F.encode("text", "UTF-8"), KEY)
+        "found", redacted(F.encode("text", "UTF-8"), KEY, exempt_fields(BRONZE_TRANSACTIONS))
     )
     return {
         row.text: (bytes(row.found.value).decode(), row.found.redactions) for row in rows.collect()
@@ -122,7 +157,8 @@ def test_other_digits_are_left_alone(payloads: dict[str, tuple[str, int]], text:
 
 def test_bytes_that_are_no_text_stay_as_they_are(spark: SparkSession) -> None:
     values = [(b"\xff4111111111111111",), (None,)]
-    rows = spark.createDataFrame(values, "value binary").select(redacted(F.col("value"), KEY))
+    redaction = redacted(F.col("value"), KEY, exempt_fields(BRONZE_TRANSACTIONS))
+    rows = spark.createDataFrame(values, "value binary").select(redaction)
     found = [tuple(row[0]) for row in rows.collect()]
     assert found == [(values[0][0], 0), (None, 0)]
 
@@ -132,7 +168,7 @@ def test_in_an_endless_text_whatever_could_be_a_card_is_hidden(spark: SparkSessi
     payment = f'{{"event_id":"{UUID}","user_id":4111111111111111,"note":"{"x" * 100_000}'
     texts = [(f'{payment}4111-1111-1111-1111"}}',), (digits,), ("x" * 200_000,)]
     rows = spark.createDataFrame(texts, "text string").select(
-        redacted(F.encode("text", "UTF-8"), KEY).alias("found")
+        redacted(F.encode("text", "UTF-8"), KEY, exempt_fields(BRONZE_TRANSACTIONS)).alias("found")
     )
     plain, endless, clean = (row.found for row in rows.collect())
     assert (bytes(plain.value).decode(), plain.redactions) == (f'{payment}tok_unsearched"}}', 1)
@@ -147,12 +183,15 @@ def test_a_header_names_the_exempt_cells(spark: SparkSession) -> None:
         ("note,amount", ",4222222222222"),
         ("note", "4111 1111 1111 1111,4111111111111111"),
         ("note", '{"amount":4111111111111111}'),
+        ("rate", "4111111111111111"),
     ]
     rows = spark.createDataFrame(lines, "header string, line string")
-    found = rows.select(redacted_csv(F.col("header"), F.col("line"), KEY)).collect()
+    exempt = exempt_fields(DROPS["transactions"])
+    found = rows.select(redacted_csv(F.col("header"), F.col("line"), KEY, exempt)).collect()
     assert [tuple(row[0]) for row in found] == [
         (f'4111111111111111,"a, {VISA}"', 1),
         (",4222222222222", 0),
         (f"{VISA},{VISA}", 2),
         (f'{{"amount":{VISA}}}', 1),
+        (VISA, 1),
     ]

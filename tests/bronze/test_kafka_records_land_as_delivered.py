@@ -24,7 +24,8 @@ def test_a_record_keeps_its_bytes_and_its_coordinates(spark: SparkSession) -> No
         (None, None, "payments", 0, 2**40, at, 1, None),
         (b"k", b'{"n":"4111111111111111"}', "payments", 1, 8, at, 0, []),
     ]
-    landed = kafka_records(spark.createDataFrame(records, SOURCE), "topic-id", b"key")
+    source = spark.createDataFrame(records, SOURCE)
+    landed = kafka_records(source, "topic-id", b"key", BRONZE_TRANSACTIONS)
     assert landed.columns == BRONZE_TRANSACTIONS.columns
     plain, empty, redacted = landed.withColumn("at", F.unix_millis("timestamp")).collect()
     assert (plain.key, plain.value, plain.headers) == (b"k", b"\x00 not text \xff", headers)

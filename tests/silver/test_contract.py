@@ -233,16 +233,19 @@ def test_all_reasons_are_given_and_only_the_sensible_ones(spark: SparkSession) -
         text_of(PAYMENT, user_id=None, amount=-1, currency="?"),
         text_of(PAYMENT)[:-1],
         text_of(PAYMENT) + text_of(PAYMENT),
+        f"{text_of(PAYMENT)},null] and more",
         f"[{text_of(PAYMENT)}]",
         "",
         text_of(PAYMENT)[:-1] + ', "amount": 7}',
+        text_of(PAYMENT, note=[None, "null]"]),
         "{}",
     ]
     rows = parsed(spark, texts, payments(with_event_id=True))
     assert [rules_of(row) for row in rows[:-1]] == [
         ["user_id_missing", "amount_negative", "currency_unknown"],
-        *[["payload_not_object"]] * 4,
+        *[["payload_not_object"]] * 5,
         ["field_repeated"],
+        [],
     ]
     assert len(rules_of(rows[-1])) == 8  # all that is required
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.config import DynamoDbSettings
+from lakehouse.config import Config, DynamoDbSettings
 from lakehouse.context import Lakehouse
-from lakehouse.dynamodb import PushReport, ensure_table, lookup, push
+from lakehouse.dynamodb import Met, PushReport, client, ensure_table, lookup, push
+from lakehouse.monitoring import heard_by
 from lakehouse.serving_item import Group
+from silver.known import days_of
 from tests.conftest import NOON
 from tests.silver.inference_api import Transactions, a_score_of, body, running
 from tests.silver.live_records import (
@@ -60,6 +62,15 @@ class Stream:
         """The last one, once more."""
         lake = replace(self.lake, clock=lambda: at)
         enriched(lake, self.batches[-1], len(self.batches) - 1, publish=publish)
+
+    def take_all_again(self, at: datetime) -> None:
+        """All of them, by a stream without a checkpoint, for an index that holds nothing."""
+        settings = self.lake.config.dynamodb
+        client(settings, 1).delete_table(TableName=settings.table)
+        ensure_table(settings)
+        lake = replace(self.lake, clock=lambda: at)
+        for number, batch in enumerate(self.batches):
+            enriched(lake, batch, number, query="q2")
 
     def item(self, name: str = "p1") -> Mapping[str, Any]:
         """The live group of a payment."""
@@ -174,6 +185,66 @@ def test_an_api_score_stands_where_its_row_is_not_read_and_an_older_one_is(
     assert len(api.asked_ids) == 2
     expected = by_second | {"event_as_of": "2026-03-10T08:00:00.000000Z"}
     assert stream.said(expected) == expected
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        pytest.param([20], id="farther away than is looked"),
+        # the first micro-batch reads one of them, and the second all three
+        pytest.param([7, 12], id="one near, one far"),
+    ],
+)
+def test_an_index_made_anew_of_what_is_committed_has_as_much(
+    stream: Stream, days: list[int]
+) -> None:
+    events = [a_payment(event=f"{day}", timestamp=f"2026-03-{day:02}T08:00:00Z") for day in days]
+    stream.take(*events, at=MARCH_20)
+    whole = stream.item()
+    stream.take_all_again(at=MARCH_20 + timedelta(days=30))
+    assert stream.item() == whole
+
+
+def test_a_score_of_a_wrong_clock_stays_and_does_not_make_all_of_silver_be_read(
+    stream: Stream,
+) -> None:
+    lines: list[tuple[str, Any]] = []
+
+    def hear(event: str, fields: Mapping[str, Any]) -> bool:
+        lines.append((event, fields.get("counts")))
+        return False
+
+    stream.take(a_payment("p2"))
+    in_2000 = a_score("p2", fraud_score=0.1, inference_time="2000-01-01T00:00:01Z")
+    between = a_payment("p2", event="3", timestamp="2010-03-09T08:00:00Z", sequence=9, amount=1)
+    with heard_by(hear):
+        stream.take(in_2000, at=NOON)
+        stream.take(between, at=NOON)
+        stream.take(a_payment("p2", event="2", sequence=1, amount=77), at=MARCH_20)
+    found = stream.item("p2")
+    assert (found["model_version"], found["first_day"]) == ("m1", "2000-01-01")
+    assert found["amount"] == 77  # of 2010 nothing was read
+    told = [counts for event, counts in lines if event == "items reach too far back"]
+    assert told == [{"items": 1}] * 3
+
+
+@pytest.mark.parametrize(
+    ("first", "spans"),
+    [
+        pytest.param(
+            date(2025, 9, 21), [(date(2025, 9, 21), date(2026, 3, 20))], id="as far as disputes go"
+        ),
+        pytest.param(
+            date(2025, 9, 20),
+            [(date(2025, 9, 20), date(2025, 9, 27)), (date(2026, 3, 13), date(2026, 3, 20))],
+            id="a day farther",
+        ),
+    ],
+)
+def test_of_an_item_that_reaches_too_far_back_both_ends_are_read(
+    config: Config, first: date, spans: list[tuple[date, date]]
+) -> None:
+    assert days_of(Met("t1", first, date(2026, 3, 20)), config.gold) == spans
 
 
 class Killed(Exception):

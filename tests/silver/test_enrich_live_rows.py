@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,16 +15,21 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.config import DynamoDbSettings
 from lakehouse.context import Lakehouse
-from lakehouse.dynamodb import PushReport, ensure_table, lookup
+from lakehouse.dynamodb import PushReport, ensure_table, lookup, push
 from lakehouse.metrics.meter import Meter
 from lakehouse.metrics.points import Metric, Point
 from lakehouse.monitoring import heard_by
 from lakehouse.tables import (
+    BRONZE_FRAUD_SCORES,
+    BRONZE_TRANSACTIONS,
+    SILVER_CORRECTIONS,
     SILVER_FRAUD_SCORES,
     SILVER_LIVE_TRANSACTIONS,
     SILVER_POLICIES,
     SILVER_QUARANTINE_LIVE,
+    Table,
 )
+from silver.enrich_live import enriching
 from silver.known import Policies
 from tests.conftest import NOON
 from tests.silver import inference_api
@@ -64,6 +70,19 @@ def logged() -> Iterator[list[Mapping[str, Any]]]:
 
     with heard_by(hear):
         yield lines
+
+
+def test_a_backlog_of_each_table_goes_through_in_parts(lake: Lakehouse) -> None:
+    is_bounded: dict[str, bool] = {}
+
+    def stream(table: Table, **asked: bool) -> DataFrame:
+        is_bounded[table.name] = asked.get("is_bounded", False)
+        return lake.read(table)
+
+    reading: Any = SimpleNamespace(config=lake.config, stream=stream, each_batch=lambda *_: None)
+    enriching(reading, publish=push)
+    tables = (BRONZE_TRANSACTIONS, BRONZE_FRAUD_SCORES, SILVER_CORRECTIONS)
+    assert is_bounded == {table.name: True for table in tables}
 
 
 @pytest.mark.usefixtures("either_way")
