@@ -105,6 +105,11 @@ def test_every_format_lands_what_is_damaged_is_held_and_again_is_nothing(
     assert versions() == [rows_at, files_at + 1]
 
 
+def _of_another_run(lake: Lakehouse) -> Lakehouse:
+    # one run looks once whether a table is there
+    return Lakehouse(lake.config, lake.spark, lake.job, lake.trigger, lake.lease, lake.clock)
+
+
 def test_a_day_waits_for_its_totals_and_a_correction_is_a_revision(lake: Lakehouse) -> None:
     landing = lake.config.lake.landing
     deliver(landing, "a.csv", csv("1,100,EUR,"))
@@ -123,6 +128,7 @@ def test_a_day_waits_for_its_totals_and_a_correction_is_a_revision(lake: Lakehou
     load_drops(lake)
     # a run that died between its two commits leaves the rows, and a manifest without them
     shutil.rmtree(delta.path_of(lake.config, BRONZE_DROP_FILES))
+    lake = _of_another_run(lake)
     load_drops(lake)
     assert len(sorted_rows(lake.read(MONEY_EVENTS))) == 2
     files = lake.read(BRONZE_DROP_FILES)
