@@ -28,9 +28,11 @@ _PER_TASK = 250_000
 _COUNTRIES = ("DE", "US", "JP", "BR", "ZA")
 
 
-def gold_rows(spark: SparkSession, config: Config, days: range) -> DataFrame:
+def gold_rows(
+    spark: SparkSession, config: Config, days: range, per_day: int = PER_DAY
+) -> DataFrame:
     """Complete rows of gold.transactions, derived from two contributions each."""
-    payments = _payments(spark, config, days, PER_DAY)
+    payments = _payments(spark, config, days, per_day)
     live = _contribution(Source.LIVE_EVENT, F.lit("live"), **_facts())
     log = _contribution(Source.BATCH_LOG, F.lit("log"), **_facts())
     sets = payments.select("transaction_id", F.array(live, log).alias("contributions"))

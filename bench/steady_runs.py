@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from bench.consolidation import consolidate_by_hand
-from bench.gold_table import PER_DAY, gold_rows, live, money, rules_of, write_gold
+from bench.gold_table import gold_rows, live, money, rules_of, write_gold
 from bench.timing import show
 from gold.consolidate import fold_into_gold
 from gold.maintain import maintain
@@ -28,6 +28,7 @@ from lakehouse.tables import GOLD_TRANSACTIONS
 
 EVERY = 10  # runs, between two maintenances
 DAYS = 10  # in the table before the first run
+PER_DAY = 5_000  # payments: what grows by runs, not by rows, shows in a small table
 MOST_GROWTH = 1.3  # of the last ten runs beside the first ten
 _SETTLED_DAYS = 5
 
@@ -37,7 +38,7 @@ def steady_runs(config: Config, runs: int) -> None:
     spark = open_session(config, "bench")
     path = delta.path_of(config, GOLD_TRANSACTIONS)
     delta.create(spark, config, GOLD_TRANSACTIONS)
-    write_gold(gold_rows(spark, config, range(DAYS)), path)
+    write_gold(gold_rows(spark, config, range(DAYS), PER_DAY), path)
     rules = rules_of(config)
     files, seconds, upkeep = [], [], []
     with started(consolidate_by_hand, config, trigger="once") as run:
