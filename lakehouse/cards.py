@@ -73,7 +73,8 @@ _ESCAPED_NAME = r'\\u[0-9A-Fa-f]{4}[\\0-9A-Za-z_]{0,100}"\s*+:'
 # a brace inside a string ends it too early, which only hides more
 _BEFORE_NESTED = r"(?s)^\s*\{[^\[{]*+"
 _PLAIN = r"""[^{}\[\]"]++"""
-_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# as `only_object` has it: with a raw control character it is none
+_STRING = r'"[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+"'
 _FLAT = rf"[\[{{](?:{_PLAIN}|{_STRING})*+[\]}}]"
 _NESTED = rf"[\[{{](?:{_PLAIN}|{_STRING}|{_FLAT})*+[\]}}]"
 _SHALLOW = rf"(?s)^\s*+\{{(?:{_PLAIN}|{_STRING}|{_NESTED})*+\}}\s*+$"

@@ -633,6 +633,9 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
         raise ConfigError(source, ["expected UTF-8 text"]) from None
     except yaml.YAMLError as error:
         raise ConfigError(source, [f"not YAML: {_not_yaml(error)}"]) from None
+    except (ValueError, AttributeError):
+        # PyYAML makes days and tagged numbers by Python's own functions, which repeat the text
+        raise ConfigError(source, ["not YAML: a day or a tagged number that is none"]) from None
     if not isinstance(values, dict):
         raise ConfigError(source, ["expected a mapping of sections"])
     return values

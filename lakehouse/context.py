@@ -221,7 +221,8 @@ class Lakehouse:
         if not delta.exists(self.spark, path):
             # two jobs may meet a missing table at once: one creates it, the other waits
             with awaited_lease(self.config, f"create-{table.name}"):
-                self.record.stood[table.name] = -1
-                delta.create(self.spark, self.config, table)
+                if not delta.exists(self.spark, path):
+                    self.record.stood[table.name] = -1
+                    delta.create(self.spark, self.config, table)
         self._there.add(path)
         return path

@@ -105,4 +105,6 @@ def _is_forbidden(number: IPv4Address | IPv6Address) -> bool:
     reached = [number]
     if any(number in network for network in _AROUND_IPV4):
         reached.append(IPv4Address(number.packed[-4:]))
+    if isinstance(number, IPv6Address):
+        reached += [each for each in (number.sixtofour, *(number.teredo or ())) if each]
     return any(each.is_link_local or each.is_unspecified or each in _METADATA for each in reached)

@@ -34,7 +34,7 @@ _PREAMBLE = "An error occurred while calling"
 _OF_SPARK = frozenset({"pyspark", "py4j"})
 _NAMES = re.compile(
     r"^(?:: |Caused by: )?((?:\w+\.)*[A-Z]\w*(?:Exception|Error))(?=:|\s*$)"
-    r"|(?:^|: )(\[[A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*\])",
+    r"|(?:^|(?<=Exception: )|(?<=Error: ))(\[[A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*\])",
     re.ASCII | re.MULTILINE,
 )
 

@@ -142,12 +142,14 @@ def days_of(met: Met, gold: GoldSettings) -> list[Span]:
     """The days to read for an item that reaches beyond those of a micro-batch.
 
     All between its first day and its last: as much as one payment's events lie apart. Of one that
-    is torn only days around both of them.
+    is torn, as much before its last day as of any other, and the days about its first one.
     """
     if not is_torn(met, gold):
         return [(met.first_day, met.last_day)]
-    window = timedelta(days=gold.locate_window_days)
-    return [(met.first_day, met.first_day + window), (met.last_day - window, met.last_day)]
+    window, reach = (
+        timedelta(days=n) for n in (gold.locate_window_days, gold.dispute_horizon_days)
+    )
+    return [(met.first_day, met.first_day + window), (met.last_day - reach, met.last_day)]
 
 
 def read_again(lake: Lakehouse, way: Way, met: Sequence[Met], days: Days) -> Known:

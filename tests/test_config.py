@@ -153,6 +153,9 @@ def test_a_setting_of_spark_in_an_account_is_one_word_and_is_not_repeated(tmp_pa
         param("password: *hunter2", "undefined alias, in line 1", id="an alias"),
         param("password: !hunter2 x", "the tag, in line 1", id="a tag"),
         param("password: !hunter2!x y", "tag handle, in line 1", id="a handle"),
+        param("password: !!int hunter2", "a tagged number", id="a number that is none"),
+        param("password: !!timestamp hunter2", "a tagged number", id="a time that is none"),
+        param("a: 2020-13-45", "not YAML: a day", id="a day that is none"),
         param("password: {x: hunter2]", "expected ',' or '}', but got ']', in line", id="a brace"),
     ],
 )

@@ -44,6 +44,7 @@ def test_an_encrypted_address_or_one_of_this_machine_may_be_named(address: str) 
         param("https://[::169.254.169.254]/", "link-local", id="IPv4-compatible"),
         param("https://[64:ff9b::a9fe:a9fe]/", "link-local", id="NAT64"),
         param("https://[64:ff9b:1::a9fe:a9fe]/", "link-local", id="NAT64 of a network's own"),
+        param("https://[2002:a9fe:a9fe::]/", "link-local", id="6to4"),
         param("http://[::127.0.0.1]/", "http:// only", id="IPv4-compatible is not this machine"),
         param("https://169\u3002254\u3002169\u3002254/", "in ASCII", id="ideographic full stops"),
         param("https://169\uff0e254\uff0e169\uff0e254/", "in ASCII", id="wide full stops"),

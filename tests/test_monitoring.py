@@ -93,10 +93,19 @@ def test_a_failed_run_is_logged_by_the_class_of_its_fault(lines: Lines) -> None:
         ),
         param(
             PySparkException(
-                "[CAST_INVALID_INPUT] The value 'u-1' of the type \"STRING\" cannot be cast: [u-1]"
+                "[CAST_INVALID_INPUT] The value 'u-1' of the type \"STRING\" cannot be cast: [U1]"
             ),
             "PySparkException: [CAST_INVALID_INPUT] (--debug shows the stack trace)",
             id="of Spark",
+        ),
+        param(
+            PySparkException(
+                "Job aborted: Task 0 lost: org.apache.spark.SparkException: [CAST_INVALID_INPUT] u-1\n"
+                "Caused by: org.apache.spark.SparkRuntimeException: [USER_RAISED] of [U1]"
+            ),
+            "PySparkException: [CAST_INVALID_INPUT], org.apache.spark.SparkRuntimeException, "
+            "[USER_RAISED] (--debug shows the stack trace)",
+            id="of a task",
         ),
         param(
             PythonException(

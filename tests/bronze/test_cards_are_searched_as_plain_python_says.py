@@ -76,7 +76,7 @@ class Planting:
             case 2:
                 return self._card()
             case 3:
-                odd = rng.choice(["}", "]", "{", "[", "'"])
+                odd = rng.choice(["}", "]", "{", "[", "'", "\t", "\x01"])
                 return f'"a \\"user_id\\":{self._card()} {odd}"'
             case 4:
                 return f"[{self._value(depth - 1)}]" if depth > 0 else "null"

@@ -53,6 +53,10 @@ CARDS: dict[str, tuple[str, str]] = {
         '{"user_id":4111111111111111,"billing":{"user_id":4111111111111111}}',
         f'{{"user_id":4111111111111111,"billing":{{"user_id":"{VISA}"}}}}',
     ),
+    "in a field of the contract, of what Silver does not read": (
+        '{"user_id":"4111111111111111","note":"a\tb"}',
+        f'{{"user_id":"{VISA}","note":"a\tb"}}',
+    ),
     "in a list of such fields": (
         '{"of":[{"amount":"4111 1111 1111 1111"}],"amount":4222222222222}',
         f'{{"of":[{{"amount":"{VISA}"}}],"amount":4222222222222}}',
