@@ -100,7 +100,7 @@ def test_a_failed_run_is_logged_by_the_class_of_its_fault(lines: Lines) -> None:
         ),
         param(
             PySparkException(
-                "Job aborted: Task 0 lost: org.apache.spark.SparkException: [CAST_INVALID_INPUT] u-1\n"
+                "Task 0 lost: org.apache.spark.SparkException: [CAST_INVALID_INPUT] u-1\n"
                 "Caused by: org.apache.spark.SparkRuntimeException: [USER_RAISED] of [U1]"
             ),
             "PySparkException: [CAST_INVALID_INPUT], org.apache.spark.SparkRuntimeException, "
