@@ -231,7 +231,7 @@ def test_a_score_of_a_wrong_clock_stays_and_does_not_make_all_of_silver_be_read(
 def test_what_lies_before_is_not_lost_to_a_score_of_a_wrong_clock(stream: Stream) -> None:
     first = a_payment("p2", timestamp="2026-03-01T08:00:00Z", sequence=9, amount=77)
     stream.take(first, at=NOON - timedelta(days=8))
-    stream.take(a_score("p2", inference_time="2000-01-01T00:00:01Z"), at=NOON)
+    stream.take(a_score("p2", inference_time="2000-01-01T00:00:01Z"), at=NOON - timedelta(days=7))
     late = a_payment("p2", event="2", timestamp="2026-03-20T08:00:00Z", sequence=1, amount=5)
     stream.take(late, at=MARCH_20)
     found = stream.item("p2")
