@@ -16,6 +16,15 @@ from lakehouse.secret_stores import secret
 from tests.conftest import LOCAL, ROOT
 
 
+def _changed(folder: Path, section: str, change: dict[str, object]) -> Path:
+    """The local configuration with other values in one section."""
+    values = yaml.safe_load(LOCAL.read_text())
+    values[section] |= change
+    file = folder / "broken.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return file
+
+
 @pytest.mark.parametrize("name", ["local.yaml", "aws.yaml"])
 def test_each_config_file_is_complete(name: str) -> None:
     assert Config.load(ROOT / "conf" / name).kafka.topics.transactions == "payments.transactions"
@@ -43,10 +52,7 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_wrong_key_or_value_is_named(
     tmp_path: Path, section: str, change: dict[str, object], told: str
 ) -> None:
-    values = yaml.safe_load(LOCAL.read_text())
-    values[section] |= change
-    broken = tmp_path / "broken.yaml"
-    broken.write_text(yaml.safe_dump(values))
+    broken = _changed(tmp_path, section, change)
     with pytest.raises(ConfigError, match=told) as fault:
         Config.load(broken)
     assert str(broken) in str(fault.value)
@@ -125,10 +131,7 @@ SCRAM = {"user": "env:U", "password": "hunter2"}
 def test_no_fault_of_a_config_repeats_what_may_be_a_secret(
     tmp_path: Path, section: str, change: dict[str, object], told: str
 ) -> None:
-    values = yaml.safe_load(LOCAL.read_text())
-    values[section] |= change
-    broken = tmp_path / "broken.yaml"
-    broken.write_text(yaml.safe_dump(values))
+    broken = _changed(tmp_path, section, change)
     with pytest.raises(ConfigError, match=told) as fault:
         Config.load(broken)
     assert not {"hunter2", "4815162342"} & set(re.findall(r"\w+", str(fault.value)))
